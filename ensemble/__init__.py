@@ -1,0 +1,1 @@
+"""The library: members, weights, pools, refit and scoring; no gRPC, no asyncio, no Prometheus."""

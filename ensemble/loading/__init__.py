@@ -1,0 +1,1 @@
+"""From bytes in the store to a servable, trusting nothing on the way."""

@@ -1,0 +1,45 @@
+"""What the ensemble asks of a member."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .signature import Signature
+
+# Input name -> array; the first axis of every array counts the same rows.
+Rows = Mapping[str, NDArray[Any]]
+# [row, class]
+Scores = NDArray[np.float32]
+
+
+def row_count(rows: Rows) -> int:
+    """How many rows `rows` holds."""
+    return len(next(iter(rows.values())))
+
+
+class Member(Protocol):
+    """One trained model. `tests/conformance` checks what every member must keep."""
+
+    @property
+    def name(self) -> str:
+        """The name its weight is filed under."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the file it was published as, in hex; its weight is tied to it."""
+        ...
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes: a subset of the ensemble's inputs; and its one output, the scores."""
+        ...
+
+    def predict(self, rows: Rows) -> Scores:
+        """Score `rows`, in order, one float32 output row each, whatever rows share the batch.
+
+        Inputs that the member doesn't name are ignored. Called from any thread, several at once.
+        """
+        ...

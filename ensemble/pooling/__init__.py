@@ -1,0 +1,1 @@
+"""How members' scores become one."""

@@ -1,0 +1,1 @@
+"""The weights' way: predictions, objective, solver, gate, published version."""

@@ -1,0 +1,1 @@
+"""The request's way: from gRPC bytes to pooled scores and back."""

@@ -1,0 +1,15 @@
+"""Options that several commands share, spelled once."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+StoreOption = Annotated[
+    str,
+    Parameter(name="--store", env_var="UNISONO_STORE", help="Where the published versions are."),
+]
+OutputOption = Annotated[
+    Literal["table", "json"],
+    Parameter(name=["--output-format", "-o"], help="A table for people, or one JSON object for programs."),
+]
+DEFAULT_STORE = "./store"

@@ -1,0 +1,1 @@
+"""Which version is served: load, warm, swap."""

@@ -1,0 +1,1 @@
+"""What is told: metrics and logs."""

@@ -1,0 +1,1 @@
+"""The architectures and the training loop that make members."""

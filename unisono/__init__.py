@@ -1,0 +1,1 @@
+"""unisono: serves many trained models as one."""
