@@ -1,19 +1,24 @@
 """One version of an ensemble, loaded: what the two ways, requests and weights, meet in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from .errors import InvalidModelError
 from .member import Member, Rows, Scores
+from .pooling.linear import LinearPool
 from .signature import Signature
 from .weights import Weights
 
 Pool = Callable[[Mapping[str, Scores]], Scores]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Servable:
-    """Members, their weights and the pool of one version. Immutable, so a request never sees two."""
+    """Members, their weights and the pool of one version. Immutable, so a request never sees two.
+
+    Compared and hashed by identity: two loads of one version are two servables.
+    """
 
     name: str
     version: int
@@ -33,6 +38,23 @@ class Servable:
     def voters(self) -> tuple[Member, ...]:
         """The members that weigh something: only they are asked."""
         return tuple(member for member in self.members if self.weights.by_member[member.name] > 0)
+
+    @property
+    def silent(self) -> tuple[Member, ...]:
+        """The members that weigh nothing: loaded, so that a refit can call on them, but not asked."""
+        return tuple(member for member in self.members if self.weights.by_member[member.name] == 0)
+
+    def alone(self, member: Member) -> Self:
+        """Return `member` as a servable of its own, called NAME.member."""
+        weights = Weights({member.name: 1.0})
+        return replace(
+            self,
+            name=f"{self.name}.{member.name}",
+            signature=Signature(member.signature.inputs, self.signature.outputs),
+            members=(member,),
+            weights=weights,
+            pool=LinearPool(weights),
+        )
 
     def score(self, rows: Rows) -> Scores:
         """Score `rows` with every voter, one after another, and pool: the plain computation."""

@@ -1,0 +1,156 @@
+"""Merges concurrent requests into batches and gives each caller its own rows back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ensemble.errors import DeadlineError, EnsembleError, UnavailableError
+from ensemble.member import Rows, Scores, row_count
+from ensemble.servable import Servable
+
+from .batch_queue import BatchLimits, BatchQueue, Ticket
+
+SHUTTING_DOWN = "server is shutting down"
+
+
+class Observer(Protocol):
+    """Who is told of what the batcher did. Times are in seconds."""
+
+    def queued(self, rows: int) -> None:
+        """`rows` rows wait now."""
+        ...
+
+    def batched(self, model: str, rows: int, waited: Sequence[float]) -> None:
+        """A batch of `rows` rows of `model` starts; its requests have waited this long."""
+        ...
+
+
+class Pending(NamedTuple):
+    """A caller's rows, and where their scores go."""
+
+    servable: Servable
+    rows: Rows
+    scores: asyncio.Future[Scores]
+
+
+class Batcher:
+    """Waits for batches to fall due and hands them to `run`, `max_in_flight` at a time.
+
+    While they run, what arrives waits and so forms the next batch: with no queue delay set,
+    a batch is whatever waits when the engine is free. A caller that goes away only loses its own
+    rows: each request carries its own future, and a future that is done is skipped, never looked up.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Servable, Rows], Awaitable[Scores]],
+        limits: BatchLimits,
+        observer: Observer,
+        *,
+        max_in_flight: int = 1,
+    ) -> None:
+        self._run = run
+        self._queue: BatchQueue[Pending] = BatchQueue(limits)
+        self._observer = observer
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        self._changed = asyncio.Event()
+
+    async def submit(self, servable: Servable, rows: Rows, deadline: float) -> Scores:
+        """Score `rows` on `servable` in a batch that starts before `deadline`, on the loop's clock."""
+        loop = asyncio.get_running_loop()
+        pending = Pending(servable, rows, loop.create_future())
+        # Rows of different shapes can't lie in one array, so they can't share a batch.
+        shapes = tuple(sorted((name, array.shape[1:]) for name, array in rows.items()))
+        ticket = Ticket((servable, shapes), pending, row_count(rows), loop.time(), deadline)
+        self._queue.offer(ticket)
+        self._observer.queued(self._queue.rows)
+        self._changed.set()
+        try:
+            return await pending.scores
+        except asyncio.CancelledError:
+            self._queue.withdraw(ticket)
+            raise
+
+    async def serve(self) -> None:
+        """Run batches until cancelled; then nobody is left waiting."""
+        try:
+            await self._serve()
+        finally:
+            for ticket in self._queue.drain():
+                settle(ticket.item.scores, UnavailableError(SHUTTING_DOWN))
+
+    async def _serve(self) -> None:
+        now = asyncio.get_running_loop().time
+        async with asyncio.TaskGroup() as batches:
+            while True:
+                await self._wait_until_due()
+                tickets, late = self._queue.take(now())
+                self._observer.queued(self._queue.rows)
+                for ticket in late:
+                    settle(ticket.item.scores, DeadlineError("deadline passed while the request was queued"))
+                if tickets:
+                    self._in_flight += 1
+                    batches.create_task(self._run_batch(tickets))
+
+    async def _wait_until_due(self) -> None:
+        now = asyncio.get_running_loop().time
+        while (due := self._next_start()) is None or due > now():
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+    def _next_start(self) -> float | None:
+        return self._queue.due_at() if self._in_flight < self._max_in_flight else None
+
+    async def _run_batch(self, tickets: list[Ticket[Pending]]) -> None:
+        batch = [ticket.item for ticket in tickets]
+        servable, now = batch[0].servable, asyncio.get_running_loop().time()
+        rows = [ticket.rows for ticket in tickets]
+        self._observer.batched(servable.name, sum(rows), [now - ticket.arrived for ticket in tickets])
+        try:
+            scores = await self._run(servable, joined([pending.rows for pending in batch]))
+        except asyncio.CancelledError:
+            for pending in batch:
+                settle(pending.scores, UnavailableError(SHUTTING_DOWN))
+            raise
+        except Exception as error:  # noqa: BLE001 - every caller in the batch must hear of it
+            for pending in batch:
+                settle(pending.scores, own_copy(error))
+        else:
+            for pending, part in zip(batch, np.split(scores, np.cumsum(rows[:-1])), strict=True):
+                settle(pending.scores, part)
+        finally:
+            self._in_flight -= 1
+            self._changed.set()
+
+
+def joined(requests: Sequence[Rows]) -> Rows:
+    """Lay the rows of `requests` one after another; a lone request isn't copied."""
+    if len(requests) == 1:
+        return requests[0]
+    return {name: np.concatenate([rows[name] for rows in requests]) for name in requests[0]}
+
+
+def own_copy(error: Exception) -> Exception:
+    """Copy `error`: one object raised in several tasks would tangle their tracebacks."""
+    if not isinstance(error, EnsembleError):
+        return error
+    copy = type(error)(*error.args)
+    copy.__cause__ = error
+    return copy
+
+
+def settle(future: asyncio.Future[Scores], outcome: Scores | Exception) -> None:
+    """Give `future` its outcome, unless its caller has gone."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,103 @@
+"""Runs one batch on the members of one servable, off the event loop, and pools their scores."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from ensemble.errors import MemberError
+from ensemble.member import Member, Rows, Scores, row_count
+from ensemble.servable import Servable
+
+from .agreement import Agreement, agreement
+
+log = logging.getLogger("unisono.engine")
+
+# Members that weigh nothing answer nobody, but whether they would agree is worth knowing:
+# they are asked for one batch in this many, after its callers have their answers.
+SILENT_MEMBERS_EVERY = 16
+
+
+class Observer(Protocol):
+    """Who is told of what the engine did. Times are in seconds."""
+
+    def computed(self, model: str, seconds: float, by_member: Mapping[str, float]) -> None:
+        """A batch took `seconds` in all, and so long in each member."""
+        ...
+
+    def member_failed(self, model: str, member: str) -> None:
+        """`member` could not score a batch."""
+        ...
+
+    def agreed(self, model: str, by_member: Mapping[str, Agreement]) -> None:
+        """How far each member's scores for a batch were from the ensemble's."""
+        ...
+
+
+class Engine:
+    """The threads that compute. `threads` is how many batches may run at once."""
+
+    def __init__(self, observer: Observer, *, threads: int = 1) -> None:
+        self._observer = observer
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine")
+        self._batches = 0
+
+    async def run(self, servable: Servable, rows: Rows) -> Scores:
+        """Score `rows` with the voters of `servable` and pool; raise `MemberError` if one fails."""
+        loop = asyncio.get_running_loop()
+        by_member, scores = await loop.run_in_executor(self._threads, self._score, servable, rows)
+        # The callers don't wait for this: it runs behind the batch, on the same threads.
+        self._threads.submit(self._compare, servable, rows, by_member, scores)
+        return scores
+
+    def close(self) -> None:
+        """End the threads, once what they run is done."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _score(self, servable: Servable, rows: Rows) -> tuple[dict[str, Scores], Scores]:
+        began = perf_counter()
+        by_member, seconds = {}, {}
+        for member in servable.voters:
+            start = perf_counter()
+            by_member[member.name] = self._predict(servable, member, rows)
+            seconds[member.name] = perf_counter() - start
+        scores = servable.pool(by_member)
+        self._observer.computed(servable.name, perf_counter() - began, seconds)
+        return by_member, scores
+
+    def _predict(self, servable: Servable, member: Member, rows: Rows) -> Scores:
+        try:
+            scores = member.predict(rows)
+            check_scores(scores, (row_count(rows), len(servable.classes)))
+        except Exception as error:
+            self._observer.member_failed(servable.name, member.name)
+            log.exception("member %s of %s version %s failed", member.name, servable.name, servable.version)
+            # The caller hears which member it was; what went wrong inside stays in the log.
+            raise MemberError(f"in ensemble '{servable.name}', member '{member.name}' failed") from error
+        return scores
+
+    def _compare(self, servable: Servable, rows: Rows, by_member: dict[str, Scores], scores: Scores) -> None:
+        """Tell how each member agrees with the ensemble; an error here harms no caller, so it is logged."""
+        try:
+            if self._batches % SILENT_MEMBERS_EVERY == 0:
+                asked = {member.name: self._predict(servable, member, rows) for member in servable.silent}
+                by_member = by_member | asked
+            self._batches += 1
+            if len(servable.members) > 1:
+                self._observer.agreed(servable.name, agreement(by_member, scores))
+        except Exception:
+            log.exception("could not compare the members of %s version %s", servable.name, servable.version)
+
+
+def check_scores(scores: Scores, expected: tuple[int, int]) -> None:
+    """Refuse scores that would spoil the average of every row: wrong shape, or not finite."""
+    if scores.shape != expected:
+        raise MemberError(f"scores have shape {scores.shape}; expected {expected}")
+    if not np.isfinite(scores).all():
+        raise MemberError(
+            f"{int((~np.isfinite(scores)).any(axis=1).sum())} rows have scores that are not finite"
+        )

@@ -1,0 +1,202 @@
+"""Every metric that the server keeps, by name, in one class; `docs/reference/metrics.md` explains each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+
+# Seconds, from a tabular model's tenth of a millisecond to a deadline's ten seconds.
+SECONDS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Agreement(Protocol):
+    """One member against the ensemble, over the rows of one batch."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were compared."""
+        ...
+
+    @property
+    def same_top_class(self) -> int:
+        """For how many both put the same class first."""
+        ...
+
+    @property
+    def divergence_sum(self) -> float:
+        """Jensen-Shannon divergence, in nats, summed over the rows."""
+        ...
+
+
+class Metrics:
+    """Counts what the parts tell it. Safe to call from any thread."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._requests = Counter(
+            "unisono_requests",
+            "Calls answered, by the code they were answered with.",
+            ["model", "version", "method", "code"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "unisono_request_seconds",
+            "From the call's arrival to its answer.",
+            ["model", "method"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._queue_seconds = Histogram(
+            "unisono_queue_seconds",
+            "How long a request waited for its batch to start.",
+            ["model"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._compute_seconds = Histogram(
+            "unisono_compute_seconds",
+            "How long a batch took, all members and the pool.",
+            ["model"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._member_compute_seconds = Histogram(
+            "unisono_member_compute_seconds",
+            "How long a batch took in one member.",
+            ["model", "member"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._batch_rows = Histogram(
+            "unisono_batch_rows", "Rows in a batch.", ["model"], buckets=ROWS, registry=registry
+        )
+        self._queue_rows = Gauge("unisono_queue_rows", "Rows that wait now.", registry=registry)
+        self._member_failures = Counter(
+            "unisono_member_failures",
+            "Batches that a member could not score.",
+            ["model", "member"],
+            registry=registry,
+        )
+        self._member_rows = Counter(
+            "unisono_member_compared_rows",
+            "Rows for which a member was compared with the ensemble.",
+            ["model", "member"],
+            registry=registry,
+        )
+        self._member_same_top = Counter(
+            "unisono_member_same_top_class",
+            "Compared rows for which the member and the ensemble put the same class first.",
+            ["model", "member"],
+            registry=registry,
+        )
+        self._member_divergence = Counter(
+            "unisono_member_divergence_nats",
+            "Jensen-Shannon divergence between member and ensemble, summed over the compared rows.",
+            ["model", "member"],
+            registry=registry,
+        )
+        self._member_weight = Gauge(
+            "unisono_member_weight",
+            "How much the member counts in the served version.",
+            ["model", "member"],
+            registry=registry,
+        )
+        self._member_validation_loss = Gauge(
+            "unisono_member_validation_loss_nats",
+            "The member's log-loss on the validation file that the served weights were learned on.",
+            ["model", "member"],
+            registry=registry,
+        )
+        self._validation_loss = Gauge(
+            "unisono_validation_loss_nats",
+            "The served version's log-loss on the validation file that its weights were learned on.",
+            ["model"],
+            registry=registry,
+        )
+        self._active_version = Gauge(
+            "unisono_active_version", "The version served now.", ["model"], registry=registry
+        )
+        self._loads = Counter(
+            "unisono_version_loads",
+            "Versions taken up or not: loaded, or failed.",
+            ["model", "outcome"],
+            registry=registry,
+        )
+        self._load_seconds = Summary(
+            "unisono_version_load_seconds",
+            "Reading, checking and warming a version.",
+            ["model"],
+            registry=registry,
+        )
+        self._store_errors = Counter(
+            "unisono_store_errors", "Polls of the store that failed.", registry=registry
+        )
+
+    def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
+        """A call was answered, with `code`, after `seconds`."""
+        self._requests.labels(model, version, method, code).inc()
+        self._request_seconds.labels(model, method).observe(seconds)
+
+    def queued(self, rows: int) -> None:
+        """`rows` rows wait now."""
+        self._queue_rows.set(rows)
+
+    def batched(self, model: str, rows: int, waited: Sequence[float]) -> None:
+        """A batch of `rows` rows of `model` starts; its requests have waited this long."""
+        self._batch_rows.labels(model).observe(rows)
+        queue_seconds = self._queue_seconds.labels(model)
+        for seconds in waited:
+            queue_seconds.observe(seconds)
+
+    def computed(self, model: str, seconds: float, by_member: Mapping[str, float]) -> None:
+        """A batch took `seconds` in all, and so long in each member."""
+        self._compute_seconds.labels(model).observe(seconds)
+        for member, member_seconds in by_member.items():
+            self._member_compute_seconds.labels(model, member).observe(member_seconds)
+
+    def member_failed(self, model: str, member: str) -> None:
+        """`member` could not score a batch."""
+        self._member_failures.labels(model, member).inc()
+
+    def agreed(self, model: str, by_member: Mapping[str, Agreement]) -> None:
+        """Count how far each member's scores for a batch were from the ensemble's."""
+        for member, agreement in by_member.items():
+            self._member_rows.labels(model, member).inc(agreement.rows)
+            self._member_same_top.labels(model, member).inc(agreement.same_top_class)
+            self._member_divergence.labels(model, member).inc(agreement.divergence_sum)
+
+    def swapped(
+        self,
+        model: str,
+        version: int,
+        *,
+        weights: Mapping[str, float],
+        losses: Mapping[str, float],
+        loss: float | None,
+    ) -> None:
+        """`version` is served now, with these weights and, where known, validation losses in nats."""
+        for gauge in (self._member_weight, self._member_validation_loss, self._validation_loss):
+            gauge.remove_by_labels({"model": model})
+        for member, weight in weights.items():
+            self._member_weight.labels(model, member).set(weight)
+        for member, member_loss in losses.items():
+            self._member_validation_loss.labels(model, member).set(member_loss)
+        if loss is not None:
+            self._validation_loss.labels(model).set(loss)
+        self._active_version.labels(model).set(version)
+
+    def loaded(self, model: str, seconds: float) -> None:
+        """A version was read, checked and warmed."""
+        self._loads.labels(model, "loaded").inc()
+        self._load_seconds.labels(model).observe(seconds)
+
+    def load_failed(self, model: str) -> None:
+        """A version could not be taken up; the one before is still served."""
+        self._loads.labels(model, "failed").inc()
+
+    def store_failed(self) -> None:
+        """The store could not be read."""
+        self._store_errors.inc()
