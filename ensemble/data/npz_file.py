@@ -1,0 +1,162 @@
+"""NPZ and NPY: arrays read a few rows at a time from the file's stream; pickles never."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import InvalidDataError
+from .source import Raw, Wanted
+from .tensors import Place
+
+ENDING = ".npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an array says of itself: [rows, ...] and the dtype."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NpzFile:
+    """Named arrays with one rows axis. A single `.npy` is the array of the only input, whatever its name."""
+
+    path: Path
+    headers: Mapping[str, Header]
+    untyped: bool = False
+
+    @classmethod
+    def open(cls, path: Path, only_input: str | None) -> "NpzFile":
+        """Read the headers of `path`; `only_input` names the array of a `.npy`."""
+        if path.suffix == ENDING:
+            if only_input is None:
+                raise InvalidDataError(f"{path}: the ensemble has several inputs; store them by name in .npz")
+            names = [only_input]
+        else:
+            with _clear_errors(path), zipfile.ZipFile(path) as archive:
+                names = [name.removesuffix(ENDING) for name in archive.namelist() if name.endswith(ENDING)]
+        headers = {}
+        for name in names:
+            with _clear_errors(path), ExitStack() as stack:
+                headers[name] = _header(_stream(stack, path, name), path, name)
+        return cls(path, headers)
+
+    def check(self, wanted: Wanted) -> None:
+        """Raise `InvalidDataError` unless the wanted arrays are there and have the same number of rows."""
+        names = _names(wanted)
+        missing = [name for name in names if name not in self.headers]
+        if missing:
+            raise InvalidDataError(f"{self.path}: has no array {missing}; it has {sorted(self.headers)}")
+        lengths = {name: self.headers[name].shape[:1] for name in names}
+        if len(set(lengths.values())) > 1 or () in lengths.values():
+            told = ", ".join(f"{name} {list(self.headers[name].shape)}" for name in names)
+            raise InvalidDataError(
+                f"{self.path}: arrays must have the same number of rows; shapes are {told}"
+            )
+        for spec in wanted.inputs:
+            shape = self.headers[spec.name].shape
+            if not spec.fits(shape) and np.prod(shape[1:]) != np.prod(spec.shape):
+                raise InvalidDataError(
+                    f"{self.path}: a row of {spec.name!r} has shape {list(shape[1:])},"
+                    f" the ensemble takes {list(spec.shape)}"
+                )
+
+    def count(self, wanted: Wanted) -> int:
+        """How many rows the wanted arrays have; other arrays may be of any length."""
+        return self.headers[_names(wanted)[0]].shape[0]
+
+    def read(self, wanted: Wanted, rows: int) -> Iterator[Raw]:
+        """Give the wanted arrays in order, `rows` rows at a time."""
+        names = _names(wanted)
+        total = self.count(wanted)
+        with ExitStack() as stack, _clear_errors(self.path):
+            streams = {name: _stream(stack, self.path, name) for name in names}
+            for name, stream in streams.items():
+                _header(stream, self.path, name)
+            for start in range(0, total, rows):
+                count = min(rows, total - start)
+                arrays = {name: self._take(streams[name], name, count) for name in names}
+                yield _raw(arrays, wanted, count, Place(self.path, start))
+
+    def _take(self, stream: IO[bytes], name: str, count: int) -> NDArray[Any]:
+        """Read the next `count` rows of an array."""
+        header = self.headers[name]
+        shape = (count, *header.shape[1:])
+        size = int(np.prod(shape, dtype=object)) * header.dtype.itemsize
+        data = stream.read(size)
+        if len(data) != size:
+            raise InvalidDataError(f"{self.path}: array {name!r} is cut short: write the file again")
+        return np.frombuffer(data, dtype=header.dtype).reshape(shape)
+
+
+def _names(wanted: Wanted) -> list[str]:
+    """The arrays in use, each once."""
+    label = () if wanted.label is None else (wanted.label,)
+    return list(dict.fromkeys((*(spec.name for spec in wanted.inputs), *label, *wanted.keep)))
+
+
+def _raw(arrays: Mapping[str, NDArray[Any]], wanted: Wanted, count: int, place: Place) -> Raw:
+    """Sort what was read into tensors, labels and what is kept."""
+    return Raw(
+        count,
+        {spec.name: arrays[spec.name] for spec in wanted.inputs},
+        None if wanted.label is None else arrays[wanted.label],
+        {name: _column(arrays[name], name, place) for name in wanted.keep},
+    )
+
+
+def _column(array: NDArray[Any], name: str, place: Place) -> Any:
+    """Return an array as an Arrow column; more axes become lists of fixed size."""
+    try:
+        column = pa.array(array.reshape(-1))
+    except pa.ArrowException as error:
+        raise InvalidDataError(
+            f"{place.path}: can't keep {name!r}, of dtype {array.dtype}: {error}"
+        ) from None
+    for size in reversed(array.shape[1:]):
+        column = pa.FixedSizeListArray.from_arrays(column, size)
+    return column
+
+
+def _stream(stack: ExitStack, path: Path, name: str) -> IO[bytes]:
+    """Open the bytes of one array; each has a handle of its own, so several can be read in step."""
+    if path.suffix == ENDING:
+        return stack.enter_context(path.open("rb"))
+    archive = stack.enter_context(zipfile.ZipFile(path))
+    return stack.enter_context(archive.open(name + ENDING))
+
+
+def _header(stream: IO[bytes], path: Path, name: str) -> Header:
+    """Read an array's header, leaving `stream` at its first row."""
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise InvalidDataError(
+            f"{path}: array {name!r} holds Python objects, which are never read: store numbers or text"
+        )
+    if fortran and len(shape) > 1:
+        raise InvalidDataError(
+            f"{path}: array {name!r} is stored column by column: save numpy.ascontiguousarray of it"
+        )
+    return Header(shape, dtype)
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Turn what zip, zlib and numpy say about a broken file into one error."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+        raise InvalidDataError(f"{path}: can't be read as {path.suffix}: {error}") from error

@@ -1,0 +1,44 @@
+"""Which files a list of paths means."""
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+
+from ..errors import InvalidDataError
+
+# How a file's name ends says how it is read.
+ENDINGS = (".csv", ".npy", ".npz", ".parquet")
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the data files that `paths` names, in the order in which they are read.
+
+    A path is a file, a folder (its data files, those in folders below too, sorted) or a glob pattern
+    (sorted). In a folder, names that start with `.` or `_` are left out, as Spark and Arrow do.
+    """
+    if not paths:
+        raise InvalidDataError("no data files given: name a file, a folder or a pattern")
+    return [file for path in paths for file in _files_of(path)]
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files that one path names."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix in ENDINGS and _shown(file, path))
+        if not files:
+            raise InvalidDataError(f"{path}: holds no data files; these end in {', '.join(ENDINGS)}")
+        return files
+    # Path.glob would need the pattern split off its folder first.
+    names = [str(path)] if path.is_file() else sorted(glob(str(path), recursive=True))  # noqa: PTH207 - see above
+    files = [Path(name) for name in names]
+    if not files:
+        raise InvalidDataError(f"{path}: no such file, folder or pattern")
+    for file in files:
+        if file.suffix not in ENDINGS:
+            raise InvalidDataError(f"{file}: can't be read; known endings are {', '.join(ENDINGS)}")
+    return files
+
+
+def _shown(file: Path, folder: Path) -> bool:
+    """Whether neither the file nor a folder on the way to it is marked as not data."""
+    return not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
