@@ -1,0 +1,143 @@
+"""What a refit makes small: a loss of the averaged scores, with its slope and curvature in the weights.
+
+Rule 1: `scores * constant` of a row shifts the loss and moves no optimum, so every row is divided by
+its largest score first and the shift added back: nothing underflows, however unlikely the row.
+Rule 2: passes over the rows go block by block, each small enough to stay in the processor's cache.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidDataError
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+# Float64 values in one block of rows: 1 MiB.
+BLOCK_VALUES = 131_072
+# Stands for a row that gets no score at all where a slope is asked for: its square is still a float64.
+SMALLEST_MIX = 1e-150
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogLoss:
+    """Mean negative log, in nats, of the score that the average gives each row's true class. Convex."""
+
+    scaled: Matrix  # [row, member]: true-class scores over the row's largest, so each row's maximum is 1
+    row_weights: Vector  # [row], positive, summing to one
+    shift: float  # nats to add back for the scaling
+
+    @classmethod
+    def of(cls, true_class_scores: Matrix, row_weights: Vector | None = None) -> Self:
+        """Take scores `[row, member]`, >= 0, and row weights, >= 0 (all alike unless given).
+
+        Rows of weight zero are left out. InvalidDataError names the rows that no member allows for.
+        """
+        scores, weights = _weighed(np.asarray(true_class_scores, dtype=np.float64), row_weights)
+        if not np.isfinite(scores).all() or scores.min() < 0:
+            row = int(np.argmin(np.isfinite(scores).all(axis=1) & (scores >= 0).all(axis=1)))
+            raise InvalidDataError(f"scores must be finite and >= 0; row {row} holds {scores[row].tolist()}")
+        largest = scores.max(axis=1)
+        _refuse_impossible(largest == 0)
+        return cls(scores / largest[:, None], weights, float(-weights @ np.log(largest)))
+
+    @classmethod
+    def of_logs(cls, log_scores: Matrix, row_weights: Vector | None = None) -> Self:
+        """Take natural logs of scores `[row, member]`, of any size: -900 is no trouble, nor is -inf."""
+        logs, weights = _weighed(np.asarray(log_scores, dtype=np.float64), row_weights)
+        if np.isnan(logs).any() or logs.max() == np.inf:
+            raise InvalidDataError("log scores must be finite or -inf; some are nan or +inf")
+        largest = logs.max(axis=1)
+        _refuse_impossible(largest == -np.inf)
+        return cls(np.exp(logs - largest[:, None]), weights, float(-weights @ largest))
+
+    @property
+    def members(self) -> int:
+        """How many members' scores are averaged."""
+        return int(self.scaled.shape[1])
+
+    @property
+    def rows(self) -> int:
+        """How many rows count."""
+        return int(self.scaled.shape[0])
+
+    def thinned(self, rows: int) -> Self:
+        """Return the loss on every n-th row, at most `rows` of them: a cheap first guess at this one."""
+        step = -(-self.rows // rows)
+        weights = self.row_weights[::step]
+        return type(self)(self.scaled[::step], weights / weights.sum(), 0.0)
+
+    def value(self, weights: Vector) -> float:
+        """Return the loss at `weights`; infinite where some row gets no score at all."""
+        total = 0.0
+        with np.errstate(divide="ignore"):
+            for scores, row_weights in self._blocks():
+                total -= float(row_weights @ np.log(scores @ weights))
+        return total + self.shift
+
+    def value_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
+        """Return the loss at `weights` and its gradient there, `-g`."""
+        total, gain = 0.0, np.zeros(self.members)
+        with np.errstate(divide="ignore"):
+            for scores, row_weights in self._blocks():
+                mixed = scores @ weights
+                total -= float(row_weights @ np.log(mixed))
+                gain += scores.T @ (row_weights / np.maximum(mixed, SMALLEST_MIX))
+        return total + self.shift, -gain
+
+    def value_gradient_hessian(self, weights: Vector) -> tuple[float, Vector, Matrix]:
+        """Return the loss, its gradient and its Hessian `[member, member]` at `weights`, in one pass."""
+        total, gain = 0.0, np.zeros(self.members)
+        hessian = np.zeros((self.members, self.members))
+        with np.errstate(divide="ignore"):
+            for scores, row_weights in self._blocks():
+                mixed = scores @ weights
+                total -= float(row_weights @ np.log(mixed))
+                mixed = np.maximum(mixed, SMALLEST_MIX)
+                gain += scores.T @ (row_weights / mixed)
+                root = scores * (np.sqrt(row_weights) / mixed)[:, None]
+                hessian += root.T @ root
+        return total + self.shift, -gain, hessian
+
+    def _blocks(self) -> Iterator[tuple[Matrix, Vector]]:
+        size = max(1, BLOCK_VALUES // self.members)
+        for start in range(0, self.rows, size):
+            yield self.scaled[start : start + size], self.row_weights[start : start + size]
+
+
+def gap_of(weights: Vector, gradient: Vector) -> float:
+    """Bound how much lower a convex loss can be anywhere on the simplex than at `weights`.
+
+    For log-loss it is `max(g) - 1`, in nats: zero if and only if no other weighting is better.
+    """
+    return max(0.0, float(gradient @ weights - gradient.min()))
+
+
+def _weighed(scores: Matrix, row_weights: Vector | None) -> tuple[Matrix, Vector]:
+    """Leave out rows of weight zero; make the weights of the others sum to one."""
+    if scores.ndim != 2 or 0 in scores.shape:  # noqa: PLR2004 - rows and members
+        raise InvalidDataError(f"scores have shape {scores.shape}; need [row, member], at least one of each")
+    if row_weights is None:
+        return scores, np.full(len(scores), 1 / len(scores))
+    weights = np.asarray(row_weights, dtype=np.float64)
+    if weights.shape != (len(scores),):
+        raise InvalidDataError(f"row weights have shape {weights.shape}; there are {len(scores)} rows")
+    if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
+        raise InvalidDataError("row weights must be finite, >= 0 and not all zero")
+    weights = weights / weights.max()
+    counted = weights > 0
+    weights = weights[counted]
+    return scores[counted], weights / weights.sum()
+
+
+def _refuse_impossible(impossible: NDArray[np.bool_]) -> None:
+    if impossible.any():
+        raise InvalidDataError(
+            f"every member gives the true class of {int(impossible.sum())} of {len(impossible)} rows a score"
+            f" of zero, the first in row {int(np.argmax(impossible))}, so no weighting has a finite log-loss:"
+            " check these rows' labels, or leave the rows out"
+        )

@@ -1,0 +1,148 @@
+"""Finds the weights: minimises an objective over the simplex, and proves how near the least it came.
+
+`solve` never raises because a fit went badly, and never takes a solver's word for success. How it went is
+part of the solution, for the gate to judge and the report to print.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from ..errors import InvalidWeightsError, SolverError
+from .newton import expectation_maximisation, newton
+from .objective import LogLoss, Vector, gap_of
+
+# Weights below this are taken for zero where the certificate allows it.
+DUST = 1e-6
+# How much of the uniform weights is mixed into a start that leaves some row without any score.
+REVIVAL = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class SolverOptions:
+    """When to stop. `tolerance` is the gap in nats; steps are counted per method."""
+
+    tolerance: float = 1e-9
+    max_newton_steps: int = 60
+    max_em_steps: int = 1_000
+    # SLSQP makes the first guess only, so it need not see every row of a large file.
+    slsqp_rows: int = 20_000
+    slsqp_precision: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """Where the solver stopped, and why."""
+
+    weights: Vector  # [member], on the simplex; zeros are exactly zero
+    loss: float  # nats a row
+    gap: float  # no other weighting has a loss lower than `loss - gap`
+    iterations: int
+    converged: bool  # whether `gap` is at most the tolerance asked for
+    how: str
+    message: str
+
+    def checked(self) -> "Solution":
+        """Return this solution if it converged; SolverError, with the figures, if it didn't."""
+        if not self.converged:
+            raise SolverError(
+                f"no weights: the loss {self.loss:.6g} may be up to {self.gap:.3g} nats above the least after"
+                f" {self.iterations} iterations ({self.how}); {self.message}"
+            )
+        return self
+
+
+def solve(objective: LogLoss, start: Vector, options: SolverOptions | None = None) -> Solution:
+    """Minimise `objective` over the simplex from `start`, which must lie on it.
+
+    SLSQP goes first, Newton steps take it to the certificate, EM is there for when neither does.
+    """
+    options = options or SolverOptions()
+    point = _finite(objective, _on_simplex(start, objective.members))
+    gap = _gap(objective, point)
+    if gap <= options.tolerance:
+        return _solution(objective, point, options, (["the start was optimal"], 0, ""))
+    guess, steps, message = _slsqp(objective, point, options)
+    how = [f"{steps} slsqp"]
+    guess = _finite(objective, guess)
+    if _gap(objective, guess) < gap:
+        point = guess
+    reached = newton(objective, point, tolerance=options.tolerance, max_steps=options.max_newton_steps)
+    if reached.newton_steps:
+        how.append(f"{reached.newton_steps} newton")
+    steps += reached.newton_steps + reached.em_steps
+    em_steps = reached.em_steps
+    if reached.gap > options.tolerance:
+        reached = expectation_maximisation(
+            objective, reached.weights, tolerance=options.tolerance, max_steps=options.max_em_steps
+        )
+        steps, em_steps = steps + reached.em_steps, em_steps + reached.em_steps
+    if em_steps:
+        how.append(f"{em_steps} em")
+    return _solution(objective, reached.weights, options, (how, steps, message))
+
+
+def _slsqp(objective: LogLoss, start: Vector, options: SolverOptions) -> tuple[Vector, int, str]:
+    """Return SLSQP's weights, moved onto the simplex, its iterations and what it has to say."""
+    part = objective if objective.rows <= options.slsqp_rows else objective.thinned(options.slsqp_rows)
+    result = minimize(
+        part.value_and_gradient,
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * len(start),
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+        options={"ftol": options.slsqp_precision, "maxiter": 100},
+    )
+    message = "" if result.success else f"slsqp stopped early: {result.message}"
+    found = np.clip(np.asarray(result.x, dtype=np.float64), 0, None)
+    if not np.isfinite(found).all() or found.sum() == 0:
+        return start, int(result.nit), f"slsqp found nothing: {result.message}"
+    return found / found.sum(), int(result.nit), message
+
+
+def _solution(
+    objective: LogLoss, weights: Vector, options: SolverOptions, course: tuple[list[str], int, str]
+) -> Solution:
+    how, iterations, message = course
+    weights = _without_dust(objective, weights, options.tolerance)
+    loss, gradient = objective.value_and_gradient(weights)
+    gap = gap_of(weights, gradient)
+    converged = bool(np.isfinite(loss) and gap <= options.tolerance)
+    if not converged:
+        stopped = f"the gap {gap:.3g} is above the tolerance {options.tolerance:.3g}"
+        message = f"{stopped}; {message}" if message else stopped
+    return Solution(weights, loss, gap, iterations, converged, ", ".join(how), message)
+
+
+def _on_simplex(start: Vector, members: int) -> Vector:
+    start = np.asarray(start, dtype=np.float64)
+    if start.shape != (members,) or not np.isfinite(start).all() or start.min() < 0 or start.sum() <= 0:
+        raise InvalidWeightsError(
+            f"the start {start.tolist()} can't be weights of {members} members: give {members} finite numbers"
+            " >= 0, not all zero"
+        )
+    return np.asarray(start / start.sum(), dtype=np.float64)
+
+
+def _finite(objective: LogLoss, weights: Vector) -> Vector:
+    """Return `weights`, with a little of every member mixed in if some row would get no score at all."""
+    if np.isfinite(objective.value(weights)):
+        return weights
+    return np.asarray((1 - REVIVAL) * weights + REVIVAL / len(weights), dtype=np.float64)
+
+
+def _gap(objective: LogLoss, weights: Vector) -> float:
+    return gap_of(weights, objective.value_and_gradient(weights)[1])
+
+
+def _without_dust(objective: LogLoss, weights: Vector, tolerance: float) -> Vector:
+    """Set to zero what is nearly zero, if the certificate stands without it."""
+    kept = np.where(weights < DUST, 0.0, weights)
+    if np.array_equal(kept, weights):
+        return weights
+    kept /= kept.sum()
+    if not np.isfinite(objective.value(kept)):
+        return weights
+    return kept if _gap(objective, kept) <= max(tolerance, _gap(objective, weights)) else weights
