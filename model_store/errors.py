@@ -27,3 +27,7 @@ class ConflictError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """The store can't be read or written: missing folder, no space, no permission."""
+
+
+class InvalidDraftError(StoreError):
+    """What was handed over to be published can't become a version."""

@@ -1,0 +1,104 @@
+"""Bytes filed under their own sha256: written once, shared by all versions, checked whenever they are read."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from model_store import reading
+from model_store.durable import Writer, explained
+from model_store.errors import StoreCorruptError
+from model_store.manifest import BlobRef
+
+CHUNK_BYTES = 2**20
+ROLE = "blob"
+_WAY_OUT = "publish the same file again to mend it, or roll back to another version"
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """The blobs of one ensemble, below `folder`."""
+
+    folder: Path
+    writer: Writer
+
+    def path(self, ref: BlobRef) -> Path:
+        """Return where `ref` lies or would lie; nothing is checked."""
+        return self.folder / "sha256" / ref.digest[:2] / ref.digest
+
+    def put(self, source: Path | bytes) -> BlobRef:
+        """File the bytes of `source`, durably, hashing as it copies; the same bytes again change nothing.
+
+        A blob that went bad on disk is mended by putting its bytes again.
+        """
+        sha256, size = hashlib.sha256(), 0
+
+        def copied() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in _chunks(source):
+                sha256.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        temp = self.writer.stage(self.folder / "sha256", copied(), ROLE)
+        ref = BlobRef(sha256.hexdigest(), size)
+        if not self.writer.commit(temp, self.path(ref), ROLE, mend=lambda: not self._whole(ref)):
+            self.writer.touch(self.path(ref), ROLE)
+        return ref
+
+    def checked(self, ref: BlobRef) -> Path:
+        """Return the path of `ref`, its size and sha256 verified just now; StoreCorruptError."""
+        with self._opened(ref) as file:
+            _compare(ref, hashlib.file_digest(file, "sha256").hexdigest())
+        return self.path(ref)
+
+    def read(self, ref: BlobRef) -> bytes:
+        """Return the bytes of `ref`, verified; StoreCorruptError. For small blobs: all of it is held in memory."""
+        with self._opened(ref) as file:
+            data = file.read()
+        _compare(ref, hashlib.sha256(data).hexdigest())
+        return data
+
+    def check_there(self, ref: BlobRef) -> None:
+        """Raise StoreCorruptError unless a plain file of the right size is there; its bytes are not read."""
+        with self._opened(ref):
+            pass
+
+    def _whole(self, ref: BlobRef) -> bool:
+        """Whether the blob on disk is what its name says."""
+        try:
+            self.checked(ref)
+        except StoreCorruptError:
+            return False
+        return True
+
+    @contextmanager
+    def _opened(self, ref: BlobRef) -> Iterator[BinaryIO]:
+        """Open the file of `ref` if it is a plain one of the right size; StoreCorruptError."""
+        try:
+            with reading.opened(self.path(ref), ROLE) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size != ref.size:
+                    raise StoreCorruptError(f"blob {ref.digest} has {size} bytes, not {ref.size}; {_WAY_OUT}")
+                yield file
+        except FileNotFoundError:
+            raise StoreCorruptError(f"blob {ref.digest} is missing; {_WAY_OUT}") from None
+
+
+def _compare(ref: BlobRef, digest: str) -> None:
+    """Raise StoreCorruptError if bytes with this sha256 are not those of `ref`."""
+    if digest != ref.digest:
+        raise StoreCorruptError(f"blob {ref.digest} holds bytes with sha256 {digest}; {_WAY_OUT}")
+
+
+def _chunks(source: Path | bytes) -> Iterator[bytes]:
+    """Yield the bytes of `source`, at most CHUNK_BYTES at a time; StoreUnavailableError if it can't be read."""
+    if isinstance(source, bytes):
+        yield source
+        return
+    with explained("read the file to store", source), source.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

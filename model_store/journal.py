@@ -1,0 +1,144 @@
+"""The record of what is current: create-only entries, numbered from 1 without a gap.
+
+Rule 1: an entry is the only commit point. What no entry names was never published.
+Rule 2: entry n + 1 exists only if n does, is written once, and names as `prev` the version that was current.
+Rule 3: a version number is published once, and numbers only grow.
+Rule 4: this file decides; it never reads a disk or a clock.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self, get_args
+
+from model_store import canonical
+from model_store.errors import StoreCorruptError
+from model_store.manifest import is_digest, parsed
+from model_store.names import check_label
+
+Op = Literal["publish", "rollback", "label", "retire"]
+# These make a version current; the others leave it as it is.
+MOVES = ("publish", "rollback")
+MAX_ENTRY_BYTES = 64 * 2**10
+# What people may write as a reason or a name; longer is an accident.
+MAX_TEXT = 4000
+
+_FILE = re.compile(r"(\d{20})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step: what was done to which version, when (ISO UTC), by whom and why. `prev` was current before."""
+
+    seq: int
+    op: Op
+    version: int
+    label: str | None
+    prev: int | None
+    manifest_sha256: str
+    at: str
+    by: str
+    why: str
+
+    @property
+    def current(self) -> int | None:
+        """The version that is current after this entry."""
+        return self.version if self.op in MOVES else self.prev
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that are stored."""
+        return canonical.encode(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, seq: int) -> Self:
+        """Read entry `seq`; StoreCorruptError if the bytes are not one, or another's."""
+        entry = parsed(cls._from_json, data, f"journal entry {seq}")
+        if entry.seq != seq:
+            raise StoreCorruptError(f"journal entry {seq} says it is {entry.seq}; restore it from a backup")
+        return entry
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read one entry. Keys that a later release may add are left alone."""
+        entry = cls(**{name: data[name] for name in cls.__dataclass_fields__})
+        whole = (entry.seq, entry.version, *([] if entry.prev is None else [entry.prev]))
+        text = (entry.manifest_sha256, entry.at, entry.by, entry.why)
+        if any(type(number) is not int or number < 1 for number in whole):
+            raise ValueError(f"seq, version and prev are {whole!r}, not all numbers from 1")
+        if any(type(part) is not str for part in text) or not is_digest(entry.manifest_sha256):
+            raise ValueError("manifest_sha256, at, by and why are not a digest and text")
+        if entry.op not in get_args(Op):
+            raise ValueError(f"op is {entry.op!r}; this release knows {get_args(Op)}: use a newer one")
+        if (entry.label is not None) != (entry.op == "label"):
+            raise ValueError(f"label is {entry.label!r} on a {entry.op}")
+        if entry.label is not None:
+            check_label(entry.label)
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a whole journal adds up to."""
+
+    entries: tuple[Entry, ...] = ()
+    # Committed version -> the sha256 of its manifest, oldest first; and those since retired.
+    published: Mapping[int, str] = field(default_factory=dict)
+    retired: frozenset[int] = frozenset()
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Entry | None:
+        """The newest entry."""
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def current(self) -> int | None:
+        """The version that is served now."""
+        return self.head.current if self.head else None
+
+    @property
+    def live(self) -> list[int]:
+        """The published versions that were not retired, oldest first."""
+        return [version for version in self.published if version not in self.retired]
+
+    def after(self, entry: Entry) -> "History":
+        """Return the history one entry on; StoreCorruptError if `entry` can't come next."""
+        if entry.seq != len(self.entries) + 1 or entry.prev != self.current:
+            raise StoreCorruptError(
+                f"journal entry {entry.seq} follows {len(self.entries)} entries and says version {entry.prev} was "
+                f"current; it was {self.current}: an entry is missing or was changed, restore it from a backup"
+            )
+        published, retired, labels = dict(self.published), self.retired, dict(self.labels)
+        if entry.op == "publish":
+            if entry.version <= max(published, default=0):
+                raise StoreCorruptError(
+                    f"journal entry {entry.seq} publishes version {entry.version} a second time"
+                )
+            published[entry.version] = entry.manifest_sha256
+        elif published.get(entry.version) != entry.manifest_sha256 or entry.version in retired:
+            raise StoreCorruptError(
+                f"journal entry {entry.seq} is a {entry.op} of version {entry.version}, which is not published"
+            )
+        if entry.op == "retire":
+            retired |= {entry.version}
+        if entry.label is not None:
+            labels[entry.label] = entry.version
+        return History((*self.entries, entry), published, retired, labels)
+
+
+def replay(entries: Iterable[Entry]) -> History:
+    """Add up a journal, oldest entry first; StoreCorruptError if it breaks a rule."""
+    history = History()
+    for entry in entries:
+        history = history.after(entry)
+    return history
+
+
+def file_name(seq: int) -> str:
+    """Return the file name of entry `seq`: 20 digits, so that names sort as numbers do."""
+    return f"{seq:020d}.json"
+
+
+def seqs(names: Iterable[str]) -> list[int]:
+    """Return the entry numbers among file names, sorted; anything else (temp files) is left out."""
+    return sorted(int(match[1]) for name in names if (match := _FILE.fullmatch(name)))

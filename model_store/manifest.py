@@ -1,0 +1,300 @@
+"""What one version is made of: members, pool, weights, evidence, and the version it came from.
+
+A manifest is immutable and its bytes are hashed, so it holds no time and no author: those are the journal's.
+Blobs are named by digest only; nothing in a manifest is a path.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Self, TypeVar
+
+from model_store import canonical
+from model_store.errors import InvalidDraftError, InvalidNameError, StoreCorruptError
+from model_store.names import check_name
+
+SCHEMA = 1
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+T = TypeVar("T")
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a sha256 in lower-case hex."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """Which bytes: their sha256 in hex and how many there are."""
+
+    digest: str
+    size: int
+
+    def __post_init__(self) -> None:
+        """Refuse what would name another file than a blob's."""
+        if not is_digest(self.digest) or self.size < 0:
+            raise InvalidDraftError(
+                f"{self.digest[:80]!r} of {self.size} bytes is no sha256 and size of a blob"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {"digest": self.digest, "size": self.size}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(_of(str, data, "digest"), _of(int, data, "size"))
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A member in another format, made from the published one, and how well the two agree (`parity`)."""
+
+    blob: BlobRef
+    parity: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {"blob": self.blob.to_json(), "parity": dict(self.parity)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(BlobRef.from_json(_of(dict, data, "blob")), _of(dict, data, "parity"))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """One member as published: `format` "keras" or "onnx", its bytes, its signature, and what was derived, by format."""
+
+    name: str
+    format: str
+    blob: BlobRef
+    signature: Mapping[str, Any]
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a name that can't be one."""
+        check_name(self.name, "member")
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the published file, to which its weight is tied."""
+        return self.blob.digest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {
+            "name": self.name,
+            "format": self.format,
+            "blob": self.blob.to_json(),
+            "signature": dict(self.signature),
+            "derived": {name: derived.to_json() for name, derived in self.derived.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        derived = _of(dict, data, "derived")
+        return cls(
+            name=_of(str, data, "name"),
+            format=_of(str, data, "format"),
+            blob=BlobRef.from_json(_of(dict, data, "blob")),
+            signature=_of(dict, data, "signature"),
+            derived={name: Derived.from_json(_of(dict, derived, name)) for name in derived},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version that has no number yet. `parent` is the version it came from, `weights` the blob of `weights_json`."""
+
+    members: tuple[MemberRecord, ...]
+    classes: tuple[str, ...]
+    signature: Mapping[str, Any]
+    pool: Mapping[str, Any]
+    weights: BlobRef
+    evidence: Mapping[str, Any]
+    parent: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse a draft without members, or in which a name means two of them."""
+        names = [member.name for member in self.members]
+        if not names or len(set(names)) != len(names):
+            raise InvalidDraftError(f"members must be one or more, with distinct names; got {names}")
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Member name -> the sha256 of its published file."""
+        return {member.name: member.digest for member in self.members}
+
+    @property
+    def blobs(self) -> frozenset[BlobRef]:
+        """All the bytes this needs: published members, what was derived from them, the weights."""
+        derived = {made.blob for member in self.members for made in member.derived.values()}
+        return frozenset({self.weights, *derived, *(member.blob for member in self.members)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {
+            "members": [member.to_json() for member in self.members],
+            "classes": list(self.classes),
+            "signature": dict(self.signature),
+            "pool": dict(self.pool),
+            "weights": self.weights.to_json(),
+            "evidence": dict(self.evidence),
+            "parent": self.parent,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        members, classes = _of(list, data, "members"), _of(list, data, "classes")
+        if not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"classes are {classes!r}, not all text")
+        return cls(
+            members=tuple(MemberRecord.from_json(member) for member in members),
+            classes=tuple(classes),
+            signature=_of(dict, data, "signature"),
+            pool=_of(dict, data, "pool"),
+            weights=BlobRef.from_json(_of(dict, data, "weights")),
+            evidence=_of(dict, data, "evidence"),
+            parent=None if data["parent"] is None else _of(int, data, "parent"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One numbered version of an ensemble."""
+
+    ensemble: str
+    version: int
+    draft: Draft
+
+    @property
+    def members(self) -> tuple[MemberRecord, ...]:
+        """The members, in the order they were published."""
+        return self.draft.members
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the scores' columns; empty if they have none."""
+        return self.draft.classes
+
+    @property
+    def signature(self) -> Mapping[str, Any]:
+        """What the ensemble takes and gives: all the members' inputs, one output."""
+        return self.draft.signature
+
+    @property
+    def pool(self) -> Mapping[str, Any]:
+        """The form of the average."""
+        return self.draft.pool
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """Where the weights came from: data digest, losses, whatever the publisher recorded."""
+        return self.draft.evidence
+
+    @property
+    def parent(self) -> int | None:
+        """The version this one was made from."""
+        return self.draft.parent
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Member name -> the sha256 of its published file."""
+        return self.draft.digests
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that is stored."""
+        return {
+            "schema": SCHEMA,
+            "ensemble": self.ensemble,
+            "version": self.version,
+            **self.draft.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        if data.get("schema") != SCHEMA:
+            raise ValueError(
+                f"schema is {data.get('schema')!r}; this release reads {SCHEMA}: use a newer one"
+            )
+        return cls(
+            check_name(_of(str, data, "ensemble"), "ensemble"),
+            _of(int, data, "version"),
+            Draft.from_json(data),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that are stored and hashed; InvalidDraftError if the draft holds what JSON can't say."""
+        try:
+            return canonical.encode(self.to_json())
+        except (TypeError, ValueError) as error:
+            raise InvalidDraftError(
+                f"the draft can't be written as JSON: {error}; use finite numbers, text, lists"
+            ) from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote; StoreCorruptError if it is anything else."""
+        return parsed(cls.from_json, data, "the manifest")
+
+
+def parsed(read: Callable[[dict[str, Any]], T], data: bytes, role: str) -> T:
+    """Read `data` as JSON and then by `read`; StoreCorruptError if it doesn't hold what it should."""
+    try:
+        return read(canonical.decode(data))
+    except KeyError as error:
+        raise StoreCorruptError(
+            f"{role} can't be read: it lacks {error}; restore it from a backup"
+        ) from error
+    except (TypeError, ValueError, AttributeError, InvalidDraftError, InvalidNameError) as error:
+        raise StoreCorruptError(f"{role} can't be read: {error}; restore it from a backup") from error
+
+
+def weights_json(weights: Mapping[str, float], digests: Mapping[str, str]) -> bytes:
+    """Write weights, each tied to its member's digest; InvalidDraftError if the names differ or one isn't finite."""
+    if set(weights) != set(digests):
+        raise InvalidDraftError(f"weights name {sorted(weights)}; the members are {sorted(digests)}")
+    rows = [
+        {"member": name, "digest": digests[name], "weight": float(weights[name])} for name in sorted(weights)
+    ]
+    try:
+        return canonical.encode({"weights": rows})
+    except ValueError as error:
+        raise InvalidDraftError(f"weights must be finite; got {dict(weights)}") from error
+
+
+def parse_weights(data: bytes, digests: Mapping[str, str]) -> dict[str, float]:
+    """Read what `weights_json` wrote; StoreCorruptError unless it is for the members with these `digests`."""
+    rows = parsed(_weight_rows, data, "the weights")
+    if {name: digest for name, digest, _ in rows} != dict(digests) or len(rows) != len(digests):
+        raise StoreCorruptError(
+            f"the weights are for the members {sorted(name for name, _, _ in rows)}; these are {sorted(digests)}, "
+            "or their files differ: publish the version again"
+        )
+    return {name: weight for name, _, weight in rows}
+
+
+def _weight_rows(data: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Return member, digest and weight of each row; KeyError, TypeError or ValueError if there is something else."""
+    rows = [
+        (_of(str, row, "member"), _of(str, row, "digest"), _of(float, row, "weight"))
+        for row in _of(list, data, "weights")
+    ]
+    if not all(isfinite(weight) and weight >= 0 for _, _, weight in rows):
+        raise ValueError(f"weights must be finite and >= 0; got {[weight for _, _, weight in rows]}")
+    return rows
+
+
+def _of(kind: Callable[..., T], data: Mapping[str, Any], key: str) -> T:
+    """Return `data[key]` if it is exactly of the JSON type `kind`: no number for text, no true for 1."""
+    value = data[key]
+    if type(value) is not kind:
+        raise TypeError(f"{key!r} is {value!r:.80}, not {getattr(kind, '__name__', kind)}")
+    return value

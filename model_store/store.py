@@ -1,0 +1,231 @@
+"""The store: ensembles, their versions, and the one step that makes a version current.
+
+Way of a publish: blobs, then the manifest under the next free number, then the journal entry, the only commit
+point. Readers start at the journal, so they see the old version or the new one, whole, whatever dies when.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from model_store import reading
+from model_store.blobs import Blobs
+from model_store.durable import Disk, Writer
+from model_store.entries import Entries
+from model_store.errors import (
+    ConflictError,
+    EnsembleNotFoundError,
+    InvalidDraftError,
+    StoreUnavailableError,
+    VersionNotFoundError,
+)
+from model_store.journal import MAX_TEXT, Entry, History, Op
+from model_store.manifest import BlobRef, Draft, Manifest, parse_weights
+from model_store.names import check_label, check_name, is_name
+from model_store.versions import Versions
+
+
+def utc_now() -> datetime:
+    """Return the time that journal entries are stamped with."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder of published ensembles, for any number of threads and processes at once."""
+
+    root: Path
+    clock: Callable[[], datetime] = utc_now
+    disk: Disk = field(default_factory=Disk)
+
+    @classmethod
+    def open(cls, address: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
+        """Return the store at a path or `file://` address. Nothing is read; folders are made by the first put."""
+        return cls(_local_path(address), clock)
+
+    @property
+    def address(self) -> str:
+        """Where the store is; `Store.open` of it gives this store in any process of the machine."""
+        return str(self.root)
+
+    def ensembles(self) -> list[str]:
+        """Return the names that have a published version, sorted; StoreUnavailableError if there is no store."""
+        if not self.root.is_dir():
+            raise StoreUnavailableError(f"{self._absent()}; publish into it first, or name another store")
+        names = reading.names(self.root / "ensembles", "the ensembles")
+        return [name for name in names if is_name(name) and self._entries(name).seqs()]
+
+    def entries(self, name: str) -> list[Entry]:
+        """Return the whole journal, oldest entry first, its rules checked; empty if nothing was published."""
+        return list(self._entries(name).history().entries)
+
+    def head(self, name: str) -> Entry | None:
+        """Return the newest journal entry, reading only that one; None if nothing was published."""
+        return self._entries(name).head()
+
+    def current(self, name: str) -> int:
+        """Return the version that is served now; EnsembleNotFoundError."""
+        head = self.head(name)
+        if head is None or head.current is None:
+            raise self._no_ensemble(name)
+        return head.current
+
+    def versions(self, name: str) -> list[int]:
+        """Return the published versions, oldest first, without those retired; EnsembleNotFoundError."""
+        return self._history(name).live
+
+    def labels(self, name: str) -> dict[str, int]:
+        """Return label -> version; EnsembleNotFoundError."""
+        return dict(self._history(name).labels)
+
+    def manifest(self, name: str, version: int | None = None) -> Manifest:
+        """Return the manifest of `version` (None: the current one), its bytes checked against the journal."""
+        history = self._history(name)
+        number = self._live(name, history, version)
+        return self._versions(name).read(number, history.published[number])
+
+    def weights(self, manifest: Manifest) -> dict[str, float]:
+        """Return member name -> weight, checked to be for these members; StoreCorruptError."""
+        return parse_weights(self.read_blob(manifest.ensemble, manifest.draft.weights), manifest.digests)
+
+    def put_blob(self, name: str, source: Path | bytes) -> BlobRef:
+        """File the bytes of `source` for ensemble `name`, durably; bytes that are there already change nothing."""
+        return self._blobs(name).put(source)
+
+    def blob_path(self, name: str, ref: BlobRef) -> Path:
+        """Return the path of a blob, its size and sha256 verified just now; StoreCorruptError."""
+        return self._blobs(name).checked(ref)
+
+    def read_blob(self, name: str, ref: BlobRef) -> bytes:
+        """Return the bytes of a (small) blob, verified; StoreCorruptError."""
+        return self._blobs(name).read(ref)
+
+    def publish(self, name: str, draft: Draft, *, by: str, why: str, expect_seq: int | None = None) -> Entry:
+        """Make `draft`, whose blobs were put before, the current version; return its journal entry.
+
+        `expect_seq` is the head's seq that the draft was made for (0: none); ConflictError if the journal is
+        elsewhere, or moves on meanwhile. StoreCorruptError if a blob is missing.
+        """
+        history = self._entries(name).history()
+        seq = len(history.entries)
+        if expect_seq not in (None, seq):
+            raise ConflictError(
+                f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled back; "
+                f"look with `unisono history {name}`, then publish with --expect-seq {seq}"
+            )
+        self._check_draft(name, history, draft)
+        version, digest = self._versions(name).write(draft, above=max(history.published, default=0))
+        return self._append(name, history, ("publish", version, digest, None), by=by, why=why)
+
+    def rollback(self, name: str, version: int, *, by: str, why: str) -> Entry:
+        """Make an older version current again; return the journal entry. ConflictError if it is current already."""
+        history = self._history(name)
+        self._live(name, history, version)
+        if version == history.current:
+            others = [number for number in history.live if number != version]
+            raise ConflictError(f"version {version} of {name!r} is current already; others are {others}")
+        digest = history.published[version]
+        for ref in self._versions(name).read(version, digest).draft.blobs:
+            self._blobs(name).check_there(ref)
+        return self._append(name, history, ("rollback", version, digest, None), by=by, why=why)
+
+    def label(self, name: str, label: str, version: int, *, by: str, why: str) -> Entry:
+        """Point `label` at `version`, in one step, wherever it pointed before; return the journal entry."""
+        history = self._history(name)
+        number = self._live(name, history, version)
+        step: _Step = ("label", number, history.published[number], check_label(label))
+        return self._append(name, history, step, by=by, why=why)
+
+    def _append(self, name: str, history: History, step: "_Step", *, by: str, why: str) -> Entry:
+        """Write the entry that follows `history`; ConflictError if another came first."""
+        op, version, digest, label = step
+        if max(len(by), len(why)) > MAX_TEXT:
+            raise InvalidDraftError(f"by and why have {len(by)} and {len(why)} characters; {MAX_TEXT} may be")
+        entry = Entry(
+            seq=len(history.entries) + 1,
+            op=op,
+            version=version,
+            label=label,
+            prev=history.current,
+            manifest_sha256=digest,
+            at=self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            by=by,
+            why=why,
+        )
+        # Ours must not become the entry that makes the journal unreadable.
+        history.after(entry)
+        if not self._entries(name).append(entry):
+            raise ConflictError(
+                f"somebody else wrote entry {entry.seq} of {name!r} first, so this {op} did nothing; "
+                f"look with `unisono history {name}`, then try again"
+            )
+        return entry
+
+    def _check_draft(self, name: str, history: History, draft: Draft) -> None:
+        """Refuse a draft that readers could not use."""
+        if draft.parent is not None and draft.parent not in history.published:
+            raise VersionNotFoundError(
+                f"the draft's parent is version {draft.parent} of {name!r}; published are {list(history.published)}"
+            )
+        for ref in draft.blobs:
+            self._blobs(name).check_there(ref)
+        parse_weights(self.read_blob(name, draft.weights), draft.digests)
+
+    def _history(self, name: str) -> History:
+        """Return the journal's sum; EnsembleNotFoundError if it is empty."""
+        history = self._entries(name).history()
+        if not history.entries:
+            raise self._no_ensemble(name)
+        return history
+
+    def _live(self, name: str, history: History, version: int | None) -> int:
+        """Return `version`, or the current one for None; VersionNotFoundError unless published and not retired."""
+        number = history.current if version is None else version
+        if number is None or number not in history.live:
+            raise VersionNotFoundError(f"ensemble {name!r} has no version {number}; it has {history.live}")
+        return number
+
+    def _no_ensemble(self, name: str) -> EnsembleNotFoundError:
+        if not self.root.is_dir():
+            return EnsembleNotFoundError(
+                f"no ensemble {name!r}: {self._absent()}; name another store or publish first"
+            )
+        return EnsembleNotFoundError(f"no ensemble {name!r} in {self.address!r}; it holds {self.ensembles()}")
+
+    def _absent(self) -> str:
+        return f"the store's folder {self.address!r} doesn't exist"
+
+    def _entries(self, name: str) -> Entries:
+        return Entries(self._folder(name) / "journal", self._writer)
+
+    def _versions(self, name: str) -> Versions:
+        return Versions(name, self._folder(name) / "versions", self._writer)
+
+    def _blobs(self, name: str) -> Blobs:
+        return Blobs(self._folder(name) / "blobs", self._writer)
+
+    def _folder(self, name: str) -> Path:
+        return self.root / "ensembles" / check_name(name, "ensemble")
+
+    @property
+    def _writer(self) -> Writer:
+        return Writer(self.root, self.disk)
+
+
+# op, version, sha256 of its manifest, label
+_Step = tuple[Op, int, str, str | None]
+
+
+def _local_path(address: str) -> Path:
+    """Return the folder that a path or file:// address names; StoreUnavailableError for other schemes."""
+    if "://" not in address:
+        return Path(address).absolute()
+    parts = urlsplit(address)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise StoreUnavailableError(
+            f"store address {address!r} can't be opened; use a path or file:///absolute/path"
+        )
+    return Path(unquote(parts.path))
