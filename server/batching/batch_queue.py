@@ -24,7 +24,7 @@ class BatchLimits:
 
     max_batch_size: int = 64
     max_queue_delay: float = 0.0
-    max_queue_size: int = 4096
+    max_queue_size: int = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,7 +56,7 @@ class Engine:
 
     def close(self) -> None:
         """End the threads, once what they run is done."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown()
 
     def _score(self, servable: Servable, rows: Rows) -> tuple[dict[str, Scores], Scores]:
         began = perf_counter()

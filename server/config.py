@@ -1,0 +1,119 @@
+"""The settings of `unisono serve`: read once, checked together, frozen.
+
+Each may be given as a flag, as an environment variable (UNISONO_SERVE_...) or under [serve] in a TOML
+file; a flag beats the environment, which beats the file, which beats the default.
+"""
+
+import os
+from dataclasses import dataclass
+
+from ensemble.errors import EnsembleError
+
+from .batching.batch_queue import BatchLimits
+from .lifecycle.watcher import WatchOptions
+from .telemetry.logs import LogFormat
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+MAX_PORT = 65535
+
+
+class ConfigError(EnsembleError):
+    """A setting, or two together, can't be served with."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """What the server is told.
+
+    Attributes:
+        ensemble: Serve only these ensembles of the store; all of them if none is named.
+        host: Address to listen on. Only this machine can reach the default.
+        grpc_port: Port for gRPC; 0 picks a free one.
+        metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
+        max_batch_size: Most rows in one batch, and so in one request.
+        max_queue_delay_ms: How long a batch waits for more rows; 0 takes what waits when the engine is free.
+        max_queue_size: Most rows that may wait; what comes beyond is refused.
+        threads: Threads that one member computes with; 0 means one a core.
+        max_message_bytes: Largest request taken and answer given.
+        default_deadline_secs: Deadline of a call that brings none, and the longest that is granted.
+        poll_interval_secs: How often to look for a new version in the store.
+        drain_delay_secs: After SIGTERM, how long health says no before calls are turned away.
+        drain_timeout_secs: How long calls in flight may take to finish after that.
+        log_level: One of debug, info, warning, error.
+        log_format: text for people, json for machines.
+    """
+
+    ensemble: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    max_batch_size: int = 64
+    max_queue_delay_ms: float = 0.0
+    max_queue_size: int = 8192
+    threads: int = 0
+    max_message_bytes: int = 64 * 2**20
+    default_deadline_secs: float = 10.0
+    poll_interval_secs: float = 1.0
+    drain_delay_secs: float = 0.0
+    drain_timeout_secs: float = 30.0
+    log_level: str = "info"
+    log_format: LogFormat = "text"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that can't be served with, all of them in one message."""
+        problems = [
+            f"{flag(name)} is {getattr(self, name)!r}; {rule}"
+            for name, holds, rule in self._rules()
+            if not holds
+        ]
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def _rules(self) -> list[tuple[str, bool, str]]:
+        positive = "it must be above 0"
+        not_negative = "it must be 0 or more"
+        return [
+            ("grpc_port", 0 <= self.grpc_port <= MAX_PORT, f"a port is 0 to {MAX_PORT}"),
+            ("metrics_port", 0 <= self.metrics_port <= MAX_PORT, f"a port is 0 to {MAX_PORT}"),
+            (
+                "metrics_port",
+                self.metrics_port != self.grpc_port or self.grpc_port == 0,
+                "it must differ from --grpc-port",
+            ),
+            ("max_batch_size", self.max_batch_size > 0, positive),
+            ("max_queue_delay_ms", self.max_queue_delay_ms >= 0, not_negative),
+            (
+                "max_queue_size",
+                self.max_queue_size >= self.max_batch_size,
+                f"it must hold one batch at least, --max-batch-size is {self.max_batch_size}",
+            ),
+            ("threads", self.threads >= 0, not_negative),
+            ("max_message_bytes", self.max_message_bytes >= 2**10, "it must be 1024 or more"),
+            ("default_deadline_secs", self.default_deadline_secs > 0, positive),
+            ("poll_interval_secs", self.poll_interval_secs > 0, positive),
+            ("drain_delay_secs", self.drain_delay_secs >= 0, not_negative),
+            ("drain_timeout_secs", self.drain_timeout_secs >= 0, not_negative),
+            ("log_level", self.log_level in LOG_LEVELS, f"it must be one of {', '.join(LOG_LEVELS)}"),
+        ]
+
+    @property
+    def batch_limits(self) -> BatchLimits:
+        """What the batcher is told."""
+        return BatchLimits(self.max_batch_size, self.max_queue_delay_ms / 1000, self.max_queue_size)
+
+    @property
+    def watch_options(self) -> WatchOptions:
+        """What the watcher is told."""
+        return WatchOptions(poll_interval=self.poll_interval_secs)
+
+    @property
+    def member_threads(self) -> int:
+        """Threads that one member computes with: one for each core that this process may use."""
+        if self.threads:
+            return self.threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def flag(name: str) -> str:
+    """Spell a setting as it is typed."""
+    return "--" + name.replace("_", "-")

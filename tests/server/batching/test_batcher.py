@@ -1,0 +1,265 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ensemble.errors import DeadlineError, EnsembleError, MemberError, OverloadedError, UnavailableError
+from ensemble.member import Rows, Scores
+from ensemble.servable import Servable
+from server.batching.batch_queue import BatchLimits
+from server.batching.batcher import Batcher
+from tests.support import clock
+from tests.support.members import Constant, servable
+from tests.support.observers import Recorder
+
+MODEL = servable(Constant("a"))
+
+
+def rows(*values: float) -> Rows:
+    return {"x": np.array([[v] for v in values], dtype=np.float32)}
+
+
+@asynccontextmanager
+async def serving(batcher: Batcher) -> AsyncIterator[Batcher]:
+    task = asyncio.create_task(batcher.serve())
+    try:
+        yield batcher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Tenfold:
+    """Multiplies by ten, once `gate` is open."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.batches: list[int] = []
+
+    async def __call__(self, _: Servable, batch: Rows) -> Scores:
+        self.batches.append(len(batch["x"]))
+        await self.gate.wait()
+        scores: Scores = batch["x"] * 10
+        return scores
+
+
+def soon(seconds: float = 5.0) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_each_caller_gets_its_own_rows_from_one_batch() -> None:
+    run, told = Tenfold(), Recorder()
+    limits = BatchLimits(max_batch_size=4, max_queue_delay=0.05)
+    async with serving(Batcher(run, limits, told)) as batcher:
+        first, second = await asyncio.gather(
+            batcher.submit(MODEL, rows(1, 2), soon()), batcher.submit(MODEL, rows(3, 4), soon())
+        )
+    assert run.batches == [4]
+    assert first.ravel().tolist() == [10, 20]
+    assert second.ravel().tolist() == [30, 40]
+    [(model, size, waited)] = told.of("batched")
+    assert (model, size, len(waited)) == ("digits", 4, 2)
+
+
+async def test_what_arrives_while_a_batch_runs_forms_the_next_one() -> None:
+    run = Tenfold()
+    run.gate.clear()
+    async with serving(Batcher(run, BatchLimits(max_batch_size=8), Recorder())) as batcher:
+        calls = [asyncio.create_task(batcher.submit(MODEL, rows(0), soon()))]
+        while not run.batches:
+            await asyncio.sleep(0)
+        calls += [asyncio.create_task(batcher.submit(MODEL, rows(i), soon())) for i in (1, 2, 3)]
+        await asyncio.sleep(0)
+        run.gate.set()
+        answers = await asyncio.gather(*calls)
+    assert run.batches == [1, 3]
+    assert [answer.item() for answer in answers] == [0, 10, 20, 30]
+
+
+async def test_two_batches_run_side_by_side_where_that_is_allowed() -> None:
+    run = Tenfold()
+    run.gate.clear()
+    batcher = Batcher(run, BatchLimits(max_batch_size=1), Recorder(), max_in_flight=2)
+    async with serving(batcher):
+        calls = [asyncio.create_task(batcher.submit(MODEL, rows(i), soon())) for i in range(3)]
+        while len(run.batches) < 2:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert run.batches == [1, 1]
+        run.gate.set()
+        await asyncio.gather(*calls)
+    assert run.batches == [1, 1, 1]
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+async def test_a_caller_that_goes_away_leaves_its_neighbours_alone(gone: int) -> None:
+    run = Tenfold()
+    run.gate.clear()
+    async with serving(Batcher(run, BatchLimits(max_batch_size=3, max_queue_delay=5), Recorder())) as batcher:
+        calls = [asyncio.create_task(batcher.submit(MODEL, rows(i), soon())) for i in range(3)]
+        while not run.batches:
+            await asyncio.sleep(0)
+        calls[gone].cancel()
+        run.gate.set()
+        async with asyncio.timeout(2):
+            results = await asyncio.gather(*calls, return_exceptions=True)
+    for i, result in enumerate(results):
+        if i == gone:
+            assert isinstance(result, asyncio.CancelledError)
+        else:
+            assert isinstance(result, np.ndarray)
+            assert result.item() == i * 10
+
+
+async def test_a_caller_that_goes_away_while_queued_never_reaches_the_model_and_frees_its_place() -> None:
+    run = Tenfold()
+    run.gate.clear()
+    limits = BatchLimits(max_batch_size=2, max_queue_size=2)
+    async with serving(Batcher(run, limits, Recorder())) as batcher:
+        running = asyncio.create_task(batcher.submit(MODEL, rows(1), soon()))
+        while not run.batches:
+            await asyncio.sleep(0)
+        gone = asyncio.create_task(batcher.submit(MODEL, rows(2, 3), soon()))
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await batcher.submit(MODEL, rows(4), soon())
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        stays = asyncio.create_task(batcher.submit(MODEL, rows(5), soon()))
+        await asyncio.sleep(0)
+        run.gate.set()
+        assert (await running).item() == 10
+        assert (await stays).item() == 50
+    assert run.batches == [1, 1]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), MemberError("boom")])
+async def test_a_failing_batch_fails_every_caller_in_it_and_the_next_batch_runs(error: Exception) -> None:
+    answers = Tenfold()
+
+    async def fail_once(model: Servable, batch: Rows) -> Scores:
+        if not answers.batches:
+            answers.batches.append(0)
+            raise error
+        return await answers(model, batch)
+
+    limits = BatchLimits(max_batch_size=2, max_queue_delay=5)
+    async with serving(Batcher(fail_once, limits, Recorder())) as batcher:
+        calls = (batcher.submit(MODEL, rows(i), soon()) for i in range(2))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [str(r) for r in results] == ["boom", "boom"]
+        assert [type(r) for r in results] == [type(error)] * 2
+        assert (await batcher.submit(MODEL, rows(1, 2), soon())).ravel().tolist() == [10, 20]
+
+
+async def test_callers_of_a_failed_batch_get_an_error_object_each() -> None:
+    async def fail(_: Servable, __: Rows) -> Scores:
+        raise MemberError("boom")
+
+    limits = BatchLimits(max_batch_size=2, max_queue_delay=5)
+    async with serving(Batcher(fail, limits, Recorder())) as batcher:
+        calls = (batcher.submit(MODEL, rows(i), soon()) for i in range(2))
+        first, second = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, EnsembleError)
+    assert first is not second
+
+
+async def test_rows_of_different_shapes_are_not_put_in_one_array() -> None:
+    run = Tenfold()
+    limits = BatchLimits(max_batch_size=8, max_queue_delay=0.01)
+    async with serving(Batcher(run, limits, Recorder())) as batcher:
+        wide: Rows = {"x": np.array([[1, 2]], dtype=np.float32)}
+        await asyncio.gather(
+            batcher.submit(MODEL, rows(1), soon()),
+            batcher.submit(MODEL, wide, soon()),
+            batcher.submit(MODEL, rows(3), soon()),
+        )
+    assert sorted(run.batches) == [1, 2]
+
+
+def test_a_lone_request_waits_out_the_queue_delay() -> None:
+    async def main() -> Scores:
+        async with serving(Batcher(Tenfold(), BatchLimits(max_queue_delay=3), Recorder())) as batcher:
+            return await batcher.submit(MODEL, rows(1), soon())
+
+    scores, seconds = clock.run(main())
+    assert scores.item() == 10
+    assert seconds == pytest.approx(3, abs=1e-6)
+
+
+def test_a_lone_request_does_not_wait_when_no_delay_is_set() -> None:
+    async def main() -> Scores:
+        async with serving(Batcher(Tenfold(), BatchLimits(), Recorder())) as batcher:
+            return await batcher.submit(MODEL, rows(1), soon())
+
+    assert clock.run(main())[1] == 0
+
+
+async def test_a_request_whose_deadline_passes_in_the_queue_is_told_so() -> None:
+    async with serving(Batcher(Tenfold(), BatchLimits(max_queue_delay=0.05), Recorder())) as batcher:
+        with pytest.raises(DeadlineError):
+            await batcher.submit(MODEL, rows(1), soon(0.01))
+
+
+async def test_nobody_waits_after_shutdown() -> None:
+    run = Tenfold()
+    run.gate.clear()
+    limits = BatchLimits(max_batch_size=1, max_queue_delay=5)
+    async with serving(Batcher(run, limits, Recorder())) as batcher:
+        running = asyncio.create_task(batcher.submit(MODEL, rows(1), soon()))
+        while not run.batches:
+            await asyncio.sleep(0)
+        queued = asyncio.create_task(batcher.submit(MODEL, rows(2), soon()))
+        await asyncio.sleep(0)
+    for call in (running, queued):
+        with pytest.raises(UnavailableError):
+            await call
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 40), st.booleans(), st.integers(0, 3)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 3),
+)
+def test_every_caller_gets_exactly_its_own_rows_whatever_its_neighbours_do(
+    callers: list[tuple[int, bool, int]], in_flight: int
+) -> None:
+    """Callers of 1 to 40 rows arrive in steps; some go away; the rest get their own rows times ten."""
+
+    async def main() -> None:
+        run = Tenfold()
+        limits = BatchLimits(max_batch_size=64, max_queue_delay=0.01)
+        async with serving(Batcher(run, limits, Recorder(), max_in_flight=in_flight)) as batcher:
+
+            async def call(index: int, count: int, arrives: int) -> Scores:
+                await asyncio.sleep(arrives * 0.005)
+                return await batcher.submit(MODEL, rows(*range(index * 100, index * 100 + count)), soon())
+
+            calls = [
+                asyncio.create_task(call(index, count, arrives))
+                for index, (count, _, arrives) in enumerate(callers)
+            ]
+            await asyncio.sleep(0.006)
+            for task, (_, goes, _) in zip(calls, callers, strict=True):
+                if goes:
+                    task.cancel()
+            results = await asyncio.gather(*calls, return_exceptions=True)
+        for index, (count, goes, _) in enumerate(callers):
+            result = results[index]
+            if isinstance(result, asyncio.CancelledError):
+                assert goes
+            else:
+                assert isinstance(result, np.ndarray)
+                assert result.ravel().tolist() == [(index * 100 + i) * 10 for i in range(count)]
+
+    clock.run(main())

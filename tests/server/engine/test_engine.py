@@ -1,0 +1,98 @@
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from ensemble.errors import MemberError
+from ensemble.member import Rows
+from server.engine.engine import Engine, check_scores
+from tests.support.members import Constant, Failing, SoftmaxLinear, servable
+from tests.support.observers import Recorder
+
+ROWS: Rows = {"x": np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)}
+
+
+@asynccontextmanager
+async def running(observer: Recorder) -> AsyncIterator[Engine]:
+    engine = Engine(observer)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+async def test_the_answer_is_the_weighted_average_of_the_members() -> None:
+    sharp, flat = SoftmaxLinear("sharp"), Constant("flat")
+    model = servable(sharp, flat, weights={"sharp": 0.75, "flat": 0.25})
+    async with running(Recorder()) as engine:
+        scores = await engine.run(model, ROWS)
+    expected = 0.75 * sharp.predict(ROWS).astype(np.float64) + 0.25 * flat.predict(ROWS).astype(np.float64)
+    np.testing.assert_array_equal(scores, expected.astype(np.float32))
+
+
+async def test_a_batch_tells_how_long_each_voter_took_and_how_it_agreed() -> None:
+    told = Recorder()
+    model = servable(SoftmaxLinear("sharp"), Constant("flat"))
+    async with running(told) as engine:
+        await engine.run(model, ROWS)
+    [(name, seconds, by_member)] = told.of("computed")
+    assert (name, set(by_member)) == ("digits", {"sharp", "flat"})
+    assert seconds >= sum(by_member.values()) > 0
+    [(name, agreements)] = told.of("agreed")
+    assert {member: agreement.rows for member, agreement in agreements.items()} == {"sharp": 3, "flat": 3}
+
+
+async def test_a_member_that_weighs_nothing_is_asked_for_one_batch_in_sixteen_only() -> None:
+    told = Recorder()
+    model = servable(Constant("a"), Constant("silent"), weights={"a": 1.0, "silent": 0.0})
+    async with running(told) as engine:
+        for _ in range(17):
+            await engine.run(model, ROWS)
+    asked = [index for index, (_, agreements) in enumerate(told.of("agreed")) if "silent" in agreements]
+    assert asked == [0, 16]
+    assert all(set(by_member) == {"a"} for _, _, by_member in told.of("computed"))
+
+
+async def test_a_lone_member_is_not_compared_with_itself() -> None:
+    told = Recorder()
+    async with running(told) as engine:
+        await engine.run(servable(Constant("a")), ROWS)
+    assert told.of("agreed") == []
+
+
+async def test_a_failing_member_is_named_counted_once_and_its_reason_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Recorder()
+    model = servable(Constant("a"), Failing("b", RuntimeError("secret path /etc")))
+    async with running(told) as engine:
+        with caplog.at_level(logging.ERROR, "unisono"), pytest.raises(MemberError) as caught:
+            await engine.run(model, ROWS)
+    assert str(caught.value) == "in ensemble 'digits', member 'b' failed"
+    assert told.of("member_failed") == [("digits", "b")]
+    assert "secret path /etc" in caplog.text
+
+
+async def test_scores_that_are_not_finite_fail_the_batch_and_name_the_member() -> None:
+    told = Recorder()
+    model = servable(Constant("a"), Constant("b", scores=(float("nan"), 0.5, 0.5)))
+    async with running(told) as engine:
+        with pytest.raises(MemberError, match="member 'b' failed"):
+            await engine.run(model, ROWS)
+    assert told.of("member_failed") == [("digits", "b")]
+
+
+async def test_a_failing_silent_member_harms_no_caller() -> None:
+    told = Recorder()
+    model = servable(Constant("a"), Failing("silent"), weights={"a": 1.0, "silent": 0.0})
+    async with running(told) as engine:
+        scores = await engine.run(model, ROWS)
+    assert scores[0].tolist() == [0.5, 0.25, 0.25]
+    assert told.of("member_failed") == [("digits", "silent")]
+
+
+def test_scores_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(MemberError, match=r"scores have shape \(2, 3\); expected \(2, 4\)"):
+        check_scores(np.zeros((2, 3), np.float32), (2, 4))

@@ -1,0 +1,89 @@
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from ensemble.member import Member
+from ensemble.signature import TensorSpec
+from server.lifecycle.manager import Loaded, Manager, rows_of_zeros
+from tests.support.members import Constant, Failing, SoftmaxLinear, servable, signature_of
+from tests.support.observers import Recorder
+
+
+class Store:
+    """Loads `digits` with members `a` and, from version 2 on, `b`; remembers what was used again."""
+
+    def __init__(self) -> None:
+        self.reused: list[set[str]] = []
+        self.broken = False
+
+    def load(self, name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
+        self.reused.append({member.name for member in reuse.values()})
+        if self.broken:
+            raise OSError("the disk is gone")
+        members = (Constant("a"), SoftmaxLinear("b"))[: min(version, 2)]
+        return Loaded(
+            servable(*members, name=name, version=version), {member.name: 0.5 for member in members}, 0.25
+        )
+
+
+async def test_a_version_that_is_taken_up_is_served_and_told_of() -> None:
+    store, told = Store(), Recorder()
+    manager = Manager(store.load, told)
+    assert manager.served == {}
+    await manager.take_up("digits", 2)
+    served = manager.served["digits"]
+    assert (served.servable.name, served.servable.version) == ("digits", 2)
+    [(_, args, kwargs)] = [call for call in told.calls if call[0] == "swapped"]
+    assert args == ("digits", 2)
+    assert kwargs == {"weights": {"a": 0.5, "b": 0.5}, "losses": {"a": 0.5, "b": 0.5}, "loss": 0.25}
+    [(name, seconds)] = told.of("loaded")
+    assert name == "digits"
+    assert seconds > 0
+
+
+async def test_members_already_in_memory_are_used_again() -> None:
+    store = Store()
+    manager = Manager(store.load, Recorder())
+    await manager.take_up("digits", 1)
+    await manager.take_up("digits", 2)
+    assert store.reused == [set(), {"a"}]
+
+
+async def test_a_version_that_fails_to_load_leaves_the_one_before_served() -> None:
+    store, told = Store(), Recorder()
+    manager = Manager(store.load, told)
+    await manager.take_up("digits", 1)
+    store.broken = True
+    with pytest.raises(OSError, match="the disk is gone"):
+        await manager.take_up("digits", 2)
+    assert manager.served["digits"].servable.version == 1
+    assert told.of("load_failed") == [("digits",)]
+
+
+async def test_a_version_whose_warm_up_fails_is_not_served() -> None:
+    def load(_: str, __: int, ___: Mapping[str, Member]) -> Loaded:
+        return Loaded(servable(Failing("a")), {}, None)
+
+    manager = Manager(load, Recorder())
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        await manager.take_up("digits", 1)
+    assert manager.served == {}
+
+
+async def test_each_member_is_a_model_of_its_own_with_its_own_scores() -> None:
+    manager = Manager(Store().load, Recorder())
+    await manager.take_up("digits", 2)
+    alone = manager.served["digits"].members["b"]
+    rows = {"x": np.array([[1, 2]], dtype=np.float32)}
+    assert alone.name == "digits.b"
+    np.testing.assert_array_equal(alone.score(rows), SoftmaxLinear("b").predict(rows))
+
+
+def test_warm_up_rows_fit_the_signature() -> None:
+    signature = signature_of(TensorSpec("image", "uint8", (-1, 4)), TensorSpec("text", "bytes", ()))
+    rows = rows_of_zeros(signature, 3)
+    assert {name: (array.shape, array.dtype) for name, array in rows.items()} == {
+        "image": ((3, 1, 4), np.dtype("uint8")),
+        "text": ((3,), np.dtype(object)),
+    }
