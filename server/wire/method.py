@@ -1,0 +1,21 @@
+"""One RPC method, as any transport can bind it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A name, two message classes and an async function of (message, call) that returns a message.
+
+    The function raises the errors of `ensemble.errors` and `model_store.errors`; `status` maps them.
+    """
+
+    service: str
+    name: str
+    request: type[Any]
+    response: type[Any]
+    function: Callable[[Any, Call], Awaitable[Any]]

@@ -1,0 +1,140 @@
+"""The Open Inference Protocol's methods: async functions of (message, call) that return a message.
+
+They raise the errors of `ensemble.errors`; what those look like is `status`'s affair.
+"""
+
+import asyncio
+from importlib import metadata
+from typing import Any
+
+from ensemble.errors import DeadlineError, UnavailableError
+from ensemble.member import Rows
+from ensemble.signature import ANY_SIZE, TensorSpec
+
+from .call import Call
+from .messages import message_class
+from .method import Method
+from .oip_codec import SCORES_DATATYPE, Subject, decode_request, encode_response, requested_outputs
+from .serving import ModelInfo, Models
+from .tensors import BY_DTYPE
+
+SERVICE = "inference.GRPCInferenceService"
+# Only what works.
+EXTENSIONS = ("binary_tensor_data",)
+# How long a request may wait to be run: a parameter of the request, in microseconds.
+TIMEOUT = "timeout"
+MICROSECONDS = 1e-6
+
+
+class Oip:
+    """The methods of `inference.GRPCInferenceService` over `models`."""
+
+    def __init__(self, models: Models, *, allow_nan: bool = False) -> None:
+        self._models = models
+        self._allow_nan = allow_nan
+
+    def methods(self) -> list[Method]:
+        """List the methods, for a transport to bind."""
+        functions = {
+            "ServerLive": self.server_live,
+            "ServerReady": self.server_ready,
+            "ModelReady": self.model_ready,
+            "ServerMetadata": self.server_metadata,
+            "ModelMetadata": self.model_metadata,
+            "ModelInfer": self.model_infer,
+        }
+        return [
+            Method(SERVICE, name, _class(f"{name}Request"), _class(f"{name}Response"), function)
+            for name, function in functions.items()
+        ]
+
+    async def server_live(self, _request: Any, _call: Call) -> Any:
+        """Say that the process answers."""
+        return _class("ServerLiveResponse")(live=True)
+
+    async def server_ready(self, _request: Any, _call: Call) -> Any:
+        """Say whether every model that should be served is."""
+        return _class("ServerReadyResponse")(ready=self._models.ready())
+
+    async def model_ready(self, request: Any, call: Call) -> Any:
+        """Say whether one version is served; raise ModelNotFoundError if there is none such."""
+        try:
+            info = self._models.find(request.name, request.version)
+        except UnavailableError:
+            return _class("ModelReadyResponse")(ready=False)
+        call.answered_by(info.name, info.version)
+        return _class("ModelReadyResponse")(ready=True)
+
+    async def server_metadata(self, _request: Any, _call: Call) -> Any:
+        """Say what server this is."""
+        return _class("ServerMetadataResponse")(
+            name="unisono", version=installed_version(), extensions=EXTENSIONS
+        )
+
+    async def model_metadata(self, request: Any, call: Call) -> Any:
+        """Say what one model takes and gives."""
+        info = self._models.find(request.name, request.version)
+        call.answered_by(info.name, info.version)
+        return _class("ModelMetadataResponse")(
+            name=info.name,
+            versions=[str(version) for version in sorted(info.versions)],
+            platform=info.platform,
+            inputs=[_tensor(spec, BY_DTYPE[spec.dtype].datatype) for spec in info.signature.inputs],
+            outputs=[_tensor(spec, SCORES_DATATYPE) for spec in info.signature.outputs],
+        )
+
+    async def model_infer(self, request: Any, call: Call) -> Any:
+        """Score the request's rows and answer with the version that did."""
+        outputs: tuple[str, ...] = ()
+
+        def decode(info: ModelInfo) -> Rows:
+            nonlocal outputs
+            call.answered_by(info.name, info.version)
+            outputs = requested_outputs(request, info)
+            return decode_request(request, info, allow_nan=self._allow_nan)
+
+        deadline, patience = call.deadline, _patience(request)
+        if patience is not None:
+            deadline = min(deadline, asyncio.get_running_loop().time() + patience)
+        try:
+            version, scores = await self._models.infer(
+                request.model_name, request.model_version, decode, deadline
+            )
+        except DeadlineError as error:
+            if deadline < call.deadline:
+                raise UnavailableError("Request timeout expired") from error
+            raise
+        call.answered_by(call.model, version)
+        return encode_response(request, version, scores, outputs)
+
+
+def installed_version() -> str:
+    """Return unisono's version; "unknown" when it runs from a folder that isn't installed."""
+    try:
+        return metadata.version("unisono")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _patience(request: Any) -> float | None:
+    """Read how many seconds the request may wait to be run; None if it doesn't say."""
+    if TIMEOUT not in request.parameters:
+        return None
+    parameter = request.parameters[TIMEOUT]
+    choice = parameter.WhichOneof("parameter_choice")
+    if choice not in {"int64_param", "uint64_param"} or getattr(parameter, choice) < 0:
+        raise Subject(request.id, request.model_name).refuse(
+            f"parameter '{TIMEOUT}' must be a whole number of microseconds, 0 or more"
+        )
+    # Zero is how clients say that they set none.
+    return getattr(parameter, choice) * MICROSECONDS or None
+
+
+def _tensor(spec: TensorSpec, datatype: str) -> Any:
+    return _class("ModelMetadataResponse.TensorMetadata")(
+        name=spec.name, datatype=datatype, shape=(ANY_SIZE, *spec.shape)
+    )
+
+
+def _class(name: str) -> Any:
+    return message_class(f"inference.{name}")

@@ -1,0 +1,90 @@
+"""What the wire asks of the rest of the server, and the rules by which a model is found.
+
+A model is an ensemble, or one member of it, `NAME.member`. `version` is what a client sends: a decimal
+number, or empty for the current version.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from ensemble.errors import InvalidRequestError, ModelNotFoundError, UnavailableError
+from ensemble.member import Rows, Scores
+from ensemble.signature import Signature
+
+# A signed 64-bit number has no more digits; a longer one is no version of anything.
+MAX_VERSION_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One version of a model, as clients see it. `max_batch_size` counts rows; 0 means no limit."""
+
+    name: str
+    version: int
+    versions: tuple[int, ...]  # all that are ready
+    signature: Signature
+    classes: tuple[str, ...]
+    max_batch_size: int
+    platform: str
+
+
+class Models(Protocol):
+    """The models served. Implemented where the server is put together."""
+
+    def ready(self) -> bool:
+        """Whether every model that should be served is."""
+        ...
+
+    def find(self, name: str, version: str) -> ModelInfo:
+        """Describe one model; raise what `find_version` raises."""
+        ...
+
+    async def infer(
+        self, name: str, version: str, decode: Callable[[ModelInfo], Rows], deadline: float
+    ) -> tuple[int, Scores]:
+        """Decode and score rows against one and the same version; return which, and the scores.
+
+        `deadline` is on the event loop's clock. Raises what `find`, `decode` and the batcher raise.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """Every model's name."""
+        ...
+
+
+def requested_version(version: str) -> int | None:
+    """Read a version as clients send it; None means the current one."""
+    if not version:
+        return None
+    digits = version.isascii() and version.isdecimal() and len(version) <= MAX_VERSION_DIGITS
+    if not digits or int(version) == 0:
+        raise InvalidRequestError(
+            f"failed to get model version from specified version string '{version}' (details: stol), "
+            "version should be an integral value > 0"
+        )
+    return int(version)
+
+
+def find_version(
+    name: str, version: str, *, ready: Collection[int] | None, loading: Collection[int] = (), current: int = 0
+) -> int:
+    """Choose the version that answers: the one asked for, or `current`, or else the newest ready.
+
+    `ready` is None if no model of that name is served. Raises InvalidRequestError for a version that
+    is no number, ModelNotFoundError, and UnavailableError for a version that is still loading.
+    """
+    wanted = requested_version(version)
+    subject = f"Request for unknown model: '{name}'"
+    if ready is None:
+        raise ModelNotFoundError(f"{subject} is not found")
+    if wanted is None:
+        if not ready:
+            raise ModelNotFoundError(f"{subject} has no available versions")
+        return current if current in ready else max(ready)
+    if wanted in ready:
+        return wanted
+    if wanted in loading:
+        raise UnavailableError(f"{subject} version {wanted} is not at ready state")
+    raise ModelNotFoundError(f"{subject} version {wanted} is not found")

@@ -1,0 +1,67 @@
+"""The one place where errors become gRPC status codes and texts."""
+
+import logging
+
+import grpc
+
+from ensemble import errors
+from model_store import errors as store_errors
+
+Code = grpc.StatusCode
+
+CODES: dict[type[Exception], grpc.StatusCode] = {
+    errors.InvalidRequestError: Code.INVALID_ARGUMENT,
+    errors.ModelNotFoundError: Code.NOT_FOUND,
+    errors.OverloadedError: Code.UNAVAILABLE,
+    errors.DeadlineError: Code.DEADLINE_EXCEEDED,
+    errors.UnavailableError: Code.UNAVAILABLE,
+    errors.InvalidWeightsError: Code.FAILED_PRECONDITION,
+    errors.InvalidModelError: Code.FAILED_PRECONDITION,
+    errors.InvalidDataError: Code.INVALID_ARGUMENT,
+    errors.SolverError: Code.FAILED_PRECONDITION,
+    errors.MemberError: Code.INTERNAL,
+    store_errors.EnsembleNotFoundError: Code.NOT_FOUND,
+    store_errors.VersionNotFoundError: Code.NOT_FOUND,
+    store_errors.InvalidNameError: Code.INVALID_ARGUMENT,
+    store_errors.StoreCorruptError: Code.DATA_LOSS,
+    store_errors.ConflictError: Code.ABORTED,
+    store_errors.StoreUnavailableError: Code.UNAVAILABLE,
+}
+
+# What these say names files of the server: that is for the log.
+TEXTS: dict[type[Exception], str] = {
+    store_errors.StoreCorruptError: "the model store is damaged; see the server's log",
+    store_errors.StoreUnavailableError: "the model store can't be reached; see the server's log",
+}
+UNEXPECTED = "internal error; see the server's log"
+QUEUE_FULL = "Exceeds maximum queue size"  # Stock clients know a full queue by this.
+
+# A status travels in a header, whose size is bounded; a text may quote what the client sent.
+MAX_TEXT_BYTES = 1500
+
+log = logging.getLogger("unisono.wire")
+
+
+def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """Say how `error` looks to a client. What we didn't raise on purpose keeps its text to itself.
+
+    What a client can't know enough about, and the operator must, goes to the log with its traceback.
+    """
+    code = CODES.get(type(error))
+    if code is None:
+        log.error("unexpected error in a call", exc_info=error)
+        return Code.INTERNAL, UNEXPECTED
+    if code in {Code.INTERNAL, Code.DATA_LOSS} or type(error) in TEXTS:
+        log.error("a call failed: %s", error, exc_info=error)
+    text = TEXTS.get(type(error)) or str(error)
+    if isinstance(error, errors.OverloadedError) and not text.startswith(QUEUE_FULL):
+        text = f"{QUEUE_FULL}; {text}"
+    return code, _bounded(text)
+
+
+def _bounded(text: str) -> str:
+    """Cut `text` to what fits a header, at a whole character."""
+    data = text.encode(errors="replace")
+    if len(data) <= MAX_TEXT_BYTES:
+        return text
+    return data[:MAX_TEXT_BYTES].decode(errors="ignore") + "...TRUNCATED"

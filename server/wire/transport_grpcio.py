@@ -1,0 +1,180 @@
+"""Binds methods to grpc.aio: bytes, deadlines, status codes, drain. The only module that does.
+
+Messages are parsed and written here, not by gRPC's own hooks, so that a call that fails there is
+answered and counted like any other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from ensemble.errors import DeadlineError, InvalidRequestError, UnavailableError
+
+from .call import Call
+from .health import Health
+from .method import Method
+from .status import status_of
+
+SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
+
+log = logging.getLogger("unisono.wire")
+
+
+class Observer(Protocol):
+    """Who hears of every finished call."""
+
+    def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
+        """Take note of one finished call, exactly once. `model` and `version` are empty if none was found.
+
+        `code` is the gRPC code's name, as in "NOT_FOUND".
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """Where to listen, and the bounds of a call."""
+
+    address: str = "127.0.0.1:8001"  # port 0 takes a free one
+    max_message_bytes: int = 64 * 2**20
+    max_call_secs: float = 10.0  # for callers that set no deadline, or a later one
+    keepalive_secs: float = 60.0  # how soon a peer that is gone is noticed
+    min_client_ping_secs: float = 10.0  # clients that ping more often are cut off
+
+    def channel_arguments(self) -> list[tuple[str, int]]:
+        """Say it in gRPC's words."""
+        return [
+            ("grpc.max_receive_message_length", self.max_message_bytes),
+            ("grpc.max_send_message_length", self.max_message_bytes),
+            # Else a second server on the same port starts too, and takes half of the calls.
+            ("grpc.so_reuseport", 0),
+            ("grpc.keepalive_time_ms", int(self.keepalive_secs * 1000)),
+            ("grpc.http2.min_ping_interval_without_data_ms", int(self.min_client_ping_secs * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+
+
+class GrpcTransport:
+    """A grpc.aio server of `methods` and `health`. Made and used on the event loop."""
+
+    def __init__(
+        self, methods: Sequence[Method], health: Health, *, observer: Observer, options: TransportOptions
+    ) -> None:
+        self._methods = methods
+        self._health = health
+        self._observer = observer
+        self._options = options
+        self._server: Any = None
+        self._draining = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def start(self) -> int:
+        """Listen, and return the port. Raises UnavailableError if the address can't be had."""
+        server = grpc.aio.server(options=self._options.channel_arguments())
+        server.add_generic_rpc_handlers((self._health.handler(), *self._handlers()))
+        try:
+            port = int(server.add_insecure_port(self._options.address))
+        except RuntimeError as error:
+            raise UnavailableError(
+                f"can't listen on {self._options.address}: in use, not allowed, or no address of this "
+                "machine; choose another, or end the process that has it"
+            ) from error
+        await server.start()
+        self._server = server
+        return port
+
+    def drain(self) -> None:
+        """Turn health to NOT_SERVING, then refuse new calls; those that run go on."""
+        self._health.drain()
+        self._draining = True
+
+    async def stop(self, grace_secs: float) -> None:
+        """Drain, give running calls `grace_secs` to end, then cut off the rest and stop listening."""
+        self.drain()
+        if self._server is None:
+            return
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_secs
+        try:
+            async with asyncio.timeout_at(end):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.warning(
+                "%d calls still run after %s s of grace; cutting them off", self._running, grace_secs
+            )
+        self._health.close()
+        # What is left of the grace: answers may still be on their way out.
+        await self._server.stop(max(end - loop.time(), 0))
+
+    def _handlers(self) -> Iterable[Any]:
+        services: dict[str, dict[str, Any]] = {}
+        for method in self._methods:
+            services.setdefault(method.service, {})[method.name] = self._bind(method)
+        return [grpc.method_handlers_generic_handler(name, handlers) for name, handlers in services.items()]
+
+    def _bind(self, method: Method) -> Any:
+        async def handle(data: bytes, context: Any) -> bytes | None:
+            return await self._handle(method, data, context)
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    async def _handle(self, method: Method, data: bytes, context: Any) -> bytes | None:
+        """Answer one call and have it counted, once, however it ends."""
+        started = asyncio.get_running_loop().time()
+        call = self._call(context, started)
+        code, text = grpc.StatusCode.UNKNOWN, ""
+        self._running += 1
+        self._idle.clear()
+        try:
+            answer = await self._answer(method, data, call)
+            code = grpc.StatusCode.OK
+        except asyncio.CancelledError:
+            # gRPC cancels the handler when the client does, and when its deadline passes.
+            late = context.time_remaining() == 0
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
+            code, text = status_of(error)
+        else:
+            return answer
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+            seconds = asyncio.get_running_loop().time() - started
+            self._observer.handled(
+                method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
+            )
+        await context.abort(code, text)
+        return None
+
+    async def _answer(self, method: Method, data: bytes, call: Call) -> bytes:
+        if self._draining:
+            raise UnavailableError(SHUTTING_DOWN)
+        try:
+            message = method.request.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequestError(f"the bytes are not a {method.request.__name__}") from error
+        limit = asyncio.timeout_at(call.deadline)
+        try:
+            async with limit:
+                response = await method.function(message, call)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineError("deadline passed before the scores were there") from error
+        written: bytes = response.SerializeToString()
+        return written
+
+    def _call(self, context: Any, now: float) -> Call:
+        longest, remaining = self._options.max_call_secs, context.time_remaining()
+        seconds = longest if remaining is None else min(remaining, longest)
+        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        return Call(deadline=now + seconds, metadata=metadata)
