@@ -1,0 +1,170 @@
+"""`unisono inspect`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from model_store.journal import Entry
+from model_store.manifest import Manifest, MemberRecord
+from model_store.store import Store
+
+from . import tables
+from .main import EXIT_DONE
+from .options import DEFAULT_STORE, OutputOption, StoreOption
+
+CLASSES_SHOWN = 12
+
+
+def inspect(
+    name: str,
+    *,
+    version: Annotated[int | None, Parameter(help="Which version; the current one if left out.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    output_format: OutputOption = "table",
+) -> int:
+    """Show one version of an ensemble: its members, how much each counts, and what that rests on."""
+    opened = Store.open(store)
+    manifest = opened.manifest(name, version)
+    weights = opened.weights(manifest)
+    shown = _as_json(opened, manifest, weights)
+    if output_format == "json":
+        tables.print_json(shown)
+    else:
+        _print(tables.console(), manifest, weights, shown)
+    return EXIT_DONE
+
+
+def _as_json(store: Store, manifest: Manifest, weights: Mapping[str, float]) -> dict[str, Any]:
+    """Return the object that `-o json` prints."""
+    name, version = manifest.ensemble, manifest.version
+    published = _published(store.entries(name), version)
+    return {
+        "name": name,
+        "version": version,
+        "current": version == store.current(name),
+        "labels": sorted(label for label, target in store.labels(name).items() if target == version),
+        "parent": manifest.parent,
+        "published": {"seq": published.seq, "at": published.at, "by": published.by, "why": published.why},
+        "manifest_sha256": published.manifest_sha256,
+        "classes": list(manifest.classes),
+        "signature": manifest.signature,
+        "members": {member.name: _member_json(member) for member in manifest.members},
+        "weights": dict(weights),
+        "pool": manifest.pool,
+        "evidence": manifest.evidence,
+    }
+
+
+def _published(entries: list[Entry], version: int) -> Entry:
+    """Return the entry that published `version`."""
+    return next(entry for entry in entries if entry.op == "publish" and entry.version == version)
+
+
+def _member_json(member: MemberRecord) -> dict[str, Any]:
+    """Return what `-o json` says of one member."""
+    return {
+        "digest": member.digest,
+        "size": member.blob.size,
+        "format": member.format,
+        "signature": member.signature,
+        "derived": {
+            name: {"digest": made.blob.digest, "size": made.blob.size, "parity": made.parity}
+            for name, made in member.derived.items()
+        },
+    }
+
+
+def _print(
+    console: Console, manifest: Manifest, weights: Mapping[str, float], shown: Mapping[str, Any]
+) -> None:
+    """Print the version for people."""
+    state = ", ".join((["current"] if shown["current"] else []) + shown["labels"])
+    title = Text(f"{manifest.ensemble} ", style="bold").append(
+        f"version {manifest.version}", style="bold cyan"
+    )
+    console.print(title.append(f"  {state}" if state else "", style="green"))
+    facts = tables.table("", "")
+    facts.show_header = False
+    for fact, text in _facts(manifest, shown):
+        facts.add_row(Text(fact, style="dim"), Text(text))
+    console.print(facts)
+    _print_members(console, manifest, weights)
+    evidence = list(_flat(manifest.evidence))
+    if evidence:
+        rows = tables.table("evidence", "")
+        for key, value in evidence:
+            rows.add_row(Text(key, style="dim"), Text(tables.number(value)))
+        console.print(rows)
+
+
+def _facts(manifest: Manifest, shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is said above the members."""
+    published = shown["published"]
+    yield "published", f"{tables.when(published['at'])} by {published['by']}, entry {published['seq']}"
+    if published["why"]:
+        yield "why", published["why"]
+    yield "parent", "none" if manifest.parent is None else f"version {manifest.parent}"
+    yield "pool", ", ".join(f"{key} {tables.number(value)}" for key, value in manifest.pool.items())
+    if manifest.classes:
+        more = ", ..." if len(manifest.classes) > CLASSES_SHOWN else ""
+        yield f"{len(manifest.classes)} classes", ", ".join(manifest.classes[:CLASSES_SHOWN]) + more
+    for kind in ("inputs", "outputs"):
+        yield kind, tables.tensors(manifest.signature.get(kind, []))
+
+
+def _print_members(console: Console, manifest: Manifest, weights: Mapping[str, float]) -> None:
+    """Print the members, heaviest first, with every figure that the evidence has for each of them."""
+    figures = list(_by_member(manifest))
+    rows = tables.table(
+        "member", "weight", "", *(key for key, _ in figures), "format", "digest", "size", "agreement",
+        numbers=("weight", "size", *(key for key, _ in figures)),
+    )  # fmt: skip
+    for member in sorted(manifest.members, key=lambda member: -weights[member.name]):
+        weight = weights[member.name]
+        rows.add_row(
+            Text(member.name, style="bold" if weight > 0 else "dim"),
+            Text(f"{weight:.4f}"),
+            tables.bar(weight),
+            *(Text(tables.number(values[member.name])) for _, values in figures),
+            Text(" -> ".join((member.format, *member.derived))),
+            Text(tables.short(member.digest), style="dim"),
+            Text(tables.size(member.blob.size)),
+            Text(_agreement(member), style="dim"),
+        )
+    console.print(rows)
+
+
+def _agreement(member: MemberRecord) -> str:
+    """Say how well what runs agrees with what was published."""
+    errors = [
+        made.parity["max_abs_error"] for made in member.derived.values() if "max_abs_error" in made.parity
+    ]
+    return f"within {tables.number(max(errors))}" if errors else ""
+
+
+def _by_member(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each part of the evidence that has one figure for every member, with its last name."""
+    names = {member.name for member in manifest.members}
+    for key, value in _parts(manifest.evidence):
+        if (
+            isinstance(value, Mapping)
+            and names <= set(value)
+            and not any(isinstance(value[name], Mapping | list) for name in names)
+        ):
+            yield key.rsplit(".", 1)[-1], value
+
+
+def _parts(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every part of nested evidence, the outer before the inner, by its dotted name."""
+    for key, inner in value.items():
+        yield f"{above}{key}", inner
+        if isinstance(inner, Mapping):
+            yield from _parts(inner, f"{above}{key}.")
+
+
+def _flat(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested evidence, by their dotted names."""
+    return ((key, value) for key, value in _parts(evidence) if not isinstance(value, Mapping))
