@@ -1,0 +1,1 @@
+"""The networks that members are made of, one small function each."""

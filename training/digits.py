@@ -1,0 +1,81 @@
+"""The rows members are trained, fitted and judged on: scikit-learn's handwritten digits.
+
+1,797 real scans of 8x8 pixels, from 0 to 1, in ten classes. They are split once, for good: members learn
+from `train`, weights are fitted on `validation`, and `test` is looked at only to report. No two scans
+are the same pixel for pixel, so no row can be in two parts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import replace_file
+
+INPUT = "image"
+LABEL = "label"
+SHAPE = (8, 8, 1)
+CLASSES = 10
+# One split for every run and every seed: a test row of one run must not be a training row of another.
+_SPLIT_SEED = 20260701
+_BRIGHTEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one part: `image` is float32 [row, 8, 8, 1] in 0..1, `label` is int64 [row] in 0..9."""
+
+    image: NDArray[np.float32]
+    label: NDArray[np.int64]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by the names that a data file gives them."""
+        return {INPUT: self.image, LABEL: self.label}
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """The three parts, 60, 20 and 20 percent, each with every class in the same proportion."""
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+def load_digits() -> Digits:
+    """Read the digits that come with scikit-learn and split them. The same rows every time."""
+    from sklearn import datasets  # noqa: PLC0415 - heavy: only when members are trained
+
+    images, labels = datasets.load_digits(return_X_y=True)
+    whole = Part(
+        (images / _BRIGHTEST).astype(np.float32).reshape(-1, *SHAPE),
+        labels.astype(np.int64),
+    )
+    train, rest = divide(whole, 0.4, seed=_SPLIT_SEED)
+    validation, test = divide(rest, 0.5, seed=_SPLIT_SEED)
+    return Digits(train, validation, test)
+
+
+def divide(part: Part, share: float, *, seed: int) -> tuple[Part, Part]:
+    """Split `part` in two, the second with `share` of its rows, each class in the same proportion."""
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - heavy: only when members are trained
+
+    image, image_2, label, label_2 = train_test_split(
+        part.image, part.label, test_size=share, stratify=part.label, random_state=seed
+    )
+    return Part(image, label), Part(image_2, label_2)
+
+
+def write_rows(folder: Path, digits: Digits) -> Mapping[str, Path]:
+    """Write `validation.npz` and `test.npz`, arrays named as the members' input and the label.
+
+    The training rows are not written: nobody should fit weights on rows that the members have seen.
+    """
+    paths = {"validation": folder / "validation.npz", "test": folder / "test.npz"}
+    for part, path in zip((digits.validation, digits.test), paths.values(), strict=True):
+        with replace_file(path) as made, made.open("wb") as file:
+            np.savez(file, allow_pickle=False, **part.arrays())
+    return paths
