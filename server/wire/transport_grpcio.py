@@ -106,9 +106,7 @@ class GrpcTransport:
             async with asyncio.timeout_at(end):
                 await self._idle.wait()
         except TimeoutError:
-            _log.warning(
-                "%d calls still run after %s s of grace; cutting them off", self._running, grace_secs
-            )
+            log.warning("%d calls still run after %s s of grace; cutting them off", self._running, grace_secs)
         self._health.close()
         # What is left of the grace: answers may still be on their way out.
         await self._server.stop(max(end - loop.time(), 0))
