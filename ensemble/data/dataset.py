@@ -70,6 +70,11 @@ class Dataset:
         """The files, in the order in which they are read."""
         return tuple(file.source.path for file in self._files)
 
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """The columns that are handed on as they are."""
+        return self._wanted.keep
+
     @cached_property
     def digest(self) -> str:
         """The sha256, in hex, of the files' bytes, one file after another."""
