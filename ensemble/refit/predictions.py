@@ -1,0 +1,116 @@
+"""Every member's scores over labelled data: all that learning weights needs to know of the members."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.dataset import Chunk
+from ..errors import InvalidDataError, MemberError
+from ..member import Member, Scores
+from ..servable import Servable
+
+# Rows done so far, rows in all.
+Progress = Callable[[int, int], None]
+
+# How far a row's scores may be from summing to one: float16 softmax is within it, logits never are.
+SUM_TOLERANCE = 1e-2
+
+
+class LabelledData(Protocol):
+    """What a refit asks of data; `ensemble.data.open_dataset(..., label=...)` gives it."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the data, in hex."""
+        ...
+
+    def batches(self, rows: int) -> Iterator[Chunk]:
+        """Give all rows with their labels, in order, at most `rows` at a time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """All members' scores over a dataset, weights or no weights."""
+
+    members: tuple[str, ...]
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]  # [row], class indices
+    scores: NDArray[np.float32]  # [member, row, class]
+
+    @property
+    def rows(self) -> int:
+        """How many rows were scored."""
+        return len(self.labels)
+
+    def true_class_scores(self) -> NDArray[np.float64]:
+        """Return what each member gave each row's true class, `[row, member]`."""
+        chosen = self.scores[:, np.arange(self.rows), self.labels]
+        return np.ascontiguousarray(chosen.T, dtype=np.float64)
+
+
+def predict_all(
+    servable: Servable, data: LabelledData, *, batch_size: int = 256, progress: Progress | None = None
+) -> Predictions:
+    """Score all of `data` with every member of `servable`, voter or not.
+
+    InvalidDataError for no rows, no labels, or labels outside the classes; MemberError, naming the member
+    and the row, for scores that are not finite or not probabilities.
+    """
+    if data.rows == 0:
+        raise InvalidDataError("the data holds no rows; weights can't be learned from nothing")
+    done = 0
+    scores = np.empty((len(servable.members), data.rows, len(servable.classes)), dtype=np.float32)
+    labels = np.empty(data.rows, dtype=np.int64)
+    for chunk in data.batches(batch_size):
+        found = _labels(chunk, len(servable.classes))
+        done = chunk.start + len(found)
+        labels[chunk.start : done] = found
+        for index, member in enumerate(servable.members):
+            scores[index, chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
+        if progress is not None:
+            progress(done, data.rows)
+    if done != data.rows:
+        raise InvalidDataError(f"the data changed while it was read: {data.rows} rows at first, then {done}")
+    return Predictions(tuple(member.name for member in servable.members), servable.classes, labels, scores)
+
+
+def _labels(chunk: Chunk, classes: int) -> NDArray[np.int64]:
+    if chunk.labels is None:
+        raise InvalidDataError("weights are learned from labels, and this data has none: name their column")
+    outside = (chunk.labels < 0) | (chunk.labels >= classes)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise InvalidDataError(
+            f"row {chunk.start + first} has label {int(chunk.labels[first])};"
+            f" the classes are 0 to {classes - 1}"
+        )
+    return chunk.labels
+
+
+def _checked(member: Member, scores: Scores, start: int) -> Scores:
+    """Refuse scores that no loss can be computed from."""
+    broken = ~np.isfinite(scores).all(axis=1)
+    if broken.any():
+        raise MemberError(
+            f"member {member.name!r} gives {int(broken.sum())} of {len(scores)} rows scores that are not"
+            f" finite, the first is row {start + int(np.argmax(broken))}: look at that row, or publish the"
+            " ensemble without the member"
+        )
+    off = (scores.min(axis=1) < 0) | (np.abs(scores.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE)
+    if off.any():
+        row = int(np.argmax(off))
+        raise MemberError(
+            f"member {member.name!r} gives row {start + row} scores from {scores[row].min():.4g} to"
+            f" {scores[row].max():.4g} that sum to {scores[row].sum():.4g}; log-loss needs probabilities:"
+            " publish the member with a softmax as its last step"
+        )
+    return scores
