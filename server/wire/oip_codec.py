@@ -191,7 +191,8 @@ def _decode_input(tensor: Any, raw: bytes | None, info: ModelInfo, subject: Subj
     where = f"for input '{tensor.name}' for model '{info.name}'"
     if raw is not None and filled:
         raise subject.refuse(
-            f"contents field must not be specified when using raw_input_contents {where[4:]}"
+            "contents field must not be specified when using raw_input_contents for "
+            f"'{tensor.name}' for model '{info.name}'"
         )
     try:
         if raw is None:

@@ -23,6 +23,7 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     store_errors.EnsembleNotFoundError: Code.NOT_FOUND,
     store_errors.VersionNotFoundError: Code.NOT_FOUND,
     store_errors.InvalidNameError: Code.INVALID_ARGUMENT,
+    store_errors.InvalidDraftError: Code.FAILED_PRECONDITION,
     store_errors.StoreCorruptError: Code.DATA_LOSS,
     store_errors.ConflictError: Code.ABORTED,
     store_errors.StoreUnavailableError: Code.UNAVAILABLE,

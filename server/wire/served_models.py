@@ -1,0 +1,81 @@
+"""The models that the wire serves: each ensemble, and each of its members as NAME.member."""
+
+from collections.abc import Callable
+
+from ensemble.errors import UnavailableError
+from ensemble.member import Rows, Scores
+from ensemble.servable import Servable
+from server.batching.batcher import Batcher
+from server.lifecycle.manager import Manager
+
+from .serving import ModelInfo, find_version
+
+ENSEMBLE_PLATFORM = "ensemble"
+MEMBER_PLATFORM = "onnxruntime_onnx"
+
+
+class ServedModels:
+    """Finds what the manager serves and has the batcher score rows on it. Used on the event loop only."""
+
+    def __init__(self, manager: Manager, batcher: Batcher, *, max_batch_size: int) -> None:
+        self._manager = manager
+        self._batcher = batcher
+        self._max_batch_size = max_batch_size
+        self._wanted: frozenset[str] | None = None
+        self._draining = False
+
+    def want(self, names: frozenset[str]) -> None:
+        """Be ready when all of `names`, ensembles, are served."""
+        self._wanted = names
+
+    def drain(self) -> None:
+        """Be ready no more; what runs goes on."""
+        self._draining = True
+
+    def ready(self) -> bool:
+        """Whether every ensemble that is wanted, and one at least, is served."""
+        wanted, served = self._wanted, self._manager.served.keys()
+        return not self._draining and bool(wanted) and wanted is not None and wanted <= served
+
+    def names(self) -> list[str]:
+        """Every model's name: the ensembles, then their members."""
+        served = self._manager.served
+        members = (alone.name for name in sorted(served) for alone in served[name].members.values())
+        return [*sorted(served), *members]
+
+    def find(self, name: str, version: str) -> ModelInfo:
+        """Describe one model; raise what `find_version` raises."""
+        return self._info(self._servable(name, version))
+
+    async def infer(
+        self, name: str, version: str, decode: Callable[[ModelInfo], Rows], deadline: float
+    ) -> tuple[int, Scores]:
+        """Decode and score rows on one and the same servable; return its version, and the scores."""
+        servable = self._servable(name, version)
+        rows = decode(self._info(servable))
+        return servable.version, await self._batcher.submit(servable, rows, deadline)
+
+    def _servable(self, name: str, version: str) -> Servable:
+        ensemble, _, member = name.partition(".")
+        served, loading = self._manager.served.get(ensemble), self._manager.loading.get(ensemble)
+        if served is None:
+            # While its first version loads an ensemble is known, though none of it is ready.
+            ready: tuple[int, ...] | None = None if loading is None else ()
+        else:
+            known = not member or member in served.members
+            ready = (served.servable.version,) if known else None
+        find_version(name, version, ready=ready, loading=() if loading is None else (loading,))
+        if served is None:
+            raise UnavailableError(f"Request for unknown model: '{name}' is not at ready state")
+        return served.members[member] if member else served.servable
+
+    def _info(self, servable: Servable) -> ModelInfo:
+        return ModelInfo(
+            name=servable.name,
+            version=servable.version,
+            versions=(servable.version,),
+            signature=servable.signature,
+            classes=servable.classes,
+            max_batch_size=self._max_batch_size,
+            platform=MEMBER_PLATFORM if "." in servable.name else ENSEMBLE_PLATFORM,
+        )
