@@ -1,9 +1,11 @@
 """The `unisono` command: its subcommands, its exit codes and how it reports an error."""
 
+import os
 import sys
+from importlib import metadata
 from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, config
 from rich.console import Console
 
 from ensemble.errors import EnsembleError
@@ -27,6 +29,7 @@ COMMANDS = {
     "refit": ("server.cli.refit:refit", "Learn new weights on validation data and publish them."),
     "serve": ("server.cli.serve:serve", "Serve the store's ensembles over gRPC, with Prometheus metrics."),
     "predict": ("server.cli.predict:predict", "Ask a running server."),
+    "health": ("server.cli.health:health", "Ask a running server whether it serves."),
     "score": ("server.cli.score:score", "Score files in batch; needs no server."),
     "list": ("server.cli.list:list_ensembles", "List the ensembles in a store."),
     "inspect": ("server.cli.inspect:inspect", "Show one version: members, weights, evidence."),
@@ -38,13 +41,25 @@ COMMANDS = {
 }
 
 
+# Where settings are read from beside flags: UNISONO_<COMMAND>_<OPTION>, and this TOML file if it is there.
+ENVIRONMENT_PREFIX = "UNISONO_"
+CONFIG_FILE = "UNISONO_CONFIG"
+DEFAULT_CONFIG_FILE = "unisono.toml"
+
+
 def application() -> App:
     """Build the command line without importing any command."""
+    file = os.environ.get(CONFIG_FILE)
     app = App(
         name="unisono",
         help="Serve many trained models as one: their weighted average, with weights learned on data.",
-        version="0.1.0",
+        version=lambda: metadata.version("unisono"),
         result_action="return_value",
+        config=[
+            config.Env(ENVIRONMENT_PREFIX),
+            # A file that was named must be there; the default one may be.
+            config.Toml(file or DEFAULT_CONFIG_FILE, must_exist=file is not None, search_parents=False),
+        ],
     )
     for name, (place, purpose) in COMMANDS.items():
         app.command(place, name=name, help=purpose)
@@ -54,9 +69,11 @@ def application() -> App:
 def run() -> NoReturn:
     """Run the command named on the command line and exit with its code."""
     try:
-        code = application()(exit_on_error=True)
+        code = application()()
     except (EnsembleError, StoreError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]error[/red] {error}", markup=True)
+        console = Console(stderr=True, highlight=False)
+        console.print("error:", style="bold red", end=" ")
+        console.print(str(error), markup=False, soft_wrap=True)
         sys.exit(EXIT_USAGE)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -13,3 +13,8 @@ OutputOption = Annotated[
     Parameter(name=["--output-format", "-o"], help="A table for people, or one JSON object for programs."),
 ]
 DEFAULT_STORE = "./store"
+AddressOption = Annotated[
+    str,
+    Parameter(name="--address", env_var="UNISONO_ADDRESS", help="Where the server listens for gRPC."),
+]
+DEFAULT_ADDRESS = "127.0.0.1:8001"

@@ -73,6 +73,12 @@ class Manager:
         self._observer = observer
         self._warm_up_sizes = warm_up_sizes
         self._served: dict[str, Served] = {}
+        self._loading: dict[str, int] = {}
+
+    @property
+    def loading(self) -> Mapping[str, int]:
+        """The version of each ensemble that is being loaded now."""
+        return self._loading
 
     @property
     def served(self) -> Mapping[str, Served]:
@@ -84,11 +90,14 @@ class Manager:
         began = perf_counter()
         before = self._served.get(name)
         reuse = {member.digest: member for member in before.servable.members} if before else {}
+        self._loading[name] = version
         try:
             loaded = await asyncio.to_thread(self._load_and_warm, name, version, reuse)
         except Exception:
             self._observer.load_failed(name)
             raise
+        finally:
+            del self._loading[name]
         servable = loaded.servable
         alone = {member.name: servable.alone(member) for member in servable.members}
         self._served[name] = Served(servable, alone)

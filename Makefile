@@ -1,0 +1,85 @@
+# Every verb sets up what it needs by itself, with Python 3.11 or newer and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint type e2e proof bench proto docs lock wheel clean
+
+help: ## Show the verbs.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+# One environment, made by what is asked for: the demo's part first, what developing needs on top.
+.venv/.demo: requirements/demo.lock pyproject.toml
+	@echo "installing what the demo uses into .venv (a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements/demo.lock
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.demo requirements.lock
+	@echo "installing what the tests use into .venv"
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+# The stock clients hold back protobuf, so they live in an environment of their own.
+.venv-clients/.done: requirements/clients.lock
+	@echo "installing the stock Triton client into .venv-clients"
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python $(PIP) install --require-hashes -r requirements/clients.lock
+	@touch $@
+
+install: .venv/.dev .venv-clients/.done ## Set up both environments.
+
+demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
+	@$(BIN)/unisono demo
+
+test: install ## Run every test, with branch coverage.
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+test-fast: install ## Run the tests that take no TensorFlow and no long load.
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install ## Check format, rules, layers, types, spelling, the Dockerfile and the compiled protos.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/python protos/compile.py --check
+
+type: install ## Check types only.
+	$(BIN)/mypy
+
+e2e: install ## Run the end-to-end tests: real processes, real members.
+	$(BIN)/python -m pytest tests/e2e
+
+wheel: install ## Build the wheel into dist/.
+	$(BIN)/python -m hatchling build -t wheel
+
+proof: install ## Run the long proofs whole; `make test` holds a sample of each.
+	UNISONO_PROOF=whole $(BIN)/python -m pytest -m "slow or proof" tests
+
+bench: install ## Run the benchmarks and write what they print to benchmarks/results/.
+	$(BIN)/python benchmarks/run_all.py
+
+proto: install ## Compile protos/ into the checked-in descriptors.
+	$(BIN)/python protos/compile.py
+
+docs: install ## Run every command and check every reference of the docs.
+	$(BIN)/python -m pytest tests/test_docs.py
+
+# Needs `uv` on the PATH. One resolution for every Python and platform; the others are parts of it.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+lock: ## Resolve the dependencies anew into the lock files.
+	$(COMPILE) --upgrade pyproject.toml --extra dev -o requirements.lock
+	$(COMPILE) pyproject.toml -c requirements.lock -o requirements/serve.lock
+	$(COMPILE) requirements/build.in -c requirements.lock -o requirements/build.lock
+	$(COMPILE) pyproject.toml requirements/build.in --extra training -c requirements.lock -o requirements/demo.lock
+	$(COMPILE) --upgrade requirements/clients.in -o requirements/clients.lock
+	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
+	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
+
+clean: ## Remove what the verbs above made.
+	rm -rf .venv .venv-clients .cache dist demo

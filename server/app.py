@@ -1,0 +1,159 @@
+"""Puts the parts of the server together; starts and stops them in order. Only this file sees them all."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from ensemble.errors import UnavailableError
+from ensemble.loading.load import load_servable
+from ensemble.member import Member
+from model_store.store import Store
+
+from .batching.batcher import Batcher
+from .config import ServeSettings
+from .engine.engine import Engine
+from .lifecycle.manager import Loaded, Manager
+from .lifecycle.watcher import Watcher
+from .telemetry.metrics import Metrics
+from .wire.health import Health
+from .wire.oip import Oip
+from .wire.served_models import ServedModels
+from .wire.transport_grpcio import GrpcTransport, TransportOptions
+
+log = logging.getLogger("unisono.app")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the server listens."""
+
+    grpc: int
+    metrics: int
+
+
+async def serve(store: Store, settings: ServeSettings) -> None:
+    """Serve `store` until SIGTERM or SIGINT, then drain; a second signal ends it at once."""
+    began = perf_counter()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop, number)
+    async with running(store, settings) as ports:
+        log.info(
+            "ready in %.2f s: gRPC on %s:%d, metrics on http://%s:%d/metrics",
+            *(perf_counter() - began, settings.host, ports.grpc, settings.host, ports.metrics),
+        )
+        await stop.wait()
+        log.info("draining: calls in flight have %.0f s", settings.drain_timeout_secs)
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]:
+    """Run the whole server while the block runs; drain when it ends."""
+    metrics, health = Metrics(CollectorRegistry()), Health()
+    engine = Engine(metrics)
+    batcher = Batcher(engine.run, settings.batch_limits, metrics)
+    manager = Manager(
+        _loader(store, settings.member_threads), metrics, warm_up_sizes=(1, settings.max_batch_size)
+    )
+    models = ServedModels(manager, batcher, max_batch_size=settings.max_batch_size)
+    transport = GrpcTransport(
+        Oip(models).methods(), health, observer=metrics, options=_transport_options(settings)
+    )
+
+    async def take_up(name: str, version: int) -> None:
+        await manager.take_up(name, version)
+        health.show(ready=models.ready(), models=models.names())
+
+    watcher = Watcher(_current(store, settings.ensemble), take_up, metrics, settings.watch_options)
+
+    async def drain() -> None:
+        models.drain()
+        health.drain()
+        # Whoever balances load by our health needs this long to hear of it.
+        await asyncio.sleep(settings.drain_delay_secs)
+        await transport.stop(settings.drain_timeout_secs)
+
+    async with AsyncExitStack() as stack:
+        # Undone from the last to the first: calls drain while the batcher still runs.
+        stack.callback(engine.close)
+        metrics_port = _serve_metrics(stack, metrics, settings)
+        tasks = await stack.enter_async_context(_background_tasks())
+        tasks(batcher.serve())
+        stack.push_async_callback(drain)
+        grpc_port = await transport.start()
+        await watcher.look()
+        models.want(frozenset(settings.ensemble) or frozenset(manager.served))
+        health.show(ready=models.ready(), models=models.names())
+        tasks(watcher.watch())
+        yield Ports(grpc_port, metrics_port)
+
+
+@asynccontextmanager
+async def _background_tasks() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], None]]:
+    """Give a function that starts a task; cancel them all at the end. One that crashes ends the block."""
+    started: list[asyncio.Task[None]] = []
+    async with asyncio.TaskGroup() as group:
+        try:
+            yield lambda work: started.append(group.create_task(work))
+        finally:
+            for task in started:
+                task.cancel()
+
+
+def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, settings: ServeSettings) -> int:
+    try:
+        server, thread = start_http_server(
+            settings.metrics_port, addr=settings.host, registry=metrics.registry
+        )
+    except OSError as error:
+        raise UnavailableError(
+            f"can't serve metrics on {settings.host}:{settings.metrics_port}: {error.strerror}; choose"
+            " another --metrics-port, or end the process that has it"
+        ) from error
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    stack.callback(close)
+    return server.server_port
+
+
+def _transport_options(settings: ServeSettings) -> TransportOptions:
+    return TransportOptions(
+        address=f"{settings.host}:{settings.grpc_port}",
+        max_message_bytes=settings.max_message_bytes,
+        max_call_secs=settings.default_deadline_secs,
+    )
+
+
+def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
+    """Ask for a drain; the same signal again then does what it does by default: end the process."""
+    asyncio.get_running_loop().remove_signal_handler(number)
+    stop.set()
+
+
+def _loader(store: Store, threads: int) -> Callable[[str, int, Mapping[str, Member]], Loaded]:
+    def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
+        servable = load_servable(store, name, version, reuse=reuse, threads=threads)
+        losses = store.manifest(name, version).evidence.get("validation", {}).get("losses", {})
+        return Loaded(servable, losses.get("members", {}), losses.get("learned"))
+
+    return load
+
+
+def _current(store: Store, only: tuple[str, ...]) -> Callable[[], Mapping[str, int]]:
+    def current() -> Mapping[str, int]:
+        return {name: store.current(name) for name in store.ensembles() if not only or name in only}
+
+    return current
