@@ -110,7 +110,8 @@ class Dataset:
                 place, labels = Place(file.source.path, row), _present(raw.label)
                 bad = np.flatnonzero(file.rule.indices(labels, place) == OUTSIDE)
                 if len(bad) and not outside:
-                    first = f"{place.row(int(bad[0]))}: label {labels[bad[0]]} is outside the classes"
+                    value = labels.ravel()[bad[:1]].tolist()[0]
+                    first = f"{place.row(int(bad[0]))}: label {value!r} is outside the classes"
                 outside += len(bad)
                 row += raw.rows
         if outside:

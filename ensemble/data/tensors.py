@@ -5,6 +5,7 @@ rounded to a narrower float, because data files hold float64 where models take f
 """
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,13 @@ def _shaped(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[Any]
     """Return `array` with the axes of `spec`; an array that is flat in its row is folded."""
     if spec.fits(array.shape):
         return array
-    per_row = array.size // len(array) if len(array) else 0
-    fixed = int(np.prod([size for size in spec.shape if size != ANY_SIZE], dtype=np.int64))
+    per_row = prod(array.shape[1:])
+    fixed = prod(size for size in spec.shape if size != ANY_SIZE)
     flat = array.ndim <= 2  # noqa: PLR2004 - one axis of rows, one of values
     foldable = per_row == fixed if ANY_SIZE not in spec.shape else bool(fixed) and per_row % fixed == 0
     if flat and foldable and spec.shape.count(ANY_SIZE) <= 1:
-        return array.reshape((len(array), *spec.shape))
+        rest = per_row // fixed if fixed else 0
+        return array.reshape((len(array), *(rest if size == ANY_SIZE else size for size in spec.shape)))
     raise InvalidDataError(
         f"{place.path}: a row of {spec.name!r} has shape {list(array.shape[1:])},"
         f" the ensemble takes {list(spec.shape)}"
@@ -63,7 +65,9 @@ def _shaped(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[Any]
 def _converted(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[Any]:
     """Return numbers as `spec.dtype`, each of them what it was (a float maybe rounded)."""
     dtype = np.dtype(spec.dtype)
-    if np.can_cast(array.dtype, dtype, "safe"):
+    # numpy calls 64-bit integers to float64 safe; from 2**53 on it rounds.
+    rounds = array.dtype.kind in "iu" and dtype.kind == "f" and array.dtype.itemsize == dtype.itemsize
+    if np.can_cast(array.dtype, dtype, "safe") and not rounds:
         return np.ascontiguousarray(array, dtype=dtype)
     with np.errstate(all="ignore"):  # what doesn't fit is found below, and named
         result = np.ascontiguousarray(array.astype(dtype))
