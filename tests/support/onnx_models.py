@@ -131,3 +131,33 @@ def save_graph(
     ]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     onnx.save(model, path)
+
+
+def write_convnet(path: Path, *, classes: int = 10, seed: int = 0, input_name: str = "image") -> None:
+    """Write plain and separable convolutions, pooling and a softmax over `[row, 16, 16, 1]` images."""
+    random = np.random.default_rng(seed)
+    shapes = {
+        "plain": (16, 1, 3, 3),
+        "depthwise": (16, 1, 3, 3),
+        "pointwise": (32, 16, 1, 1),
+        "dense": (32, classes),
+    }
+    nodes = [
+        helper.make_node("Transpose", [input_name], ["channels_first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["channels_first", "plain"], ["first"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["first"], ["first_relu"]),
+        helper.make_node("Conv", ["first_relu", "depthwise"], ["second"], group=16),
+        helper.make_node("Conv", ["second", "pointwise"], ["third"]),
+        helper.make_node("Relu", ["third"], ["third_relu"]),
+        helper.make_node("GlobalAveragePool", ["third_relu"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "dense"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=-1),
+    ]
+    save_graph(
+        path,
+        nodes,
+        inputs={input_name: ("rows", 16, 16, 1)},
+        outputs={"scores": ("rows", classes)},
+        parameters={name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
+    )

@@ -1,0 +1,177 @@
+"""Members executed by ONNX Runtime on the CPU.
+
+Rule: a row's scores are bit for bit the same whatever rows share its batch. ONNX Runtime alone doesn't keep
+it: some kernels take another way for a lone row, for another number of threads, for the last rows of a batch.
+So each member is tried when it is opened, and run in the fastest of three ways that kept the rule.
+The evidence is in docs/decisions/0003-batch-invariance.md.
+"""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+
+from ..errors import InvalidModelError, MemberError
+from ..member import Rows, Scores, row_count
+from ..signature import Signature
+from .sample import random_rows
+
+# Rows in the trial batch, and the sizes of the smaller batches, which must give what it gave.
+TRIAL_ROWS = 17
+TRIAL_SIZES = (1, 2, 3, 5, 8, 16)
+# ONNX Runtime adds up a small batch's trees in as many parts as there are threads.
+_TREES = b"TreeEnsemble"
+_FATAL_ONLY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a batch is run: on how many threads (0: one a core), and how many rows at a time.
+
+    A batch of fewer than `fewest` rows is filled up with copies of its last; `most` is 1 for row by row.
+    """
+
+    threads: int
+    fewest: int = 1
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxMember:
+    """A member run by ONNX Runtime. `open` makes one.
+
+    `spread` is how far a row's scores moved with its batch before any remedy: 0.0 is bit for bit, 1e-7 is
+    rounding, more is a model that mixes rows.
+    """
+
+    name: str
+    digest: str
+    signature: Signature
+    way: Way
+    spread: float
+    session: Any
+
+    @classmethod
+    def open(cls, path: Path, *, name: str, digest: str, signature: Signature, threads: int = 0) -> Self:
+        """Load the model at `path`, whose scores are the signature's one output; InvalidModelError.
+
+        `threads` is how many may work on one batch; 0: one a core.
+        """
+        way = Way(1 if _holds(path, _TREES) else threads)
+        session = _session(path, name, way.threads)
+        _check_names(session, name, signature)
+        member = cls(name, digest, signature, way, 0.0, session)
+        spread = _spread(member)
+        if spread == 0:
+            return member
+        # A second session costs memory only until the first one goes, and only the odd member needs it.
+        way = Way(1, fewest=2)
+        member = replace(member, way=way, spread=spread, session=_session(path, name, way.threads))
+        return member if _spread(member) == 0 else replace(member, way=Way(1, most=1))
+
+    def predict(self, rows: Rows) -> Scores:
+        """Score `rows`: float32 [row, class], C-contiguous; MemberError if ONNX Runtime can't."""
+        try:
+            given = {spec.name: rows[spec.name] for spec in self.signature.inputs}
+        except KeyError as error:
+            raise MemberError(f"member {self.name!r} needs input {error}; got {sorted(rows)}") from None
+        count = row_count(given)
+        most = self.way.most or max(count, 1)
+        parts = [self._run(_cut(given, start, start + most)) for start in range(0, max(count, 1), most)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, rows: Rows) -> Scores:
+        """Score rows in one go, filled up to the fewest that may run."""
+        count = row_count(rows)
+        missing = self.way.fewest - count if count else 0
+        if missing > 0:
+            rows = {name: np.concatenate([array, *[array[-1:]] * missing]) for name, array in rows.items()}
+        try:
+            scores = self.session.run([self.signature.outputs[0].name], dict(rows))[0]
+        except Exception as error:  # ONNX Runtime's errors have no class in common
+            raise MemberError(f"member {self.name!r} failed on {count} rows: {_one_line(error)}") from error
+        if scores.ndim != 2 or len(scores) != count + max(missing, 0):  # noqa: PLR2004 - row and class
+            raise MemberError(
+                f"member {self.name!r} gave shape {scores.shape} for {count} rows; want [row, class]"
+            )
+        return np.ascontiguousarray(scores[:count], dtype=np.float32)
+
+
+def _spread(member: OnnxMember) -> float:
+    """Try made-up rows in batches of several sizes: how far scores moved at most, 0.0 if not by a bit.
+
+    Rows that the model can't take say nothing, so they count as the worst: it is run row by row.
+    """
+    try:
+        rows = random_rows(member.signature, TRIAL_ROWS)
+        together = member.predict(rows)
+        return max(_distance(member.predict(_cut(rows, *cut)), together[slice(*cut)]) for cut in _cuts())
+    except (MemberError, InvalidModelError):
+        return float("inf")
+
+
+def _session(path: Path, name: str, threads: int) -> Any:
+    """Start a session that logs nothing and whose threads sleep while they wait."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    # Spinning threads would take the cores from the members that run beside this one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise InvalidModelError(
+            f"member {name!r} can't be opened by ONNX Runtime: {_one_line(error)}"
+        ) from error
+
+
+def _check_names(session: Any, name: str, signature: Signature) -> None:
+    """Refuse a signature that isn't this model's."""
+    given = {put.name for put in session.get_inputs()}
+    made = {put.name for put in session.get_outputs()}
+    named = {spec.name for spec in signature.inputs}
+    if len(signature.outputs) != 1 or signature.outputs[0].name not in made or named != given:
+        raise InvalidModelError(
+            f"member {name!r} takes {sorted(given)} and gives {sorted(made)}; its signature says "
+            f"{sorted(named)} and {[spec.name for spec in signature.outputs]}: publish it again"
+        )
+
+
+def _holds(path: Path, word: bytes) -> bool:
+    """Whether the file holds `word`; the names of a graph's operators are plain text in it."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(word) >= 0
+    except (OSError, ValueError) as error:
+        raise InvalidModelError(f"model file can't be read: {error}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _cut(rows: Rows, start: int, stop: int) -> Rows:
+    return {name: array[start:stop] for name, array in rows.items()}
+
+
+def _cuts() -> Iterator[tuple[int, int]]:
+    """Return the trial batches: for each size, one after another, and the last rows."""
+    for size in TRIAL_SIZES:
+        for start in (*range(0, TRIAL_ROWS - size, size), TRIAL_ROWS - size):
+            yield start, start + size
+
+
+def _distance(some: Scores, others: Scores) -> float:
+    """How far apart two arrays of scores are: 0.0 only if every bit is the same."""
+    if some.tobytes() == others.tobytes():
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(some.astype(np.float64) - others.astype(np.float64))
+    # -0.0 and 0.0, or two kinds of NaN, differ in bits alone.
+    return max(float(np.nan_to_num(apart, nan=np.inf).max()), float(np.finfo(np.float64).tiny))
