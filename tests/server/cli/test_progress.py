@@ -1,0 +1,40 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from server.cli.progress import PlainLines, plain_line, rows_progress
+
+
+def test_a_line_says_how_far_how_fast_and_how_much_longer() -> None:
+    line = plain_line("scored", 2500, 10_000, 5.0)
+    assert line == "scored 2,500 of 10,000 rows (25%), 500 rows/s, 15 s left"
+    assert plain_line("scored", 0, 10, 10.0) == "scored 0 of 10 rows (0%), 0 rows/s, no end in sight"
+
+
+def test_a_log_gets_a_line_every_ten_seconds() -> None:
+    out, now = io.StringIO(), 100.0
+    lines = PlainLines(1000, "scored", Console(file=out, width=200), clock=lambda: now)
+    for second in range(26):
+        now = 100.0 + second
+        lines.advance(second * 10)
+    assert out.getvalue().splitlines() == [
+        "scored 100 of 1,000 rows (10%), 10 rows/s, 90 s left",
+        "scored 200 of 1,000 rows (20%), 10 rows/s, 80 s left",
+    ]
+
+
+def test_a_short_job_prints_nothing_to_a_log() -> None:
+    out = io.StringIO()
+    with rows_progress(10, "scored", Console(file=out)) as advance:
+        advance(10)
+    assert not out.getvalue()
+
+
+@pytest.mark.parametrize("done", [0, 10])
+def test_a_terminal_gets_a_bar_that_is_gone_afterwards(done: int) -> None:
+    out = io.StringIO()
+    with rows_progress(10, "scored", Console(file=out, force_terminal=True, width=120)) as advance:
+        advance(done)
+    assert f"{done} of 10 rows" in out.getvalue()
+    assert out.getvalue().endswith("\x1b[2K")  # the line is cleared
