@@ -1,5 +1,6 @@
 """Labels: integers are class indices, text is class names."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from .tensors import Place
 
 OUTSIDE = -1
 NAMES_SHOWN = 12
+NUMBER = re.compile(r"\d+(\.\d*)?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +56,32 @@ class LabelRule:
         return np.where(fine, labels, OUTSIDE).astype(np.int64)
 
     def _of_names(self, labels: NDArray[Any], place: Place) -> NDArray[np.int64]:
-        """Return the index of each name."""
+        """Return the index of each name; in a file of text also that of each number."""
         texts = [_text(label) for label in labels]
         known = {name: index for index, name in enumerate(self.classes)}
         if self.untyped:
-            numbers = {str(index): index for index in range(self.count)} if self.count else _digits(texts)
-            self._refuse_ambiguous(known, numbers, texts, place)
+            numbers = self._numbers(set(texts))
+            _refuse_ambiguous(known, numbers, texts, place)
             known = numbers | known
         return np.array([known.get(text, OUTSIDE) for text in texts], dtype=np.int64)
 
-    def _refuse_ambiguous(
-        self, known: dict[str, int], numbers: dict[str, int], texts: Sequence[str], place: Place
-    ) -> None:
-        """Refuse a text that is the name of one class and the number of another."""
-        for row, text in enumerate(texts):
-            if text in known and numbers.get(text, known[text]) != known[text]:
-                raise InvalidDataError(
-                    f"{place.row(row)}: label {text!r} is the name of class {known[text]} and the number of"
-                    " another, and a CSV can't tell: store the labels in Parquet or NPZ"
-                )
+    def _numbers(self, texts: set[str]) -> dict[str, int]:
+        """Those of `texts` that are whole numbers of classes, however they are written: 2, 2.0, 2e0."""
+        whole = {text: float(text) for text in texts if NUMBER.fullmatch(text)}
+        top = self.count or np.iinfo(np.int64).max
+        return {text: int(value) for text, value in whole.items() if value.is_integer() and value < top}
 
 
-def _digits(texts: Sequence[str]) -> dict[str, int]:
-    """The numbers among `texts`."""
-    return {text: int(text) for text in texts if text.isdecimal()}
+def _refuse_ambiguous(
+    known: dict[str, int], numbers: dict[str, int], texts: Sequence[str], place: Place
+) -> None:
+    """Refuse a text that is the name of one class and the number of another."""
+    for row, text in enumerate(texts):
+        if text in known and numbers.get(text, known[text]) != known[text]:
+            raise InvalidDataError(
+                f"{place.row(row)}: label {text!r} is the name of class {known[text]} and the number of"
+                " another, and a CSV can't tell: store the labels in Parquet or NPZ"
+            )
 
 
 def _text(label: object) -> str:

@@ -35,6 +35,7 @@ def test_what_names_no_class_is_outside() -> None:
 def test_text_without_types_may_be_either() -> None:
     rule = LabelRule(("cat", "dog", "owl"), 3, untyped=True)
     assert indices(["owl", "1", "3"], rule) == [2, 1, OUTSIDE]
+    assert indices(["1.0", "2.000e+00", "0.5", "1_0", "nan"], rule) == [1, 2, OUTSIDE, OUTSIDE, OUTSIDE]
     assert indices(["3", "1", "x", "-1"], LabelRule((), 0, untyped=True)) == [3, 1, OUTSIDE, OUTSIDE]
 
 
