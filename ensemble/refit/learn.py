@@ -26,7 +26,7 @@ class LearnOptions:
 
     test: LabelledData | None = None
     batch_size: int = 256  # rows
-    progress: Progress | None = None
+    progress: Progress | None = None  # counts validation rows, then test rows on top
     solver: SolverOptions = field(default_factory=SolverOptions)
 
 
@@ -79,11 +79,16 @@ def learn(servable: Servable, validation: LabelledData, options: LearnOptions | 
     compared = compare(predictions, contenders, validation.digest)
     tested = None
     if test is not None:
-        unseen = predict_all(servable, test, batch_size=options.batch_size, progress=options.progress)
+        progress = _from(validation.rows, options.progress)
+        unseen = predict_all(servable, test, batch_size=options.batch_size, progress=progress)
         tested = compare(unseen, contenders, test.digest)
     after = dict(zip(names, solution.weights.tolist(), strict=True))
     verdict = judge(solution, compared, alarms(predictions))
     return Learned(dict(before), after, solution, compared, tested, verdict)
+
+
+def _from(start: int, progress: Progress | None) -> Progress | None:
+    return None if progress is None else lambda done: progress(start + done)
 
 
 def _versions() -> dict[str, str]:

@@ -12,8 +12,8 @@ from ..errors import InvalidDataError, MemberError
 from ..member import Member, Scores
 from ..servable import Servable
 
-# Rows done so far, rows in all.
-Progress = Callable[[int, int], None]
+# Called with the rows done so far.
+Progress = Callable[[int], None]
 
 # How far a row's scores may be from summing to one: float16 softmax is within it, logits never are.
 SUM_TOLERANCE = 1e-2
@@ -67,20 +67,30 @@ def predict_all(
     """
     if data.rows == 0:
         raise InvalidDataError("the data holds no rows; weights can't be learned from nothing")
-    done = 0
-    scores = np.empty((len(servable.members), data.rows, len(servable.classes)), dtype=np.float32)
+    done, classes = 0, class_names(servable)
+    scores = np.empty((len(servable.members), data.rows, len(classes)), dtype=np.float32)
     labels = np.empty(data.rows, dtype=np.int64)
     for chunk in data.batches(batch_size):
-        found = _labels(chunk, len(servable.classes))
+        found = _labels(chunk, len(classes))
         done = chunk.start + len(found)
         labels[chunk.start : done] = found
         for index, member in enumerate(servable.members):
             scores[index, chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
         if progress is not None:
-            progress(done, data.rows)
+            progress(done)
     if done != data.rows:
         raise InvalidDataError(f"the data changed while it was read: {data.rows} rows at first, then {done}")
-    return Predictions(tuple(member.name for member in servable.members), servable.classes, labels, scores)
+    return Predictions(tuple(member.name for member in servable.members), classes, labels, scores)
+
+
+def class_names(servable: Servable) -> tuple[str, ...]:
+    """Return the classes' names: their numbers, where the ensemble doesn't name them."""
+    size = (servable.signature.outputs[0].shape or (0,))[-1]
+    if not servable.classes and size < 1:
+        raise InvalidDataError(
+            f"{servable.name} doesn't say how many classes it has: publish it with their names"
+        )
+    return servable.classes or tuple(str(index) for index in range(size))
 
 
 def _labels(chunk: Chunk, classes: int) -> NDArray[np.int64]:

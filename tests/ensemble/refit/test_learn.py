@@ -58,6 +58,13 @@ def test_a_test_file_that_is_the_validation_file_is_refused() -> None:
         learn(world.servable(), world.data(), LearnOptions(test=world.data()))
 
 
+def test_progress_counts_validation_rows_then_test_rows() -> None:
+    world, seen = World(rows=10), list[int]()
+    test = InMemory(world.labels(), name="test")
+    learn(world.servable(), world.data(), LearnOptions(test=test, batch_size=6, progress=seen.append))
+    assert seen == [6, 10, 16, 20]
+
+
 def test_the_evidence_is_plain_json() -> None:
     world = World()
     learned = learn(world.servable(Constant("never", (1.0, 0.0, 0.0))), world.data(), LearnOptions(test=None))

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from ensemble.data.dataset import Chunk
 from ensemble.errors import InvalidDataError, MemberError
 from ensemble.refit.predictions import predict_all
+from ensemble.signature import Signature, TensorSpec
 from tests.support.members import Constant, SoftmaxLinear, servable
 
 from .data import InMemory, World, Written
@@ -32,14 +34,9 @@ def test_batches_of_any_size_give_the_same_predictions() -> None:
 
 
 def test_progress_counts_rows() -> None:
-    seen: list[tuple[int, int]] = []
-    predict_all(
-        servable(SoftmaxLinear("m")),
-        InMemory([0] * 5),
-        batch_size=2,
-        progress=lambda done, rows: seen.append((done, rows)),
-    )
-    assert seen == [(2, 5), (4, 5), (5, 5)]
+    seen: list[int] = []
+    predict_all(servable(SoftmaxLinear("m")), InMemory([0] * 5), batch_size=2, progress=seen.append)
+    assert seen == [2, 4, 5]
 
 
 def test_data_without_rows_is_refused() -> None:
@@ -78,3 +75,14 @@ def test_scores_that_are_not_finite_are_refused_with_the_member_and_the_row(bad:
 def test_scores_that_are_not_probabilities_are_refused(scores: tuple[float, float, float]) -> None:
     with pytest.raises(MemberError, match=r"member 'logits' gives row 0 .* log-loss needs probabilities"):
         predict_all(servable(Constant("logits", scores)), InMemory([0]))
+
+
+def test_classes_without_names_are_called_by_their_numbers() -> None:
+    nameless = replace(servable(Constant("m")), classes=())
+    assert predict_all(nameless, InMemory([0])).classes == ("0", "1", "2")
+
+
+def test_an_unknown_number_of_classes_is_refused() -> None:
+    scores = Signature((TensorSpec("x", "float32", (2,)),), (TensorSpec("scores", "float32", (-1,)),))
+    with pytest.raises(InvalidDataError, match="digits doesn't say how many classes"):
+        predict_all(replace(servable(Constant("m")), classes=(), signature=scores), InMemory([0]))

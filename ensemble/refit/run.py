@@ -1,0 +1,69 @@
+"""The weights' way, end to end: a version from the store, new weights for it, a new version in the store."""
+
+from dataclasses import dataclass, field, replace
+
+from model_store.manifest import weights_json
+from model_store.store import Store
+
+from ..errors import InvalidRequestError
+from ..loading.load import load_servable
+from .learn import Learned, LearnOptions, learn
+from .predictions import LabelledData
+
+
+@dataclass(frozen=True, slots=True)
+class RefitOptions:
+    """What to do with what is learned. `by` and `why` go into the journal; a forced refit must say why."""
+
+    dry_run: bool = False
+    force: bool = False
+    why: str = ""
+    by: str = ""
+    threads: int = 0  # of each member's runtime; 0 lets it choose
+    learning: LearnOptions = field(default_factory=LearnOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse to override the gate without a reason."""
+        if self.force and not self.why.strip():
+            raise InvalidRequestError("a forced refit overrides the gate for good: say why")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefitResult:
+    """What a refit learned, for which version, and the version it published, if it did."""
+
+    ensemble: str
+    parent: int
+    learned: Learned
+    version: int | None
+    forced: bool  # published against the verdict
+
+
+def refit(
+    store: Store, name: str, validation: LabelledData, options: RefitOptions | None = None
+) -> RefitResult:
+    """Learn weights for the version being served; publish them if the gate, or `options.force`, lets them.
+
+    Nothing is published over a version that somebody else publishes meanwhile: ConflictError. Bad data
+    and members that fail raise InvalidDataError and MemberError; forcing weights that did not converge
+    raises SolverError.
+    """
+    options = options or RefitOptions()
+    # Read before the servable: whatever anybody publishes from here on makes the publish below fail.
+    head = store.head(name)
+    servable = load_servable(store, name, threads=options.threads)
+    learned = learn(servable, validation, options.learning)
+    forced = options.force and not learned.verdict.publish
+    if options.dry_run or not (learned.verdict.publish or forced):
+        return RefitResult(name, servable.version, learned, None, forced=False)
+    learned.solution.checked()
+    manifest = store.manifest(name, servable.version)
+    draft = replace(
+        manifest.draft,
+        weights=store.put_blob(name, weights_json(learned.after, manifest.draft.digests)),
+        evidence=learned.to_json() | {"forced": options.why if forced else None},
+        parent=servable.version,
+    )
+    why = options.why or f"refit: {learned.verdict.reasons[0]}"
+    entry = store.publish(name, draft, by=options.by, why=why, expect_seq=head.seq if head else 0)
+    return RefitResult(name, servable.version, learned, entry.version, forced)

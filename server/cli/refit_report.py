@@ -1,0 +1,159 @@
+"""What a refit found, for people and for programs."""
+
+from collections.abc import Callable, Iterator
+from math import ceil, floor, isfinite, log10
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ensemble.refit.comparison import Comparison, Gain, Losses
+from ensemble.refit.learn import Learned
+from ensemble.refit.run import RefitResult
+
+from . import tables
+
+MEASURES = ("log-loss", "accuracy", "ECE")
+# A gain of this many standard errors is not noise.
+CLEAR = 2
+# Sums over the rows carry errors of this size themselves: a smaller bound isn't claimed.
+ROUNDING = 1e-12
+
+
+def as_json(result: RefitResult, *, dry_run: bool) -> dict[str, Any]:
+    """Return the object that `-o json` prints."""
+    return {
+        "name": result.ensemble,
+        "outcome": outcome(result, dry_run=dry_run),
+        "version": result.version,
+        "parent": result.parent,
+        "forced": result.forced,
+        "weights": dict(result.learned.after),
+        **result.learned.to_json(),
+    }
+
+
+def outcome(result: RefitResult, *, dry_run: bool) -> str:
+    """Return "published", "held" or "dry_run"."""
+    if result.version is not None:
+        return "published"
+    return "dry_run" if dry_run else "held"
+
+
+def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
+    """Print weights before and after, losses, the certificate, and the verdict with its reasons."""
+    learned = result.learned
+    title = Text(result.ensemble, style="bold").append(f"  refit of version {result.parent}", style="dim")
+    console.print(title)
+    _show_weights(console, learned)
+    _show_losses(console, learned)
+    console.print(Text(certificate(learned)))
+    if learned.test is not None:
+        console.print(Text(on_unseen_rows(learned.test)))
+    console.print()
+    _show_verdict(console, result, dry_run=dry_run)
+
+
+def certificate(learned: Learned) -> str:
+    """Say what is proven about the weights."""
+    solution, rows = learned.solution, learned.validation.rows
+    if not solution.converged:
+        return f"No certificate: the solver stopped with a gap of {solution.gap:.2g} nats ({solution.how})."
+    return (
+        f"Certificate: no other weighting of these members can have a log-loss on these {rows:,} rows more"
+        f" than {_rounded_up(max(solution.gap, ROUNDING))} nats lower ({solution.how})."
+    )
+
+
+def _rounded_up(bound: float) -> str:
+    """Write a bound with one digit, and never a smaller one than it is."""
+    exponent = floor(log10(bound))
+    return f"{ceil(bound / 10.0**exponent - 1e-9):d}e{exponent:d}"
+
+
+def on_unseen_rows(test: Comparison) -> str:
+    """Say whether the learned weights beat uniform and the best single member on the test rows."""
+    parts = [
+        _against("uniform weights", test.gains["uniform"]),
+        _against(f"the best single member ({test.best_single})", test.gains["best_single"]),
+    ]
+    return f"On the {test.rows:,} test rows the learned weights {' and '.join(parts)}."
+
+
+def _against(other: str, gain: Gain) -> str:
+    if not isfinite(gain.mean):
+        return f"can't be compared with {other} (an infinite loss)"
+    verb = "beat" if gain.mean > 0 else "lose to" if gain.mean < 0 else "equal"
+    doubt = "" if abs(gain.mean) > CLEAR * gain.standard_error else ", within noise"
+    by = f" by {abs(gain.mean):.4f} ± {gain.standard_error:.4f} nats{doubt}" if gain.mean else ""
+    return f"{verb} {other}{by}"
+
+
+def _show_weights(console: Console, learned: Learned) -> None:
+    rows = tables.table("member", "before", " ", "after", "  ", numbers=("before", "after"))
+    for name in sorted(learned.after, key=lambda name: -learned.after[name]):
+        before, after = learned.before[name], learned.after[name]
+        rows.add_row(
+            Text(name, style="bold" if after > 0 else "dim"),
+            Text(_weight(before), style="dim"),
+            tables.bar(before),
+            Text(_weight(after)),
+            tables.bar(after),
+        )
+    console.print(rows)
+
+
+def _weight(weight: float) -> str:
+    # A member that is never asked looks unlike one that hardly counts.
+    return f"{weight:.4f}" if weight > 0 else "0"
+
+
+def _show_losses(console: Console, learned: Learned) -> None:
+    measured = [("validation", learned.validation)] + (
+        [("test", learned.test)] if learned.test is not None else []
+    )
+    rows = tables.table("")
+    for data, _ in measured:
+        for measure, heading in zip(MEASURES, (data, "", ""), strict=True):
+            rows.add_column(f"{heading}\n{measure}", justify="right")
+    for name in learned.validation.members:
+        figures = [losses for _, compared in measured for losses in _figures(compared.members[name])]
+        rows.add_row(Text(name, style="dim"), *figures)
+    rows.add_section()
+    for label, pick, style in _weightings(learned.validation.best_single):
+        figures = [losses for _, compared in measured for losses in _figures(pick(compared))]
+        rows.add_row(Text(label), *figures, style=style)
+    console.print(rows)
+
+
+def _weightings(best: str) -> Iterator[tuple[str, Callable[[Comparison], Losses], str]]:
+    yield "uniform", lambda compared: compared.uniform, ""
+    yield f"best single ({best})", lambda compared: compared.members[best], ""
+    yield "being served", lambda compared: compared.incumbent, ""
+    yield "learned", lambda compared: compared.learned, "bold green"
+
+
+def _figures(losses: Losses) -> tuple[str, str, str]:
+    log_loss = f"{losses.log_loss:.4f}" if isfinite(losses.log_loss) else "∞"
+    return log_loss, f"{losses.accuracy:.4f}", f"{losses.calibration_error:.4f}"
+
+
+def _show_verdict(console: Console, result: RefitResult, *, dry_run: bool) -> None:
+    verdict = result.learned.verdict
+    done = outcome(result, dry_run=dry_run)
+    if done == "published":
+        forced = " against the gate's verdict" if result.forced else ""
+        line = Text(f"published version {result.version}{forced}", style="bold green")
+        line.append(f"  (version {result.parent} stays in the store)", style="dim")
+    elif done == "held":
+        line = Text(f"held: version {result.parent} stays in service", style="bold yellow")
+    else:
+        would = "would be published" if verdict.publish else "would be held"
+        line = Text(f"dry run: these weights {would}", style="bold cyan")
+    console.print(line)
+    for reason in verdict.reasons:
+        console.print(Text(f"  - {reason}"))
+    if done == "held" and result.learned.solution.converged:
+        console.print(
+            Text("  to publish all the same: the same command with --force --why REASON", style="dim")
+        )

@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ensemble.errors import InvalidRequestError
+from model_store.store import Store
+from server.cli.main import application
+from tests.ensemble.refit.published import NAME, publish_uniform, write_rows
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UNISONO_STORE", str(tmp_path / "store"))
+    publish_uniform(Store.open(str(tmp_path / "store")), tmp_path)
+    write_rows(tmp_path / "val.npz")
+    write_rows(tmp_path / "test.npz", seed=1)
+    return tmp_path
+
+
+def refit(folder: Path, *more: str) -> int:
+    code: int = application()(
+        ["refit", NAME, "--data", str(folder / "val.npz"), "--test", str(folder / "test.npz"), *more]
+    )
+    return code
+
+
+def test_better_weights_are_published_and_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refit(folder, "--label", "y") == 0
+    shown = capsys.readouterr().out
+    for said in (
+        "refit of version 1",
+        "best single (fair)",
+        "being served",
+        "no other weighting of these members can have a log-loss on these 400 rows",
+        "On the 400 test rows the learned weights beat uniform weights by",
+        "published version 2",
+    ):
+        assert said in shown
+    assert Store.open(str(folder / "store")).current(NAME) == 2
+
+
+def test_a_second_refit_is_held_with_exit_code_three(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refit(folder)
+    capsys.readouterr()
+    assert refit(folder) == 3
+    shown = capsys.readouterr().out
+    assert "held: version 2 stays in service" in shown
+    assert "validation log-loss is not lower" in shown
+    assert "--force --why REASON" in shown
+
+
+def test_a_dry_run_publishes_nothing_and_is_no_failure(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refit(folder, "--dry-run") == 0
+    assert "dry run: these weights would be published" in capsys.readouterr().out
+    assert Store.open(str(folder / "store")).current(NAME) == 1
+
+
+def test_json_is_one_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refit(folder, "-o", "json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["outcome"], shown["version"], shown["parent"]) == (NAME, "published", 2, 1)
+    assert sum(shown["weights"].values()) == pytest.approx(1, abs=1e-12)
+    assert shown["solver"]["converged"] is True
+    assert shown["test"]["data"]["rows"] == 400
+
+
+def test_a_forced_refit_says_that_it_was(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refit(folder)
+    assert refit(folder, "--force", "--why", "a drill", "--by", "ann") == 0
+    assert "published version 3 against the gate's verdict" in capsys.readouterr().out
+    head = Store.open(str(folder / "store")).head(NAME)
+    assert head is not None
+    assert (head.by, head.why) == ("ann", "a drill")
+
+
+def test_force_needs_a_reason(folder: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="say why"):
+        refit(folder, "--force")
+
+
+def test_an_infinite_loss_is_shown_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # So strong and wrong a piece of evidence that the sharpest member rules out the true class.
+    rows = np.load(folder / "val.npz")
+    x = rows["x"].copy()
+    x[0] = [-40.0, 0.0, 0.0]
+    np.savez(folder / "val.npz", x=x, y=rows["y"])
+    assert refit(folder, "-o", "table", "--dry-run") == 0
+    assert "∞" in capsys.readouterr().out
