@@ -46,10 +46,14 @@ def sums(rows: Rows) -> Scores:
 
 @dataclass
 class FakeModels:
-    """Every model of `infos`, or as told; version 2 and 3 are ready, 4 is loading. `failure` is raised."""
+    """Every model of `infos`, or as told; version 2 and 3 are ready, 4 is loading.
+
+    With `failure` every model fails so, and the server isn't ready; with `failures`, those named.
+    """
 
     by_name: Mapping[str, ModelInfo] = field(default_factory=infos)
     failure: Exception | None = None
+    failures: Mapping[str, Exception] = field(default_factory=dict)
     deadlines: list[float] = field(default_factory=list)
     run: Callable[[Rows], Scores] = sums
 
@@ -71,8 +75,9 @@ class FakeModels:
         self.deadlines.append(deadline)
         info = self.find(name, version)
         rows = decode(info)
-        if self.failure is not None:
-            raise self.failure
+        failure = self.failures.get(name, self.failure)
+        if failure is not None:
+            raise failure
         return info.version, self.run(rows)
 
     def names(self) -> list[str]:

@@ -1,0 +1,1 @@
+"""Programs that use a stock client; run by `.venv-clients`, which has nothing of ours installed."""

@@ -1,0 +1,211 @@
+"""The stock tritonclient, in its own environment, against a real server over models of known scores."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ensemble.errors import DeadlineError, MemberError, OverloadedError
+from server.wire.health import Health
+from server.wire.oip import Oip
+from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.models import FakeModels
+from tests.support.observers import Recorder
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+X_SCORES = [[10.0, 20.0], [26.0, 52.0]]
+X = {"dtype": "float32", "rows": X_SCORES}
+INVALID, NOT_FOUND = "StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND"
+UNAVAILABLE, INTERNAL = "StatusCode.UNAVAILABLE", "StatusCode.INTERNAL"
+NO_ID = "[request id: <id_unknown>] "
+UNKNOWN = "Request for unknown model: "
+INPUTS_MISSING = (
+    "expected 2 inputs but got 1 inputs for model 'pair'. Got input(s) ['b'], but missing required input(s) "
+    "['a']. Please provide all required input(s)."
+)
+TYPED_MISMATCH = (
+    "unexpected explicit tensor data for input tensor 'x' for model 'sums' of type 'INT32', expected "
+    "datatype 'FP32'"
+)
+
+FAILURES: dict[str, Exception] = {
+    "takes_INT8": OverloadedError("queue is full: 8 rows wait"),
+    "takes_INT16": DeadlineError("deadline passed while the request was queued"),
+    "takes_INT32": MemberError("in ensemble 'takes_INT32', member 'first' failed"),
+    "takes_INT64": KeyError("/etc/secret"),
+}
+ERRORS = {
+    "unknown model": (NOT_FOUND, f"{UNKNOWN}'x' is not found"),
+    "unknown model's metadata": (NOT_FOUND, f"{UNKNOWN}'x' is not found"),
+    "unknown model's readiness": (NOT_FOUND, f"{UNKNOWN}'x' is not found"),
+    "unknown version": (NOT_FOUND, f"{UNKNOWN}'sums' version 9 is not found"),
+    "version loading": (UNAVAILABLE, f"{UNKNOWN}'sums' version 4 is not at ready state"),
+    "version not a number": (
+        INVALID,
+        "failed to get model version from specified version string 'abc' (details: stol), version should be",
+    ),
+    "wrong dtype": (
+        INVALID,
+        f"{NO_ID}inference input 'x' data-type is 'FP64', but model 'sums' expects 'FP32'",
+    ),
+    "wrong shape": (
+        INVALID,
+        f"{NO_ID}unexpected shape for input 'x' for model 'sums'. Expected [-1,4], got [1,5]. NOTE: ",
+    ),
+    "batch too large": (INVALID, f"{NO_ID}inference request batch-size must be <= 8 for 'sums'"),
+    "empty batch": (INVALID, f"{NO_ID}input 'x' for model 'sums' has no rows"),
+    "batch sizes differ": (INVALID, f"{NO_ID}input 'b' batch size does not match other inputs for 'pair'"),
+    "inputs missing": (INVALID, NO_ID + INPUTS_MISSING),
+    "unknown input": (INVALID, "[request id: 7] unexpected inference input 'z' for model 'sums'"),
+    "byte count": (
+        INVALID,
+        f"{NO_ID}input byte size mismatch for input 'x' for model 'sums'. Expected 16, got 15",
+    ),
+    "raw and typed": (
+        INVALID,
+        f"{NO_ID}contents field must not be specified when using raw_input_contents for 'x' for model 'sums'",
+    ),
+    "no data": (
+        INVALID,
+        f"{NO_ID}unable to find data for input tensor 'x' for model 'sums' in request.",
+    ),
+    "typed mismatch": (INVALID, NO_ID + TYPED_MISMATCH),
+    "NaN": (INVALID, f"{NO_ID}input 'x' for model 'sums' has NaN in row 1"),
+    "unknown output": (INVALID, f"{NO_ID}unexpected inference output 'y' for model 'sums'"),
+    "output twice": (INVALID, f"{NO_ID}output 'scores' already exists in request"),
+    "reserved parameter": (INVALID, f"{NO_ID}parameter keys starting with 'triton_' are reserved"),
+    "queue full": (UNAVAILABLE, "Exceeds maximum queue size"),
+    "queue timeout": (UNAVAILABLE, "Request timeout expired"),
+    "member failed": (INTERNAL, "in ensemble 'takes_INT32', member 'first' failed"),
+    "unexpected": (INTERNAL, "internal error; see the server's log"),
+    "not implemented": ("StatusCode.UNIMPLEMENTED", ""),
+}
+
+
+@pytest.fixture(autouse=True)
+def clients() -> None:
+    if not PYTHON.exists():
+        reason = f"the stock clients' environment is missing: {PYTHON}; `make test` makes it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@asynccontextmanager
+async def served(models: FakeModels) -> AsyncIterator[tuple[str, GrpcTransport, Recorder]]:
+    """A real server on a free port: its address, itself, and what its observer was told."""
+    observer = Recorder()
+    options = TransportOptions(address="127.0.0.1:0")
+    transport = GrpcTransport(Oip(models).methods(), Health(), observer=observer, options=options)
+    port = await transport.start()
+    try:
+        yield f"127.0.0.1:{port}", transport, observer
+    finally:
+        await transport.stop(0)
+
+
+async def run(program: str, *arguments: str) -> Any:
+    """What a program of `tests/clients` printed."""
+    process = await asyncio.create_subprocess_exec(
+        str(PYTHON),
+        str(ROOT / "tests" / "clients" / program),
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+async def test_the_sync_client_gets_every_answer() -> None:
+    async with served(FakeModels()) as (address, _, observer):
+        answers = await run("triton_sync.py", address)
+
+    getters = answers["getters"]
+    assert {key: value for key, value in getters.items() if isinstance(value, bool)} == {
+        "live": True,
+        "ready": True,
+        "model ready": True,
+        "version ready": True,
+        "loading ready": False,
+    }
+    assert (getters["server"]["name"], getters["server"]["extensions"]) == ("unisono", ["binary_tensor_data"])
+    assert getters["model"] == {
+        "name": "sums",
+        "versions": ["2", "3"],
+        "platform": "ensemble",
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": ["-1", "4"]}],
+        "outputs": [{"name": "scores", "datatype": "FP32", "shape": ["-1", "2"]}],
+    }
+    assert [tensor["name"] for tensor in getters["model version"]["inputs"]] == ["a", "b"]
+    assert answers["inference"] == {
+        "raw": X,
+        "raw response": ["sums", "3", ""],
+        "asked": X,
+        "asked response": ["sums", "2", "a 7"],
+        "gzip": X,
+        "member": X,
+        "pair": {"dtype": "float32", "rows": [[12.0, 24.0], [22.0, 44.0]]},
+        "8 MB": {"dtype": "float32", "rows": [[2097152.0, 4194304.0]]},
+    }
+    numbers = ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"]
+    assert answers["dtypes"] == {
+        **{name: [[4.0, 8.0]] for name in [*numbers, "FP16", "FP32", "FP64", "BF16", "BYTES"]},
+        "BOOL": [[1.0, 2.0]],
+    }
+    typed = ["INT8", "INT32", "INT64", "UINT16", "UINT64", "FP32", "FP64", "BYTES"]
+    assert answers["typed"] == {**{name: [[4.0, 8.0]] for name in typed}, "BOOL": [[1.0, 2.0]]}
+    assert {call["code"] for _, _, call in observer.calls} == {"OK"}
+
+
+async def test_fifty_asyncio_callers_each_get_their_own_rows() -> None:
+    async with served(FakeModels()) as (address, _, _observer):
+        answers = await run("triton_aio.py", address)
+
+    assert (answers["live"], answers["ready"], answers["model ready"]) == (True, True, True)
+    assert (answers["server"]["name"], answers["model"]["name"]) == ("unisono", "sums")
+    assert answers["infer"] == [
+        [str(caller), [[4.0 * caller, 8.0 * caller]] * (caller % 8 + 1)] for caller in range(50)
+    ]
+
+
+async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> None:
+    async with served(FakeModels(failures=FAILURES)) as (address, _, observer):
+        answers = await run("triton_errors.py", address)
+
+    assert {name: code for name, (code, _) in answers.items()} == {
+        name: code for name, (code, _) in ERRORS.items()
+    }
+    for name, (_, text) in answers.items():
+        assert text.startswith(ERRORS[name][1]), name
+    # Calls of methods that we don't have are gRPC's to answer; all others are counted, once.
+    assert len(observer.calls) == len(ERRORS) - 1
+
+
+async def test_a_draining_server_says_so() -> None:
+    async with served(FakeModels()) as (address, transport, _):
+        transport.drain()
+        answers = await run("triton_errors.py", address, "unknown model")
+
+    assert answers == {
+        "unknown model": [
+            UNAVAILABLE,
+            "GRPC server is shutting down and has stopped accepting new requests.",
+        ]
+    }
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+async def test_our_messages_are_the_stock_ones_and_both_live_in_one_interpreter(first: str) -> None:
+    answers = await run("one_interpreter.py", first)
+
+    assert answers == {"messages": 23, "methods": 6, "differences": {}}
