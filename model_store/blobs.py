@@ -1,12 +1,12 @@
-"""Bytes filed under their own sha256: written once, shared by all versions, checked whenever they are read."""
+"""Bytes filed under their own sha256: written once, shared by versions, checked whenever they are read."""
 
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from model_store import reading
 from model_store.durable import Writer, explained
@@ -56,7 +56,7 @@ class Blobs:
         return self.path(ref)
 
     def read(self, ref: BlobRef) -> bytes:
-        """Return the bytes of `ref`, verified; StoreCorruptError. For small blobs: all of it is held in memory."""
+        """Return the bytes of `ref`, all of them in memory, verified; StoreCorruptError."""
         with self._opened(ref) as file:
             data = file.read()
         _compare(ref, hashlib.sha256(data).hexdigest())
@@ -76,7 +76,7 @@ class Blobs:
         return True
 
     @contextmanager
-    def _opened(self, ref: BlobRef) -> Iterator[BinaryIO]:
+    def _opened(self, ref: BlobRef) -> Iterator[BufferedReader]:
         """Open the file of `ref` if it is a plain one of the right size; StoreCorruptError."""
         try:
             with reading.opened(self.path(ref), ROLE) as file:
@@ -95,7 +95,7 @@ def _compare(ref: BlobRef, digest: str) -> None:
 
 
 def _chunks(source: Path | bytes) -> Iterator[bytes]:
-    """Yield the bytes of `source`, at most CHUNK_BYTES at a time; StoreUnavailableError if it can't be read."""
+    """Yield the bytes of `source`, CHUNK_BYTES at a time; StoreUnavailableError if it can't be read."""
     if isinstance(source, bytes):
         yield source
         return

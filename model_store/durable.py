@@ -1,6 +1,7 @@
 """Files that are whole or not there, whatever dies when.
 
-Rule 1: a file appears under its name complete, by linking a temp file that is already on disk; it never changes after.
+Rule 1: a file appears under its name complete, by linking a temp file that is already on disk, and never
+changes.
 Rule 2: whoever links second is told so; nothing is overwritten (except a blob that went bad).
 Rule 3: a file counts once its folder, and each folder up to the store's own, is on disk too.
 Rule 4: after a failed fsync the temp file is thrown away: the kernel may have dropped the pages and
@@ -38,7 +39,7 @@ _WAY_OUT = {
 
 @contextmanager
 def explained(doing: str, path: Path) -> Iterator[None]:
-    """Turn an OSError of the body into a StoreUnavailableError: what was done to `path`, why not, the way out."""
+    """Turn an OSError of the body into a StoreUnavailableError: what failed, on which path, the way out."""
     try:
         yield
     except OSError as error:
@@ -165,7 +166,7 @@ class Writer:
         try:
             self.disk.link(temp, final)
         except FileExistsError:
-            # Over a network file system the answer to a link that worked can be lost, and the retry says "exists".
+            # Over a network, the answer to a link that worked can be lost, and the retry says "exists".
             return temp.samefile(final)
         return True
 

@@ -42,6 +42,6 @@ class Entries:
             data = reading.read(self.folder / journal.file_name(seq), ROLE, journal.MAX_ENTRY_BYTES)
         except FileNotFoundError:
             raise StoreCorruptError(
-                f"journal entry {seq} in {str(self.folder)!r} vanished while it was read; restore it from a backup"
+                f"journal entry {seq} in {str(self.folder)!r} vanished while it was read; restore it"
             ) from None
         return Entry.from_bytes(data, seq)

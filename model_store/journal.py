@@ -13,8 +13,7 @@ from typing import Any, Literal, Self, get_args
 
 from model_store import canonical
 from model_store.errors import StoreCorruptError
-from model_store.manifest import is_digest, parsed
-from model_store.names import check_label
+from model_store.names import check_label, is_digest
 
 Op = Literal["publish", "rollback", "label", "retire"]
 # These make a version current; the others leave it as it is.
@@ -28,7 +27,7 @@ _FILE = re.compile(r"(\d{20})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One step: what was done to which version, when (ISO UTC), by whom and why. `prev` was current before."""
+    """One step: what was done to which version, when (ISO UTC), by whom, why; `prev` was current before."""
 
     seq: int
     op: Op
@@ -52,7 +51,7 @@ class Entry:
     @classmethod
     def from_bytes(cls, data: bytes, seq: int) -> Self:
         """Read entry `seq`; StoreCorruptError if the bytes are not one, or another's."""
-        entry = parsed(cls._from_json, data, f"journal entry {seq}")
+        entry = canonical.parsed(cls._from_json, data, f"journal entry {seq}")
         if entry.seq != seq:
             raise StoreCorruptError(f"journal entry {seq} says it is {entry.seq}; restore it from a backup")
         return entry
@@ -69,22 +68,22 @@ class Entry:
             raise ValueError("manifest_sha256, at, by and why are not a digest and text")
         if entry.op not in get_args(Op):
             raise ValueError(f"op is {entry.op!r}; this release knows {get_args(Op)}: use a newer one")
-        if (entry.label is not None) != (entry.op == "label"):
+        if not (isinstance(entry.label, str) if entry.op == "label" else entry.label is None):
             raise ValueError(f"label is {entry.label!r} on a {entry.op}")
         if entry.label is not None:
             check_label(entry.label)
         return entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class History:
-    """What a whole journal adds up to."""
+    """What a journal adds up to. Grows by `take` alone, which keeps the rules."""
 
-    entries: tuple[Entry, ...] = ()
-    # Committed version -> the sha256 of its manifest, oldest first; and those since retired.
-    published: Mapping[int, str] = field(default_factory=dict)
-    retired: frozenset[int] = frozenset()
-    labels: Mapping[str, int] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    # Published version -> the sha256 of its manifest, oldest first; and those since retired.
+    published: dict[int, str] = field(default_factory=dict)
+    retired: set[int] = field(default_factory=set)
+    labels: dict[str, int] = field(default_factory=dict)
 
     @property
     def head(self) -> Entry | None:
@@ -101,36 +100,50 @@ class History:
         """The published versions that were not retired, oldest first."""
         return [version for version in self.published if version not in self.retired]
 
-    def after(self, entry: Entry) -> "History":
-        """Return the history one entry on; StoreCorruptError if `entry` can't come next."""
+    def take(self, entry: Entry) -> None:
+        """Add the next entry; StoreCorruptError if it can't come next."""
         if entry.seq != len(self.entries) + 1 or entry.prev != self.current:
             raise StoreCorruptError(
-                f"journal entry {entry.seq} follows {len(self.entries)} entries and says version {entry.prev} was "
-                f"current; it was {self.current}: an entry is missing or was changed, restore it from a backup"
+                f"journal entry {entry.seq} follows {len(self.entries)} entries and says that version "
+                f"{entry.prev} was current; it was {self.current}: restore what is missing or was changed"
             )
-        published, retired, labels = dict(self.published), self.retired, dict(self.labels)
         if entry.op == "publish":
-            if entry.version <= max(published, default=0):
-                raise StoreCorruptError(
-                    f"journal entry {entry.seq} publishes version {entry.version} a second time"
-                )
-            published[entry.version] = entry.manifest_sha256
-        elif published.get(entry.version) != entry.manifest_sha256 or entry.version in retired:
-            raise StoreCorruptError(
-                f"journal entry {entry.seq} is a {entry.op} of version {entry.version}, which is not published"
-            )
+            self._check_new(entry)
+            self.published[entry.version] = entry.manifest_sha256
+        else:
+            self._check_known(entry)
         if entry.op == "retire":
-            retired |= {entry.version}
+            self.retired.add(entry.version)
         if entry.label is not None:
-            labels[entry.label] = entry.version
-        return History((*self.entries, entry), published, retired, labels)
+            self.labels[entry.label] = entry.version
+        self.entries.append(entry)
+
+    def _check_new(self, entry: Entry) -> None:
+        """Refuse a number that was published, or passed over."""
+        if entry.version <= max(self.published, default=0):
+            raise StoreCorruptError(
+                f"journal entry {entry.seq} publishes version {entry.version} a second time; restore it"
+            )
+
+    def _check_known(self, entry: Entry) -> None:
+        """Refuse a step on a version that isn't there, and one that takes the current version away."""
+        known = self.published.get(entry.version) == entry.manifest_sha256
+        if not known or entry.version in self.retired:
+            raise StoreCorruptError(
+                f"journal entry {entry.seq} is a {entry.op} of version {entry.version}, not a published one; "
+                "restore it"
+            )
+        if entry.op == "retire" and entry.version == self.current:
+            raise StoreCorruptError(
+                f"journal entry {entry.seq} retires version {entry.version}, which is current; restore it"
+            )
 
 
 def replay(entries: Iterable[Entry]) -> History:
     """Add up a journal, oldest entry first; StoreCorruptError if it breaks a rule."""
     history = History()
     for entry in entries:
-        history = history.after(entry)
+        history.take(entry)
     return history
 
 

@@ -4,24 +4,17 @@ A manifest is immutable and its bytes are hashed, so it holds no time and no aut
 Blobs are named by digest only; nothing in a manifest is a path.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from model_store import canonical
-from model_store.errors import InvalidDraftError, InvalidNameError, StoreCorruptError
-from model_store.names import check_name
+from model_store.canonical import parsed, part
+from model_store.errors import InvalidDraftError, StoreCorruptError
+from model_store.names import check_name, is_digest
 
 SCHEMA = 1
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-T = TypeVar("T")
-
-
-def is_digest(text: str) -> bool:
-    """Whether `text` is a sha256 in lower-case hex."""
-    return _DIGEST.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class BlobRef:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(_of(str, data, "digest"), _of(int, data, "size"))
+        return cls(part(str, data, "digest"), part(int, data, "size"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +55,12 @@ class Derived:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(BlobRef.from_json(_of(dict, data, "blob")), _of(dict, data, "parity"))
+        return cls(BlobRef.from_json(part(dict, data, "blob")), part(dict, data, "parity"))
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """One member as published: `format` "keras" or "onnx", its bytes, its signature, and what was derived, by format."""
+    """One member as published: `format` is "keras" or "onnx"; `derived`, by format, was made from it."""
 
     name: str
     format: str
@@ -97,19 +90,23 @@ class MemberRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        derived = _of(dict, data, "derived")
+        derived = part(dict, data, "derived")
         return cls(
-            name=_of(str, data, "name"),
-            format=_of(str, data, "format"),
-            blob=BlobRef.from_json(_of(dict, data, "blob")),
-            signature=_of(dict, data, "signature"),
-            derived={name: Derived.from_json(_of(dict, derived, name)) for name in derived},
+            name=part(str, data, "name"),
+            format=part(str, data, "format"),
+            blob=BlobRef.from_json(part(dict, data, "blob")),
+            signature=part(dict, data, "signature"),
+            derived={name: Derived.from_json(part(dict, derived, name)) for name in derived},
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A version that has no number yet. `parent` is the version it came from, `weights` the blob of `weights_json`."""
+    """A version that has no number yet.
+
+    `signature` is the ensemble's, `weights` the blob with the bytes of `weights_json`, `evidence` any
+    JSON that says what the weights rest on, `parent` the version it came from.
+    """
 
     members: tuple[MemberRecord, ...]
     classes: tuple[str, ...]
@@ -151,17 +148,17 @@ class Draft:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        members, classes = _of(list, data, "members"), _of(list, data, "classes")
+        members, classes = part(list, data, "members"), part(list, data, "classes")
         if not all(isinstance(name, str) for name in classes):
             raise ValueError(f"classes are {classes!r}, not all text")
         return cls(
             members=tuple(MemberRecord.from_json(member) for member in members),
             classes=tuple(classes),
-            signature=_of(dict, data, "signature"),
-            pool=_of(dict, data, "pool"),
-            weights=BlobRef.from_json(_of(dict, data, "weights")),
-            evidence=_of(dict, data, "evidence"),
-            parent=None if data["parent"] is None else _of(int, data, "parent"),
+            signature=part(dict, data, "signature"),
+            pool=part(dict, data, "pool"),
+            weights=BlobRef.from_json(part(dict, data, "weights")),
+            evidence=part(dict, data, "evidence"),
+            parent=None if data["parent"] is None else part(int, data, "parent"),
         )
 
 
@@ -225,13 +222,13 @@ class Manifest:
                 f"schema is {data.get('schema')!r}; this release reads {SCHEMA}: use a newer one"
             )
         return cls(
-            check_name(_of(str, data, "ensemble"), "ensemble"),
-            _of(int, data, "version"),
+            check_name(part(str, data, "ensemble"), "ensemble"),
+            part(int, data, "version"),
             Draft.from_json(data),
         )
 
     def to_bytes(self) -> bytes:
-        """Return the bytes that are stored and hashed; InvalidDraftError if the draft holds what JSON can't say."""
+        """Return the bytes that are stored and hashed; InvalidDraftError for what JSON can't say."""
         try:
             return canonical.encode(self.to_json())
         except (TypeError, ValueError) as error:
@@ -245,20 +242,8 @@ class Manifest:
         return parsed(cls.from_json, data, "the manifest")
 
 
-def parsed(read: Callable[[dict[str, Any]], T], data: bytes, role: str) -> T:
-    """Read `data` as JSON and then by `read`; StoreCorruptError if it doesn't hold what it should."""
-    try:
-        return read(canonical.decode(data))
-    except KeyError as error:
-        raise StoreCorruptError(
-            f"{role} can't be read: it lacks {error}; restore it from a backup"
-        ) from error
-    except (TypeError, ValueError, AttributeError, InvalidDraftError, InvalidNameError) as error:
-        raise StoreCorruptError(f"{role} can't be read: {error}; restore it from a backup") from error
-
-
 def weights_json(weights: Mapping[str, float], digests: Mapping[str, str]) -> bytes:
-    """Write weights, each tied to its member's digest; InvalidDraftError if the names differ or one isn't finite."""
+    """Write weights, each tied to its member's digest; InvalidDraftError if they don't fit the members."""
     if set(weights) != set(digests):
         raise InvalidDraftError(f"weights name {sorted(weights)}; the members are {sorted(digests)}")
     rows = [
@@ -274,27 +259,20 @@ def parse_weights(data: bytes, digests: Mapping[str, str]) -> dict[str, float]:
     """Read what `weights_json` wrote; StoreCorruptError unless it is for the members with these `digests`."""
     rows = parsed(_weight_rows, data, "the weights")
     if {name: digest for name, digest, _ in rows} != dict(digests) or len(rows) != len(digests):
+        named = sorted(name for name, _, _ in rows)
         raise StoreCorruptError(
-            f"the weights are for the members {sorted(name for name, _, _ in rows)}; these are {sorted(digests)}, "
-            "or their files differ: publish the version again"
+            f"the weights are for the members {named}; these are {sorted(digests)}, or their files differ: "
+            "publish the version again"
         )
     return {name: weight for name, _, weight in rows}
 
 
 def _weight_rows(data: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Return member, digest and weight of each row; KeyError, TypeError or ValueError if there is something else."""
+    """Return member, digest and weight of each row; KeyError, TypeError or ValueError if it isn't so."""
     rows = [
-        (_of(str, row, "member"), _of(str, row, "digest"), _of(float, row, "weight"))
-        for row in _of(list, data, "weights")
+        (part(str, row, "member"), part(str, row, "digest"), part(float, row, "weight"))
+        for row in part(list, data, "weights")
     ]
     if not all(isfinite(weight) and weight >= 0 for _, _, weight in rows):
         raise ValueError(f"weights must be finite and >= 0; got {[weight for _, _, weight in rows]}")
     return rows
-
-
-def _of(kind: Callable[..., T], data: Mapping[str, Any], key: str) -> T:
-    """Return `data[key]` if it is exactly of the JSON type `kind`: no number for text, no true for 1."""
-    value = data[key]
-    if type(value) is not kind:
-        raise TypeError(f"{key!r} is {value!r:.80}, not {getattr(kind, '__name__', kind)}")
-    return value

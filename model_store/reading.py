@@ -1,20 +1,20 @@
-"""Reading files that somebody else may have tampered with: plain files only, no links, no more bytes than asked."""
+"""Reading files that somebody may have tampered with: plain files, no links, no more bytes than asked."""
 
 import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from model_store.durable import explained
 from model_store.errors import StoreCorruptError
 
 
 @contextmanager
-def opened(path: Path, role: str) -> Iterator[BinaryIO]:
-    """Open the plain file `path`; FileNotFoundError if it isn't there, StoreCorruptError for anything but a plain file."""
+def opened(path: Path, role: str) -> Iterator[BufferedReader]:
+    """Open the plain file `path`; FileNotFoundError, or StoreCorruptError for a link, a folder, a pipe."""
     try:
         # O_NONBLOCK: opening a pipe that somebody put there must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -25,11 +25,11 @@ def opened(path: Path, role: str) -> Iterator[BinaryIO]:
             raise _not_plain(path, role) from None
         with explained(f"read {role}", path):
             raise
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _not_plain(path, role)
-        with explained(f"read {role}", path):
-            yield file
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_plain(path, role)
+    with os.fdopen(descriptor, "rb") as file, explained(f"read {role}", path):
+        yield file
 
 
 def read(path: Path, role: str, limit: int) -> bytes:
@@ -45,7 +45,7 @@ def names(folder: Path, role: str) -> list[str]:
     """Return the names in `folder`, sorted; none if it isn't there."""
     with explained(f"list {role}", folder):
         try:
-            return sorted(os.listdir(folder))
+            return sorted(path.name for path in folder.iterdir())
         except FileNotFoundError:
             return []
 

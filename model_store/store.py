@@ -43,7 +43,7 @@ class Store:
 
     @classmethod
     def open(cls, address: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
-        """Return the store at a path or `file://` address. Nothing is read; folders are made by the first put."""
+        """Return the store at a path or `file://` address; nothing is read, or made before the first put."""
         return cls(_local_path(address), clock)
 
     @property
@@ -52,7 +52,7 @@ class Store:
         return str(self.root)
 
     def ensembles(self) -> list[str]:
-        """Return the names that have a published version, sorted; StoreUnavailableError if there is no store."""
+        """Return the names that have a published version, sorted; StoreUnavailableError without a store."""
         if not self.root.is_dir():
             raise StoreUnavailableError(f"{self._absent()}; publish into it first, or name another store")
         names = reading.names(self.root / "ensembles", "the ensembles")
@@ -60,7 +60,7 @@ class Store:
 
     def entries(self, name: str) -> list[Entry]:
         """Return the whole journal, oldest entry first, its rules checked; empty if nothing was published."""
-        return list(self._entries(name).history().entries)
+        return self._entries(name).history().entries
 
     def head(self, name: str) -> Entry | None:
         """Return the newest journal entry, reading only that one; None if nothing was published."""
@@ -79,7 +79,7 @@ class Store:
 
     def labels(self, name: str) -> dict[str, int]:
         """Return label -> version; EnsembleNotFoundError."""
-        return dict(self._history(name).labels)
+        return self._history(name).labels
 
     def manifest(self, name: str, version: int | None = None) -> Manifest:
         """Return the manifest of `version` (None: the current one), its bytes checked against the journal."""
@@ -92,7 +92,7 @@ class Store:
         return parse_weights(self.read_blob(manifest.ensemble, manifest.draft.weights), manifest.digests)
 
     def put_blob(self, name: str, source: Path | bytes) -> BlobRef:
-        """File the bytes of `source` for ensemble `name`, durably; bytes that are there already change nothing."""
+        """File the bytes of `source` for ensemble `name`, durably; the same bytes again change nothing."""
         return self._blobs(name).put(source)
 
     def blob_path(self, name: str, ref: BlobRef) -> Path:
@@ -113,15 +113,15 @@ class Store:
         seq = len(history.entries)
         if expect_seq not in (None, seq):
             raise ConflictError(
-                f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled back; "
-                f"look with `unisono history {name}`, then publish with --expect-seq {seq}"
+                f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled "
+                f"back; look with `unisono history {name}`, then publish for entry {seq}"
             )
         self._check_draft(name, history, draft)
         version, digest = self._versions(name).write(draft, above=max(history.published, default=0))
         return self._append(name, history, ("publish", version, digest, None), by=by, why=why)
 
     def rollback(self, name: str, version: int, *, by: str, why: str) -> Entry:
-        """Make an older version current again; return the journal entry. ConflictError if it is current already."""
+        """Make an older version current again; return the entry. ConflictError if it is current already."""
         history = self._history(name)
         self._live(name, history, version)
         if version == history.current:
@@ -156,7 +156,7 @@ class Store:
             why=why,
         )
         # Ours must not become the entry that makes the journal unreadable.
-        history.after(entry)
+        history.take(entry)
         if not self._entries(name).append(entry):
             raise ConflictError(
                 f"somebody else wrote entry {entry.seq} of {name!r} first, so this {op} did nothing; "
@@ -168,7 +168,7 @@ class Store:
         """Refuse a draft that readers could not use."""
         if draft.parent is not None and draft.parent not in history.published:
             raise VersionNotFoundError(
-                f"the draft's parent is version {draft.parent} of {name!r}; published are {list(history.published)}"
+                f"the draft's parent is version {draft.parent} of {name!r}; it has {list(history.published)}"
             )
         for ref in draft.blobs:
             self._blobs(name).check_there(ref)
@@ -182,7 +182,7 @@ class Store:
         return history
 
     def _live(self, name: str, history: History, version: int | None) -> int:
-        """Return `version`, or the current one for None; VersionNotFoundError unless published and not retired."""
+        """Return `version`, or the current one for None; VersionNotFoundError unless it is live."""
         number = history.current if version is None else version
         if number is None or number not in history.live:
             raise VersionNotFoundError(f"ensemble {name!r} has no version {number}; it has {history.live}")

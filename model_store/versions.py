@@ -33,7 +33,7 @@ class Versions:
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def write(self, draft: Draft, above: int) -> tuple[int, str]:
-        """Write the manifest of `draft` under the next free number, over `above`; return number and sha256."""
+        """Write the manifest of `draft` under a free number over `above`; return number and sha256."""
         for _ in range(MAX_TRIES):
             version = max([above, *self.taken()]) + 1
             data = Manifest(self.name, version, draft).to_bytes()
@@ -52,12 +52,14 @@ class Versions:
             raise StoreCorruptError(f"the manifest {str(path)!r} is missing; {_WAY_OUT}") from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise StoreCorruptError(
-                f"the manifest {str(path)!r} was changed after it was published: its sha256 isn't the journal's; {_WAY_OUT}"
+                f"the manifest {str(path)!r} was changed after it was published: its sha256 isn't the "
+                f"journal's; {_WAY_OUT}"
             )
         manifest = Manifest.from_bytes(data)
         if (manifest.ensemble, manifest.version) != (self.name, version):
             raise StoreCorruptError(
-                f"the manifest {str(path)!r} is of {manifest.ensemble!r} version {manifest.version}; {_WAY_OUT}"
+                f"the manifest {str(path)!r} is of {manifest.ensemble!r}, version {manifest.version}; "
+                f"{_WAY_OUT}"
             )
         return manifest
 

@@ -92,7 +92,8 @@ def _print(
         facts.add_row(Text(fact, style="dim"), Text(text))
     console.print(facts)
     _print_members(console, manifest, weights)
-    evidence = list(_flat(manifest.evidence))
+    # What the members' table has shown isn't said twice.
+    evidence = list(_leaves(manifest.evidence, above="", but=[values for _, values in _by_member(manifest)]))
     if evidence:
         rows = tables.table("evidence", "")
         for key, value in evidence:
@@ -165,6 +166,10 @@ def _parts(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
             yield from _parts(inner, f"{above}{key}.")
 
 
-def _flat(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested evidence, by their dotted names."""
-    return ((key, value) for key, value in _parts(evidence) if not isinstance(value, Mapping))
+def _leaves(value: Mapping[str, Any], above: str, but: list[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the figures of nested evidence by their dotted names, leaving out the mappings in `but`."""
+    for key, inner in value.items():
+        if not isinstance(inner, Mapping):
+            yield f"{above}{key}", inner
+        elif not any(inner is shown for shown in but):
+            yield from _leaves(inner, f"{above}{key}.", but)

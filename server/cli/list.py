@@ -5,6 +5,7 @@ from typing import Any
 from rich.text import Text
 
 from model_store.errors import StoreError
+from model_store.journal import MOVES
 from model_store.store import Store
 
 from . import tables
@@ -31,7 +32,7 @@ def _row(store: Store, name: str) -> dict[str, Any]:
     try:
         manifest = store.manifest(name)
         labels = store.labels(name)
-        moved = [entry for entry in store.entries(name) if entry.current == entry.version][-1]
+        moved = [entry for entry in store.entries(name) if entry.op in MOVES][-1]
         return {
             "name": name,
             "version": manifest.version,

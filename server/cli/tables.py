@@ -18,7 +18,7 @@ _KILO = 1024
 
 
 def console() -> Console:
-    """Return a console on stdout that prints what it is given: nothing is taken for markup or coloured by guess."""
+    """Return a console on stdout that prints what it is given: no markup, nothing coloured by guess."""
     # Piped output has no width of its own; 80 columns would fold every table.
     width = None if sys.stdout.isatty() else 140
     return Console(markup=False, highlight=False, width=width)
