@@ -1,0 +1,1 @@
+"""What `unisono demo` is made of."""

@@ -1,0 +1,48 @@
+"""Constant load on a server, to see that a new version is taken up without losing a request."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from ensemble.errors import EnsembleError
+from ensemble.member import Rows
+from server.wire.client import Client
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the callers met: answers by version, and the texts of failures."""
+
+    answered: Counter[int] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+
+@contextmanager
+def calling(address: str, model: str, rows: Rows, callers: int) -> Iterator[Tally]:
+    """Have `callers` threads ask for `rows` over and over while the block runs."""
+    tally, stop = Tally(), Event()
+    threads = [Thread(target=_call, args=(address, model, rows, tally, stop)) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield tally
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _call(address: str, model: str, rows: Rows, tally: Tally, stop: Event) -> None:
+    with Client(address) as client:
+        while not stop.is_set():
+            try:
+                version = client.infer(model, rows).version
+            except EnsembleError as error:
+                with tally.lock:
+                    tally.failures.append(str(error))
+            else:
+                with tally.lock:
+                    tally.answered[version] += 1

@@ -1,0 +1,93 @@
+"""A real `unisono serve` in a process of its own, for as long as a block runs."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import IO
+from urllib.request import urlopen
+
+from ensemble.errors import UnavailableError
+
+READY = re.compile(r"^ready in (?P<seconds>[\d.]+) s: gRPC on (?P<grpc>\S+), metrics on (?P<metrics>\S+)$")
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+@dataclass(slots=True)
+class ServerProcess:
+    """A server that is ready: where it listens, how long it took, and where its log is."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    address: str = ""
+    metrics_url: str = ""
+    ready_seconds: float = 0.0
+
+    def metrics(self) -> str:
+        """Scrape it once."""
+        with urlopen(self.metrics_url, timeout=10) as response:  # noqa: S310 - our own http address
+            text: str = response.read().decode()
+        return text
+
+    def stop(self) -> int:
+        """Send SIGTERM, wait for the drain, and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+@contextmanager
+def serving(store: str, log: Path, options: Sequence[str] = ()) -> Iterator[ServerProcess]:
+    """Run `unisono serve` on free ports; UnavailableError if it isn't ready in a minute."""
+    command = [sys.executable, "-m", "unisono", "serve", "--store", store, "--log-format", "json"]
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [*command, "--grpc-port", "0", "--metrics-port", "0", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server, ready = ServerProcess(process, log), Event()
+    reader = Thread(target=_follow, args=(process.stderr, server, ready), daemon=True)
+    reader.start()
+    try:
+        if not ready.wait(START_SECONDS) or not server.address:
+            raise UnavailableError(f"the server did not get ready; {log} says why")
+        yield server
+    finally:
+        server.stop()
+        reader.join()
+
+
+def _follow(stream: IO[str] | None, server: ServerProcess, ready: Event) -> None:
+    """Copy the server's log to its file, and read from it when and where the server is ready."""
+    if stream is None:
+        raise ValueError("the server's standard error is not a pipe")
+    with stream, server.log.open("w") as log:
+        for line in stream:
+            log.write(line)
+            log.flush()
+            found = READY.match(_message(line))
+            if found:
+                server.address, server.metrics_url = found["grpc"], found["metrics"]
+                server.ready_seconds = float(found["seconds"])
+                ready.set()
+    # It ended: whoever waits for it to get ready needs to wait no longer.
+    ready.set()
+
+
+def _message(line: str) -> str:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return ""
+    return str(event.get("message", "")) if isinstance(event, dict) else ""
