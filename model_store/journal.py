@@ -18,9 +18,10 @@ from model_store.names import check_label, is_digest
 Op = Literal["publish", "rollback", "label", "retire"]
 # These make a version current; the others leave it as it is.
 MOVES = ("publish", "rollback")
-MAX_ENTRY_BYTES = 64 * 2**10
-# What people may write as a reason or a name; longer is an accident.
+# Characters that people may write as a reason or a name; longer is an accident.
 MAX_TEXT = 4000
+# Two such texts, each character at its longest in ASCII JSON (12 bytes), and the rest.
+MAX_ENTRY_BYTES = 2 * 12 * MAX_TEXT + 4096
 
 _FILE = re.compile(r"(\d{20})\.json")
 

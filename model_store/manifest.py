@@ -230,11 +230,17 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Return the bytes that are stored and hashed; InvalidDraftError for what JSON can't say."""
         try:
-            return canonical.encode(self.to_json())
+            data = canonical.encode(self.to_json())
         except (TypeError, ValueError) as error:
             raise InvalidDraftError(
                 f"the draft can't be written as JSON: {error}; use finite numbers, text, lists"
             ) from error
+
+        if len(data) > canonical.MAX_BYTES:
+            raise InvalidDraftError(
+                f"the manifest would have {len(data)} bytes, {canonical.MAX_BYTES} may be: shorten the evidence"
+            )
+        return data
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:

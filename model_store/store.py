@@ -221,7 +221,7 @@ _Step = tuple[Op, int, str, str | None]
 
 def _local_path(address: str) -> Path:
     """Return the folder that a path or file:// address names; StoreUnavailableError for other schemes."""
-    if "://" not in address:
+    if address and "://" not in address:
         return Path(address).absolute()
     parts = urlsplit(address)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):

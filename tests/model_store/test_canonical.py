@@ -10,7 +10,7 @@ LEAVES = (
 )
 OBJECTS = st.dictionaries(
     st.text(),
-    st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20),
+    st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6),
 )
 
 

@@ -158,6 +158,11 @@ def test_a_manifest_with_a_flipped_byte_is_corrupt_or_another_manifest_never_a_c
         assert "the manifest can't be read" in str(error)  # noqa: PT017 - either way is right
 
 
+def test_evidence_without_end_is_refused() -> None:
+    with pytest.raises(InvalidDraftError, match=r"16777216 may be: shorten the evidence"):
+        Manifest("digits", 1, small_draft(evidence={"log": "x" * 2**24})).to_bytes()
+
+
 def test_weights_are_written_sorted_and_tied_to_their_members_digests() -> None:
     data = weights_json({"sepconv": 0.75, "forest": 0.25}, {"forest": A, "sepconv": B})
 

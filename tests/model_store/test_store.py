@@ -1,0 +1,329 @@
+import errno
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from model_store.durable import Disk
+from model_store.errors import (
+    ConflictError,
+    EnsembleNotFoundError,
+    InvalidDraftError,
+    InvalidNameError,
+    StoreCorruptError,
+    StoreUnavailableError,
+    VersionNotFoundError,
+)
+from model_store.journal import Entry
+from model_store.manifest import weights_json
+from model_store.store import Store, utc_now
+from tests.model_store.disks import failing_disk, files_below
+from tests.model_store.drafts import HALVES, draft_in, no_blob, noon
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store", noon)
+
+
+def publish(store: Store, name: str = "digits", **options: float) -> Entry:
+    weights = {"forest": options.get("forest", 0.5), "sepconv": 1 - options.get("forest", 0.5)}
+    return store.publish(name, draft_in(store, name, weights), by="ann", why="because")
+
+
+def test_a_version_is_published_and_read_back(store: Store) -> None:
+    draft = draft_in(store, weights={"forest": 0.25, "sepconv": 0.75}, evidence={"loss": 0.125})
+
+    entry = store.publish("digits", draft, by="ann", why="first")
+
+    assert (entry.seq, entry.op, entry.version, entry.prev) == (1, "publish", 1, None)
+    assert (entry.at, entry.by, entry.why) == ("2026-03-01T12:00:00Z", "ann", "first")
+    assert store.ensembles() == ["digits"]
+    assert store.current("digits") == 1
+    assert store.versions("digits") == [1]
+    assert store.head("digits") == entry
+    assert store.entries("digits") == [entry]
+    manifest = store.manifest("digits")
+    assert (manifest.ensemble, manifest.version, manifest.draft) == ("digits", 1, draft)
+    assert store.weights(manifest) == {"forest": 0.25, "sepconv": 0.75}
+    assert store.read_blob("digits", manifest.members[1].blob) == b"the forest's bytes"
+    assert store.blob_path("digits", manifest.members[1].blob).read_bytes() == b"the forest's bytes"
+
+
+def test_the_layout_is_the_one_that_other_releases_read(store: Store) -> None:
+    publish(store)
+    manifest = store.manifest("digits")
+    digests = sorted(ref.digest for ref in manifest.draft.blobs)
+
+    assert files_below(store.root / "ensembles" / "digits") == {
+        "journal/00000000000000000001.json",
+        "versions/1/manifest.json",
+        *(f"blobs/sha256/{digest[:2]}/{digest}" for digest in digests),
+    }
+
+
+def test_nothing_is_made_before_the_first_put(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+
+    assert store.head("digits") is None
+    assert store.entries("digits") == []
+    with pytest.raises(StoreUnavailableError, match="store' doesn't exist; publish into it first"):
+        store.ensembles()
+    with pytest.raises(
+        EnsembleNotFoundError, match=r"no ensemble 'digits': the store's folder .* doesn't exist"
+    ):
+        store.current("digits")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_ensemble_is_told_with_those_there_are(store: Store) -> None:
+    publish(store, "fraud")
+
+    for read in (store.current, store.versions, store.labels, store.manifest):
+        with pytest.raises(
+            EnsembleNotFoundError, match=r"no ensemble 'digits' in '.*'; it holds \['fraud'\]"
+        ):
+            read("digits")
+    with pytest.raises(EnsembleNotFoundError):
+        store.rollback("digits", 1, by="ann", why="x")
+
+
+@pytest.mark.parametrize("name", ["../digits", "a.b", "", "a/b"])
+def test_a_name_that_is_a_path_is_refused_everywhere(store: Store, name: str) -> None:
+    draft = draft_in(store)
+
+    with pytest.raises(InvalidNameError):
+        store.head(name)
+    with pytest.raises(InvalidNameError):
+        store.put_blob(name, b"x")
+    with pytest.raises(InvalidNameError):
+        store.publish(name, draft, by="ann", why="x")
+
+
+def test_folders_that_are_no_ensembles_are_not_listed(store: Store) -> None:
+    publish(store)
+    store.put_blob("unfinished", b"bytes, but no version")
+    (store.root / "ensembles" / "lost+found").mkdir()
+
+    assert store.ensembles() == ["digits"]
+
+
+def test_a_second_version_names_the_one_before(store: Store) -> None:
+    publish(store)
+
+    entry = publish(store, forest=0.25)
+
+    assert (entry.seq, entry.version, entry.prev) == (2, 2, 1)
+    assert store.weights(store.manifest("digits", 1)) == HALVES
+    assert store.weights(store.manifest("digits")) == {"forest": 0.25, "sepconv": 0.75}
+
+
+def test_an_older_version_is_made_current_again_and_nothing_is_deleted(store: Store) -> None:
+    publish(store)
+    publish(store)
+
+    entry = store.rollback("digits", 1, by="bob", why="too slow")
+
+    assert (entry.seq, entry.op, entry.version, entry.prev, entry.by) == (3, "rollback", 1, 2, "bob")
+    assert store.current("digits") == 1
+    assert store.manifest("digits").version == 1
+    assert store.versions("digits") == [1, 2]
+
+
+def test_the_version_after_a_rollback_has_a_new_number(store: Store) -> None:
+    publish(store)
+    publish(store)
+    store.rollback("digits", 1, by="ann", why="x")
+
+    assert publish(store).version == 3
+
+
+def test_a_rollback_to_no_version_or_to_the_current_one_is_refused(store: Store) -> None:
+    publish(store)
+    publish(store)
+
+    with pytest.raises(VersionNotFoundError, match=r"ensemble 'digits' has no version 7; it has \[1, 2\]"):
+        store.rollback("digits", 7, by="ann", why="x")
+    with pytest.raises(ConflictError, match=r"version 2 of 'digits' is current already; others are \[1\]"):
+        store.rollback("digits", 2, by="ann", why="x")
+    assert len(store.entries("digits")) == 2
+
+
+def test_a_rollback_to_a_version_whose_bytes_are_gone_is_refused(store: Store) -> None:
+    publish(store, forest=0.25)
+    publish(store)
+    weights = store.manifest("digits", 1).draft.weights
+    store.blob_path("digits", weights).unlink()
+
+    with pytest.raises(StoreCorruptError, match=f"blob {weights.digest} is missing"):
+        store.rollback("digits", 1, by="ann", why="x")
+    assert store.current("digits") == 2
+
+
+def test_a_label_moves_in_one_step_and_leaves_what_is_current(store: Store) -> None:
+    publish(store)
+    publish(store)
+
+    store.label("digits", "stable", 1, by="ann", why="tested")
+    assert store.labels("digits") == {"stable": 1}
+    entry = store.label("digits", "stable", 2, by="ann", why="tested")
+
+    assert (entry.op, entry.label, entry.version, entry.prev) == ("label", "stable", 2, 2)
+    assert store.labels("digits") == {"stable": 2}
+    assert store.current("digits") == 2
+    with pytest.raises(VersionNotFoundError):
+        store.label("digits", "stable", 9, by="ann", why="x")
+    with pytest.raises(InvalidNameError):
+        store.label("digits", "9", 1, by="ann", why="x")
+
+
+def test_a_draft_for_another_head_is_a_conflict(store: Store) -> None:
+    draft = draft_in(store)
+    with pytest.raises(ConflictError, match="the journal of 'digits' is at entry 0, not 1"):
+        store.publish("digits", draft, by="ann", why="x", expect_seq=1)
+    store.publish("digits", draft, by="ann", why="x", expect_seq=0)
+
+    with pytest.raises(
+        ConflictError, match=r"is at entry 1, not 0: .*`unisono history digits`, then publish for entry 1"
+    ):
+        store.publish("digits", draft, by="ann", why="x", expect_seq=0)
+    assert store.publish("digits", draft, by="ann", why="x", expect_seq=1).seq == 2
+
+
+def test_a_race_has_one_winner_and_the_loser_is_told_the_way_out(store: Store) -> None:
+    draft = draft_in(store)
+    rival = Store(store.root, noon)
+
+    class Overtaken(Disk):
+        """Lets a rival publish just before our journal entry gets its name."""
+
+        def link(self, temp: Path, final: Path) -> None:
+            if final.parent.name == "journal":
+                rival.publish("digits", draft, by="bob", why="faster")
+            super().link(temp, final)
+
+    with pytest.raises(
+        ConflictError, match=r"somebody else wrote entry 1 of 'digits' first, so this publish did"
+    ):
+        Store(store.root, noon, Overtaken()).publish("digits", draft, by="ann", why="slower")
+
+    assert [(entry.seq, entry.version, entry.by) for entry in store.entries("digits")] == [(1, 2, "bob")]
+    # Number 1 was taken by the loser and is never given again.
+    assert store.publish("digits", draft, by="ann", why="again").version == 3
+
+
+def test_a_draft_that_is_not_whole_is_refused_and_takes_no_number(store: Store) -> None:
+    publish(store)
+    draft = draft_in(store)
+    digests = draft.digests
+    foreign = store.put_blob("digits", weights_json({"x": 1.0}, {"x": digests["forest"]}))
+
+    for change, error, reason in (
+        ({"weights": no_blob()}, StoreCorruptError, "blob 0000.* is missing"),
+        ({"weights": foreign}, StoreCorruptError, r"the weights are for the members \['x'\]"),
+        ({"parent": 9}, VersionNotFoundError, r"parent is version 9 of 'digits'; it has \[1\]"),
+        ({"evidence": {"loss": float("nan")}}, InvalidDraftError, "can't be written as JSON"),
+    ):
+        broken = type(draft)(**{**{key: getattr(draft, key) for key in draft.__slots__}, **change})
+        with pytest.raises(error, match=reason):
+            store.publish("digits", broken, by="ann", why="x")
+
+    assert publish(store).version == 2
+
+
+def test_a_reason_as_long_as_a_book_is_refused(store: Store) -> None:
+    draft = draft_in(store)
+
+    with pytest.raises(InvalidDraftError, match="by and why have 3 and 4001 characters; 4000 may be"):
+        store.publish("digits", draft, by="ann", why="x" * 4001)
+    # The longest text that may be fits into the longest entry that is read, whatever its letters.
+    store.publish("digits", draft, by="\U0001f600" * 4000, why="\U0001f600" * 4000)
+    assert store.head("digits") is not None
+
+
+def test_a_manifest_changed_behind_the_store_s_back_is_corrupt(store: Store) -> None:
+    publish(store)
+    path = store.root / "ensembles" / "digits" / "versions" / "1" / "manifest.json"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b'"yes"', b'"YES"'))
+
+    with pytest.raises(StoreCorruptError, match="was changed after it was published"):
+        store.manifest("digits")
+
+
+def test_a_version_that_no_entry_names_was_never_published(store: Store) -> None:
+    publish(store)
+    orphan = store.root / "ensembles" / "digits" / "versions" / "2"
+    orphan.mkdir()
+    (orphan / "manifest.json").write_bytes(b"{}")
+
+    assert store.versions("digits") == [1]
+    with pytest.raises(VersionNotFoundError):
+        store.manifest("digits", 2)
+
+
+def test_the_time_is_utc_in_seconds_whatever_the_clock_s_zone(tmp_path: Path) -> None:
+    east = timezone(timedelta(hours=2))
+    store = Store.open(str(tmp_path), clock=lambda: datetime(2026, 3, 1, 1, 30, 15, 999999, tzinfo=east))
+
+    assert publish(store).at == "2026-02-28T23:30:15Z"
+    assert utc_now().tzinfo is UTC
+
+
+def test_a_clock_that_jumps_back_doesn_t_matter(store: Store) -> None:
+    publish(store)
+    early = Store(store.root, lambda: noon() - timedelta(days=400))
+
+    publish(early)
+
+    assert [entry.at[:4] for entry in store.entries("digits")] == ["2026", "2025"]
+    assert store.current("digits") == 2
+
+
+@pytest.mark.parametrize("prefix", ["", "file://", "file://localhost"])
+def test_an_address_is_a_path_or_a_file_url(tmp_path: Path, prefix: str) -> None:
+    store = Store.open(f"{prefix}{tmp_path}/store")
+    publish(store)
+
+    assert Store.open(store.address).current("digits") == 1
+    assert store.address == f"{tmp_path}/store"
+
+
+def test_a_file_url_may_have_escapes_and_a_path_may_be_relative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert Store.open(f"file://{tmp_path}/my%20store").address == f"{tmp_path}/my store"
+    assert Store.open("./store").address == f"{tmp_path}/store"
+    assert Store.open("store").address == f"{tmp_path}/store"
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/store", "file://host/store", "file://", "http://x/y"])
+def test_an_address_that_cannot_be_opened_says_what_can(address: str) -> None:
+    with pytest.raises(StoreUnavailableError, match=r"can't be opened; use a path or file:///absolute/path"):
+        Store.open(address)
+
+
+def test_an_empty_address_is_refused() -> None:
+    with pytest.raises(StoreUnavailableError, match="store address '' can't be opened"):
+        Store.open("")
+
+
+def test_a_full_disk_says_so_and_the_old_version_stays(store: Store) -> None:
+    publish(store)
+    full = Store(store.root, noon, failing_disk(1, errno.ENOSPC))
+
+    with pytest.raises(StoreUnavailableError, match="No space left on device; free some space"):
+        full.put_blob("digits", b"new bytes")
+    assert store.current("digits") == 1
+
+
+def test_versions_share_the_bytes_of_their_members(store: Store) -> None:
+    publish(store)
+    before = len(files_below(store.root))
+
+    publish(store, forest=0.25)
+
+    # A refit adds its weights, a manifest and a journal entry.
+    assert len(files_below(store.root)) == before + 3
