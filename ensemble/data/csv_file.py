@@ -17,8 +17,9 @@ from .source import Raw, Wanted
 from .table import check_columns, columns_of, rebatched, to_raw, used_columns
 from .tensors import Place
 
-# Bytes parsed at once. A line must fit, with its thousands of columns if the input is an image.
-BLOCK_SIZE = 4 << 20
+# Bytes parsed at once. A line must fit, with its thousands of columns if the input is an image; Arrow reads
+# some blocks ahead, so memory is about forty times this.
+BLOCK_SIZE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from .source import Raw, Wanted
 from .table import check_columns, rebatched, to_raw, used_columns
 from .tensors import Place
 
-# Bytes read ahead for each column. Without it a whole column of a row group is read at once.
+# Bytes read ahead for each column. Without it, or with Arrow's own pre-buffering, a whole row group is
+# read at once, and most files are a single one.
 BUFFER_SIZE = 1 << 20
 
 
@@ -44,7 +45,8 @@ class ParquetFile:
         """Give the wanted columns in order, `rows` rows at a time."""
         columns = used_columns(wanted, self.names, Place(self.path))
         start = 0
-        with _clear_errors(self.path), pq.ParquetFile(self.path, buffer_size=BUFFER_SIZE) as file:
+        options = {"buffer_size": BUFFER_SIZE, "pre_buffer": False}
+        with _clear_errors(self.path), pq.ParquetFile(self.path, **options) as file:
             for batch in rebatched(file.iter_batches(batch_size=rows, columns=columns), rows):
                 yield to_raw(batch, wanted, Place(self.path, start))
                 start += batch.num_rows
