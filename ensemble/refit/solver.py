@@ -12,18 +12,23 @@ from scipy.optimize import minimize
 from ..errors import InvalidWeightsError, SolverError
 from .newton import expectation_maximisation, newton
 from .objective import LogLoss, Vector, gap_of
+from .squared import SquaredLoss, least_squared
 
+# The gap, in nats, at which weights are as good as any.
+TOLERANCE = 1e-9
 # Weights below this are taken for zero where the certificate allows it.
 DUST = 1e-6
 # How much of the uniform weights is mixed into a start that leaves some row without any score.
 REVIVAL = 0.01
+# What rounding may leave of a gap, as a share of the largest loss there is.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class SolverOptions:
     """When to stop. `tolerance` is the gap in nats; steps are counted per method."""
 
-    tolerance: float = 1e-9
+    tolerance: float = TOLERANCE
     max_newton_steps: int = 60
     max_em_steps: int = 1_000
     # SLSQP makes the first guess only, so it need not see every row of a large file.
@@ -81,6 +86,22 @@ def solve(objective: LogLoss, start: Vector, options: SolverOptions | None = Non
     if em_steps:
         how.append(f"{em_steps} em")
     return _solution(objective, reached.weights, options, (how, steps, message))
+
+
+def solve_squared(objective: SquaredLoss, tolerance: float = TOLERANCE) -> Solution:
+    """Minimise a squared loss over the simplex: one quadratic program, solved exactly.
+
+    The tolerance is a share of the best single member's loss, since squared errors have the targets' units.
+    """
+    weights = least_squared(objective)
+    loss, gradient = objective.value_and_gradient(weights)
+    gap = gap_of(weights, gradient)
+    own = np.diag(objective.errors)
+    # Where a member makes no error at all, rounding is all there is to measure.
+    limit = tolerance * float(own.min()) + ROUNDING * float(own.max())
+    converged = gap <= limit
+    message = "" if converged else f"the gap {gap:.3g} is above the tolerance {limit:.3g}"
+    return Solution(weights, loss, gap, 1, converged, "1 quadratic program", message)
 
 
 def _slsqp(objective: LogLoss, start: Vector, options: SolverOptions) -> tuple[Vector, int, str]:
