@@ -86,7 +86,8 @@ def from_values(values: Sequence[Any], wire: WireType, shape: Sequence[int]) -> 
         return _text(list(values), shape)
     check_bytes(shape, wire.item_bytes, len(values) * wire.item_bytes)
     try:
-        return np.array(values, wire.numpy).reshape(shape)
+        # One value at a time: a list of Python numbers would take ten times the message's memory.
+        return np.fromiter(values, wire.numpy, count=len(values)).reshape(shape)
     except OverflowError as error:  # The field holds 32 bits; an INT8 holds 8.
         limits = np.iinfo(wire.numpy)
         raise ValueError(f"{wire.datatype} values must be {limits.min} to {limits.max}") from error

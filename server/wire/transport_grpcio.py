@@ -21,6 +21,8 @@ from .method import Method
 from .status import status_of
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
+# How long no call must come for a drain to be over.
+QUIET_SECS = 0.1
 
 log = logging.getLogger("unisono.wire")
 
@@ -72,6 +74,7 @@ class GrpcTransport:
         self._server: Any = None
         self._draining = False
         self._running = 0
+        self._arrived = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -104,12 +107,26 @@ class GrpcTransport:
         end = loop.time() + grace_secs
         try:
             async with asyncio.timeout_at(end):
-                await self._idle.wait()
+                await self._quiet()
         except TimeoutError:
-            log.warning("%d calls still run after %s s of grace; cutting them off", self._running, grace_secs)
+            if self._running:
+                log.warning("%d calls still run after %s s of grace; cutting off", self._running, grace_secs)
         self._health.close()
         # What is left of the grace: answers may still be on their way out.
         await self._server.stop(max(end - loop.time(), 0))
+
+    async def _quiet(self) -> None:
+        """Wait until no call runs, and none has come for a moment.
+
+        gRPC's own shutdown answers calls that it has taken in but not yet handed over with CANCELLED,
+        which clients don't retry; here they get their refusal.
+        """
+        while True:
+            await self._idle.wait()
+            arrived = self._arrived
+            await asyncio.sleep(QUIET_SECS)
+            if not self._running and self._arrived == arrived:
+                return
 
     def _handlers(self) -> Iterable[Any]:
         services: dict[str, dict[str, Any]] = {}
@@ -129,6 +146,7 @@ class GrpcTransport:
         call = self._call(context, started)
         code, text = grpc.StatusCode.UNKNOWN, ""
         self._running += 1
+        self._arrived += 1
         self._idle.clear()
         try:
             answer = await self._answer(method, data, call)

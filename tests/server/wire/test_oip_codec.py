@@ -11,7 +11,7 @@ from ensemble.errors import InvalidRequestError
 from ensemble.signature import TensorSpec
 from server.wire.messages import message_class
 from server.wire.oip_codec import decode_request, encode_response, requested_outputs
-from server.wire.tensors import BY_DTYPE, WIRE_TYPES, to_raw
+from server.wire.tensors import BY_DTYPE, WIRE_TYPES, WireType, to_raw
 from tests.support.models import info_of
 
 SUMS = info_of("sums", TensorSpec("x", "float32", (4,)))
@@ -29,6 +29,11 @@ def request_of(*tensors: tuple[str, Any], **fields: Any) -> Any:
     return request
 
 
+def decode_and_choose(request: Any, info: Any) -> Any:
+    requested_outputs(request, info)
+    return decode_request(request, info)
+
+
 def typed(array: Any, **contents: Any) -> Any:
     """A request of one input `x` with these typed contents."""
     request = request_of(("x", array))
@@ -38,10 +43,10 @@ def typed(array: Any, **contents: Any) -> Any:
     return request
 
 
-def refusal(request: Any, info: Any = SUMS, **options: Any) -> str:
+def refusal(request: Any, info: Any = SUMS) -> str:
     """How `request` is refused."""
     with pytest.raises(InvalidRequestError) as raised:
-        decode_request(request, info, **options)
+        decode_and_choose(request, info)
     text = str(raised.value)
     start = f"[request id: {request.id or '<id_unknown>'}] "
     assert text.startswith(start)
@@ -283,15 +288,39 @@ def test_answers_are_raw_and_carry_the_version_and_the_id() -> None:
     assert encode_response(request_of(), 1, scores, ()).id == ""
 
 
-@given(junk=st.binary(max_size=200))
-def test_no_bytes_that_parse_bring_anything_but_rows_or_a_refusal(junk: bytes) -> None:
-    request = request_of(("x", ROW))
+SIZES = st.one_of(st.integers(-1, 5), st.sampled_from([2**31, 2**62, 2**63 - 1, -(2**63)]))
+CONTENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "bool_contents": st.lists(st.booleans(), max_size=5),
+        "int_contents": st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5),
+        "uint_contents": st.lists(st.integers(0, 2**32 - 1), max_size=5),
+        "fp32_contents": st.lists(st.floats(width=32), max_size=5),
+        "bytes_contents": st.lists(st.binary(max_size=3), max_size=5),
+    },
+)
+
+
+@given(
+    wire=st.sampled_from(WIRE_TYPES),
+    datatype=st.sampled_from([None, "", "FP32", "BF16", "INT8", "nothing"]),
+    shape=st.lists(SIZES, max_size=4),
+    contents=CONTENTS,
+    raw=st.lists(st.binary(max_size=40), max_size=2),
+)
+def test_whatever_is_sent_brings_rows_of_its_shape_or_a_refusal(
+    *, wire: WireType, datatype: str | None, shape: list[int], contents: dict[str, Any], raw: list[bytes]
+) -> None:
+    info = info_of("m", TensorSpec("x", wire.dtype, (-1, -1)), max_batch_size=0)
+    request = message_class("inference.ModelInferRequest")(raw_input_contents=raw)
+    request.inputs.add(
+        name="x", datatype=wire.datatype if datatype is None else datatype, shape=shape, contents=contents
+    )
+
     try:
-        request.MergeFromString(junk)
-    except Exception:  # noqa: BLE001 - not a message; the transport's affair
-        return
-    try:
-        rows = decode_request(request, SUMS)
+        rows = decode_request(request, info)
     except InvalidRequestError:
         return
-    assert rows["x"].shape[1:] == (4,)
+
+    assert rows["x"].shape == tuple(shape)
+    assert rows["x"].dtype == wire.numpy

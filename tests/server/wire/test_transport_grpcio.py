@@ -179,6 +179,32 @@ async def test_a_drain_refuses_new_calls_and_finishes_those_that_run() -> None:
     assert [code for *_, code in finished.calls] == ["UNAVAILABLE", "OK"]
 
 
+async def test_a_stop_under_load_loses_no_call() -> None:
+    async def briefly(_message: Any, _call: Call) -> Any:
+        await asyncio.sleep(0.005)
+        return RESPONSE(ready=True)
+
+    async def keep_asking(ask: Any) -> list[str]:
+        answers: list[str] = []
+        while True:
+            try:
+                await ask(b"")
+            except grpc.aio.AioRpcError as error:
+                return [*answers, error.code().name]
+            answers.append("OK")
+
+    async with served(briefly) as (transport, ask, finished):
+        callers = [asyncio.create_task(keep_asking(ask)) for _ in range(32)]
+        while len(finished.calls) < 200:
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(transport.stop(10), 5)
+        heard = [answer for answers in await asyncio.gather(*callers) for answer in answers]
+
+    assert heard.count("UNAVAILABLE") == 32
+    assert heard.count("OK") == sum(code == "OK" for *_, code in finished.calls) >= 200
+    assert len(heard) == heard.count("OK") + 32
+
+
 async def test_a_call_that_outlasts_the_grace_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     async with served(hang) as (transport, ask, finished):
         running = asyncio.ensure_future(ask(b""))
