@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from ensemble.errors import InvalidDataError
+from ensemble.loading.load import load_servable
+from model_store.errors import VersionNotFoundError
+from model_store.store import Store
+from server.cli.main import EXIT_DONE, application
+from tests.ensemble.refit.published import NAME, publish_uniform, write_rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    opened = Store.open(str(tmp_path / "store"))
+    publish_uniform(opened, tmp_path)
+    return opened
+
+
+def run(store: Store, folder: Path, *options: str) -> object:
+    output = ["--output", str(folder / "out"), "--store", store.address]
+    return application()(["score", NAME, *options, *output], exit_on_error=False)
+
+
+def test_files_are_scored_with_the_current_version(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (write_rows(tmp_path / f"{name}.npz", 50, seed=len(name)) for name in ("a", "bb"))
+    code = run(store, tmp_path, "--input", str(first), str(second), "--keep", "y, x", "--batch-size", "7")
+    assert code == EXIT_DONE
+    out, err = capsys.readouterr()
+    assert out.startswith(f"scored 100 rows with {NAME} version 1 in ")
+    assert out.endswith(f" rows/s): 1 part in {tmp_path / 'out'}\n")
+    assert not err
+    table = pq.read_table(tmp_path / "out")
+    assert table.column_names == ["source", "row", "y", "x", "scores"]
+    x = np.concatenate([np.load(path)["x"] for path in (first, second)])
+    expected = load_servable(store, NAME).score({"x": x})
+    assert np.array(table.column("scores").to_pylist(), np.float32).tobytes() == expected.tobytes()
+
+
+def test_a_job_that_is_done_is_only_reported(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = str(write_rows(tmp_path / "a.npz", 9))
+    run(store, tmp_path, "--input", rows)
+    capsys.readouterr()
+    assert run(store, tmp_path, "--input", rows) == EXIT_DONE
+    out = capsys.readouterr().out
+    assert out == f"already done: 9 rows scored with {NAME} version 1, 1 part in {tmp_path / 'out'}\n"
+
+
+def test_a_version_that_is_not_there_scores_nothing(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(VersionNotFoundError, match="9"):
+        run(store, tmp_path, "--input", str(write_rows(tmp_path / "a.npz", 9)), "--version", "9")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_column_to_keep_that_is_not_there_scores_nothing(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataError, match=r"has no array \['id'\]; it has \['x', 'y'\]"):
+        run(store, tmp_path, "--input", str(write_rows(tmp_path / "a.npz", 9)), "--keep", "id")
+    assert not (tmp_path / "out").exists()
