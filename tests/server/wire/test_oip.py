@@ -1,4 +1,5 @@
 import asyncio
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from ensemble.errors import DeadlineError, InvalidRequestError, ModelNotFoundError, UnavailableError
 from server.wire.call import Call
 from server.wire.messages import message_class
-from server.wire.oip import Oip
+from server.wire.oip import Oip, installed_version
 from tests.support import clock
 from tests.support.models import FakeModels
 
@@ -108,3 +109,12 @@ async def test_a_timeout_that_is_no_duration_is_refused() -> None:
 
     with pytest.raises(InvalidRequestError, match="'timeout' must be a whole number of microseconds"):
         await Oip(FakeModels()).model_infer(request, Call(0))
+
+
+def test_a_folder_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+
+    assert installed_version() == "unknown"

@@ -194,6 +194,15 @@ def test_too_few_typed_values_are_refused() -> None:
     )
 
 
+def test_too_few_texts_are_refused() -> None:
+    info = info_of("m", TensorSpec("x", "bytes", (2,)))
+    request = typed(np.array([[b"a", b"b"]], dtype=object), bytes_contents=[b"a"])
+
+    assert refusal(request, info) == (
+        "unable to read the values for input 'x' for model 'm': expected 2 elements, got 1"
+    )
+
+
 def test_typed_values_in_another_dtypes_field_are_refused() -> None:
     assert refusal(typed(ROW, int_contents=[1, 2, 3, 4])) == (
         "unexpected explicit tensor data for input tensor 'x' for model 'sums' of type 'INT32', expected "
