@@ -142,7 +142,8 @@ def losses_of(predictions: Predictions, weights: Vector) -> Losses:
     confidence, right = np.empty(predictions.rows), np.empty(predictions.rows, dtype=bool)
     for start in range(0, predictions.rows, BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        pooled = np.tensordot(weights[used], predictions.scores[used, block], axes=1)
+        pooled = sum(weights[index] * predictions.scores[index][block].astype(np.float64) for index in used)
+        pooled = np.asarray(pooled)
         confidence[block] = pooled.max(axis=1)
         right[block] = pooled.argmax(axis=1) == predictions.labels[block]
     log_loss = row_losses(predictions.true_class_scores(), weights).mean()

@@ -9,11 +9,12 @@ import numpy as np
 
 from ..errors import InvalidDataError
 from ..servable import Servable
+from .cache import ScoresCache
 from .checks import alarms
 from .comparison import Comparison, Contenders, best_single, compare
 from .gate import Verdict, judge
 from .objective import LogLoss
-from .predictions import LabelledData, Progress, predict_all
+from .predictions import LabelledData, Predictions, Progress, predict_all
 from .solver import Solution, SolverOptions, solve
 
 # What the figures depend on.
@@ -26,6 +27,7 @@ class LearnOptions:
 
     test: LabelledData | None = None
     batch_size: int = 256  # rows
+    cache: ScoresCache | None = None
     progress: Progress | None = None  # counts validation rows, then test rows on top
     solver: SolverOptions = field(default_factory=SolverOptions)
 
@@ -79,16 +81,18 @@ def learn(servable: Servable, validation: LabelledData, options: LearnOptions | 
     compared = compare(predictions, contenders, validation.digest)
     tested = None
     if test is not None:
-        progress = _from(validation.rows, options.progress)
-        unseen = predict_all(servable, test, batch_size=options.batch_size, progress=progress)
+        unseen = _predict(servable, test, options, validation.rows)
         tested = compare(unseen, contenders, test.digest)
     after = dict(zip(names, solution.weights.tolist(), strict=True))
     verdict = judge(solution, compared, alarms(predictions))
     return Learned(dict(before), after, solution, compared, tested, verdict)
 
 
-def _from(start: int, progress: Progress | None) -> Progress | None:
-    return None if progress is None else lambda done: progress(start + done)
+def _predict(servable: Servable, data: LabelledData, options: LearnOptions, start: int) -> Predictions:
+    """Score `data`; progress is counted from `start`."""
+    told = options.progress
+    progress = None if told is None else lambda done: told(start + done)
+    return predict_all(servable, data, batch_size=options.batch_size, cache=options.cache, progress=progress)
 
 
 def _versions() -> dict[str, str]:

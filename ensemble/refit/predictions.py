@@ -1,6 +1,7 @@
 """Every member's scores over labelled data: all that learning weights needs to know of the members."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from ..data.dataset import Chunk
 from ..errors import InvalidDataError, MemberError
 from ..member import Member, Scores
 from ..servable import Servable
+from .cache import ScoreArray, ScoresCache
 
 # Called with the rows done so far.
 Progress = Callable[[int], None]
@@ -44,7 +46,7 @@ class Predictions:
     members: tuple[str, ...]
     classes: tuple[str, ...]
     labels: NDArray[np.int64]  # [row], class indices
-    scores: NDArray[np.float32]  # [member, row, class]
+    scores: tuple[ScoreArray, ...]  # one a member, [row, class]; may be memory-mapped, read-only
 
     @property
     def rows(self) -> int:
@@ -53,34 +55,64 @@ class Predictions:
 
     def true_class_scores(self) -> NDArray[np.float64]:
         """Return what each member gave each row's true class, `[row, member]`."""
-        chosen = self.scores[:, np.arange(self.rows), self.labels]
-        return np.ascontiguousarray(chosen.T, dtype=np.float64)
+        rows = np.arange(self.rows)
+        return np.stack([scores[rows, self.labels] for scores in self.scores], axis=1).astype(np.float64)
 
 
 def predict_all(
-    servable: Servable, data: LabelledData, *, batch_size: int = 256, progress: Progress | None = None
+    servable: Servable,
+    data: LabelledData,
+    *,
+    batch_size: int = 256,
+    cache: ScoresCache | None = None,
+    progress: Progress | None = None,
 ) -> Predictions:
-    """Score all of `data` with every member of `servable`, voter or not.
+    """Score all of `data` with every member of `servable`, voter or not, but those in `cache`.
 
     InvalidDataError for no rows, no labels, or labels outside the classes; MemberError, naming the member
     and the row, for scores that are not finite or not probabilities.
     """
     if data.rows == 0:
         raise InvalidDataError("the data holds no rows; weights can't be learned from nothing")
-    done, classes = 0, class_names(servable)
-    scores = np.empty((len(servable.members), data.rows, len(classes)), dtype=np.float32)
+    classes = class_names(servable)
+    shape = (data.rows, len(classes))
+    scores: dict[str, ScoreArray] = {}
+    with ExitStack() as filling:
+        missing = []
+        for member in servable.members:
+            found = cache.find(member.digest, data.digest, shape) if cache else None
+            if found is None:
+                missing.append(member)
+                found = np.empty(shape, dtype=np.float32)
+                if cache:
+                    found = filling.enter_context(cache.filling(member.digest, data.digest, shape))
+            scores[member.name] = found
+        wanted = [(member, scores[member.name]) for member in missing]
+        labels = _run(data, batch_size, wanted, len(classes), progress)
+    return Predictions(tuple(scores), classes, labels, tuple(scores.values()))
+
+
+def _run(
+    data: LabelledData,
+    batch_size: int,
+    wanted: Sequence[tuple[Member, ScoreArray]],
+    classes: int,
+    progress: Progress | None,
+) -> NDArray[np.int64]:
+    """Fill in the scores of the members in `wanted`; return the labels."""
+    done = 0
     labels = np.empty(data.rows, dtype=np.int64)
     for chunk in data.batches(batch_size):
-        found = _labels(chunk, len(classes))
+        found = _labels(chunk, classes)
         done = chunk.start + len(found)
         labels[chunk.start : done] = found
-        for index, member in enumerate(servable.members):
-            scores[index, chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
+        for member, scores in wanted:
+            scores[chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
         if progress is not None:
             progress(done)
     if done != data.rows:
         raise InvalidDataError(f"the data changed while it was read: {data.rows} rows at first, then {done}")
-    return Predictions(tuple(member.name for member in servable.members), classes, labels, scores)
+    return labels
 
 
 def class_names(servable: Servable) -> tuple[str, ...]:

@@ -38,6 +38,12 @@ ForceOption = Annotated[
 WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
 ByOption = Annotated[str, Parameter(help="Who asks, for the journal; the login name if left out.")]
 BatchSizeOption = Annotated[int, Parameter(help="Rows a batch; changes the speed, never the weights.")]
+CacheOption = Annotated[
+    Path | None,
+    Parameter(
+        help="A folder that keeps members' scores by data and member: what was scored before isn't again."
+    ),
+]
 
 
 def refit(  # noqa: PLR0913 - one parameter an option
@@ -51,6 +57,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     why: WhyOption = "",
     by: ByOption = "",
     batch_size: BatchSizeOption = 256,
+    cache: CacheOption = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -59,6 +66,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     The members stay as they are. Exit code 0: published, or a dry run; 3: the gate held the weights back.
     """
     from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.cache import ScoresCache  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.learn import LearnOptions  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.run import RefitOptions  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.run import refit as run  # noqa: PLC0415 - heavy: only when the command runs
@@ -76,7 +84,8 @@ def refit(  # noqa: PLR0913 - one parameter an option
     unseen = open_dataset(test, signature, label=label, classes=classes) if test else None
     rows = validation.rows + (unseen.rows if unseen else 0)
     with rows_progress(rows, "predicted", Console(stderr=True)) as advance:
-        learning = LearnOptions(test=unseen, batch_size=batch_size, progress=advance)
+        kept = ScoresCache(cache) if cache else None
+        learning = LearnOptions(test=unseen, batch_size=batch_size, cache=kept, progress=advance)
         options = RefitOptions(dry_run, force, why, by or user_name(), learning=learning)
         result = run(opened, name, validation, options)
     if output_format == "json":

@@ -93,6 +93,6 @@ class World:
 
 def predictions(labels: Sequence[int], **scores: Sequence[Sequence[float]]) -> Predictions:
     """Predictions written out, by member."""
-    stacked = np.array(list(scores.values()), np.float32)
-    classes = tuple(f"class{index}" for index in range(stacked.shape[2]))
-    return Predictions(tuple(scores), classes, np.array(labels, np.int64), stacked)
+    arrays = tuple(np.array(rows, np.float32) for rows in scores.values())
+    classes = tuple(f"class{index}" for index in range(arrays[0].shape[1]))
+    return Predictions(tuple(scores), classes, np.array(labels, np.int64), arrays)
