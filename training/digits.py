@@ -5,7 +5,7 @@ from `train`, weights are fitted on `validation`, and `test` is looked at only t
 are the same pixel for pixel, so no row can be in two parts.
 """
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,22 @@ def divide(part: Part, share: float, *, seed: int) -> tuple[Part, Part]:
     return Part(image, label), Part(image_2, label_2)
 
 
-def write_rows(folder: Path, digits: Digits) -> Mapping[str, Path]:
-    """Write `validation.npz` and `test.npz`, arrays named as the members' input and the label.
+def write_rows(folder: Path, digits: Digits) -> None:
+    """Write `validation.npz`, `test.npz` and `test.parquet`, named as the members' input and the label.
 
     The training rows are not written: nobody should fit weights on rows that the members have seen.
     """
-    paths = {"validation": folder / "validation.npz", "test": folder / "test.npz"}
-    for part, path in zip((digits.validation, digits.test), paths.values(), strict=True):
-        with replace_file(path) as made, made.open("wb") as file:
+    for part, name in ((digits.validation, "validation.npz"), (digits.test, "test.npz")):
+        with replace_file(folder / name) as made, made.open("wb") as file:
             np.savez(file, allow_pickle=False, **part.arrays())
-    return paths
+    with replace_file(folder / "test.parquet") as made:
+        _write_parquet(made, digits.test)
+
+
+def _write_parquet(path: Path, part: Part) -> None:
+    """Write the part as Parquet: the pixels of a row as one list, and its label."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy: only when members are trained
+    from pyarrow import parquet  # noqa: PLC0415 - heavy: only when members are trained
+
+    pixels = pa.FixedSizeListArray.from_arrays(pa.array(part.image.ravel()), math.prod(SHAPE))
+    parquet.write_table(pa.table({INPUT: pixels, LABEL: pa.array(part.label)}), path)

@@ -1,7 +1,7 @@
 """One network's training loop."""
 
+import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,41 +27,28 @@ def fit_network(
     # Seeded again for each network, so that it doesn't matter which were trained before it.
     keras.utils.set_random_seed(seed)
     network = recipe.build(SHAPE, CLASSES)
+    steps = recipe.epochs * math.ceil(len(learning.label) / recipe.batch_rows)
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     # XLA takes longer to compile these than it would save.
-    network.compile(
-        keras.optimizers.Adam(recipe.learning_rate), loss="sparse_categorical_crossentropy", jit_compile=False
-    )
-    done = 0
-
-    def count(epoch: int, logs: dict[str, float]) -> None:
-        nonlocal done
-        done = epoch + 1
-        on_epoch(done, logs["val_loss"])
-
-    network.fit(
+    network.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", jit_compile=False)
+    history = network.fit(
         learning.image,
         learning.label,
         validation_data=(stopping.image, stopping.label),
         epochs=recipe.epochs,
         batch_size=recipe.batch_rows,
         callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_end=count),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, logs["val_loss"])
+            ),
             keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True),
         ],
         verbose=0,
     )
-    return network, done
-
-
-def count_parameters(network: Any) -> int:
-    """Count the network's parameters, moving averages of the normalisations included."""
-    return int(network.count_params())
-
-
-def save_network(network: Any, path: Path) -> None:
-    """Write the network as a `.keras` file, without the optimiser: it will not be trained on."""
-    network.optimizer = None
-    network.save(path)
+    # What is kept has no optimiser: nobody trains it on, and loading it would warn about the missing state.
+    kept = recipe.build(SHAPE, CLASSES)
+    kept.set_weights(network.get_weights())
+    return kept, len(history.epoch)
 
 
 def predict(network: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -61,6 +61,10 @@ def to_onnx(forest: Any, *, shape: tuple[int, int, int]) -> Any:
     )
     _take_images(model.graph, shape, pixels)
     model.producer_name, model.producer_version, model.domain = "unisono", "", ""
+    # The exporter lists them in the order of a set, which Python's hash seed decides.
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     model.doc_string, model.graph.doc_string, model.model_version = "", "", 0
     return model
 

@@ -17,8 +17,6 @@ def import_keras(seed: int) -> Any:
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN may add up in another order from run to run.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with stderr_kept_back():
         import keras  # noqa: PLC0415 - heavy: only when members are trained
         import tensorflow as tf  # noqa: PLC0415 - heavy: only when members are trained

@@ -18,7 +18,7 @@ class NetworkRecipe:
     build: Build
     epochs: int  # at most
     batch_rows: int
-    learning_rate: float
+    learning_rate: float  # at the start; it falls to nothing along half a cosine
     patience: int  # epochs without a gain after which it stops
 
 
@@ -54,9 +54,9 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("sepconv", NetworkRecipe(sepconv.build, epochs=24, batch_rows=32, learning_rate=3e-3, patience=6)),
-    Recipe("bndense", NetworkRecipe(bndense.build, epochs=30, batch_rows=32, learning_rate=2e-3, patience=8)),
-    Recipe("bnconv", NetworkRecipe(bnconv.build, epochs=12, batch_rows=32, learning_rate=2e-3, patience=4)),
+    Recipe("sepconv", NetworkRecipe(sepconv.build, epochs=16, batch_rows=32, learning_rate=5e-3, patience=6)),
+    Recipe("bndense", NetworkRecipe(bndense.build, epochs=24, batch_rows=32, learning_rate=4e-3, patience=8)),
+    Recipe("bnconv", NetworkRecipe(bnconv.build, epochs=10, batch_rows=32, learning_rate=3e-3, patience=4)),
     Recipe("forest", ForestRecipe(trees=100)),
 )
 NAMES = tuple(recipe.name for recipe in RECIPES)

@@ -15,27 +15,15 @@ from numpy.typing import NDArray
 
 from .digits import SHAPE, Digits, load_digits, write_rows
 from .files import replace_file, sha256
-from .fit_network import count_parameters, fit_network, predict, save_network
+from .fit_network import fit_network, predict
 from .forest import fit_forest, flatten, node_count, save_forest
+from .progress import OnProgress, Progress
 from .quiet_keras import import_keras
 from .receipts import Trained, read_receipt, sources_digest, write_receipt
 from .recipes import NAMES, ForestRecipe, NetworkRecipe, Recipe, choose
 
 # What a wrong class scored 0 costs: -log of about the smallest step that float32 can take below 1.
 _LEAST_SCORE = 1e-7
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One step of the member being trained; `loss` is its log-loss on the rows that decide when to stop."""
-
-    member: str
-    epoch: int
-    epochs: int  # at most
-    loss: float | None  # None before the first epoch ends, and for a forest
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ def train(
     seed: int = 0,
     most_epochs: int | None = None,
 ) -> list[Trained]:
-    """Make the members called `names` in `folder`, with `validation.npz` and `test.npz` beside them.
+    """Make the members called `names` in `folder`, with the rows of `write_rows` beside them.
 
     The same seed makes the same members on the same machine and libraries. `most_epochs` caps every
     network's epochs. Every file appears whole or not at all. Networks are trained in the calling process,
@@ -117,8 +105,8 @@ def _make_network(
 ) -> _Made:
     import_keras(seed)
     network, epochs = fit_network(how, digits.train, seed=seed, on_epoch=report)
-    save_network(network, path)
-    return _Made(count_parameters(network), epochs, predict(network, digits.validation.image))
+    network.save(path)
+    return _Made(network.count_params(), epochs, predict(network, digits.validation.image))
 
 
 def _make_forest(how: ForestRecipe, path: Path, digits: Digits, *, seed: int) -> _Made:

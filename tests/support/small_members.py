@@ -16,7 +16,15 @@ from training.train import train
 
 REPOSITORY = Path(__file__).parents[2]
 EPOCHS = 3
-FILES = ("bnconv.keras", "bndense.keras", "forest.onnx", "sepconv.keras", "test.npz", "validation.npz")
+FILES = (
+    "bnconv.keras",
+    "bndense.keras",
+    "forest.onnx",
+    "sepconv.keras",
+    "test.npz",
+    "test.parquet",
+    "validation.npz",
+)
 LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "skl2onnx", "tensorflow")
 
 
