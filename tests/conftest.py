@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import figures
 from tests.support import small_members as support
 
 
@@ -14,3 +15,12 @@ def small_members() -> Path:
     Real architectures on real digits, hardly trained. Read only: every test run shares them.
     """
     return support.small_members()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures that this run measured."""
+    measured = config.stash.get(figures.FIGURES, [])
+    if measured:
+        terminalreporter.section("figures, measured and not asserted")
+        for figure in measured:
+            terminalreporter.write_line(figure)

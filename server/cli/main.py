@@ -5,7 +5,7 @@ import sys
 from importlib import metadata
 from typing import NoReturn
 
-from cyclopts import App, config
+from cyclopts import App, CycloptsError, config
 from rich.console import Console
 
 from ensemble.errors import EnsembleError
@@ -69,7 +69,10 @@ def application() -> App:
 def run() -> NoReturn:
     """Run the command named on the command line and exit with its code."""
     try:
-        code = application()()
+        code = application()(exit_on_error=False)
+    except CycloptsError:
+        # What is wrong was printed, with the way out; 2, cyclopts' own code, means error rows here.
+        sys.exit(EXIT_USAGE)
     except (EnsembleError, StoreError) as error:
         console = Console(stderr=True, highlight=False)
         console.print("error:", style="bold red", end=" ")

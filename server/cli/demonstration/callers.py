@@ -13,11 +13,20 @@ from server.wire.client import Client
 
 @dataclass(slots=True)
 class Tally:
-    """What the callers met: answers by version, and the texts of failures."""
+    """What the callers met: how often each answer (version, bytes of the scores), and texts of failures."""
 
-    answered: Counter[int] = field(default_factory=Counter)
+    answers: Counter[tuple[int, bytes]] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
+
+    @property
+    def by_version(self) -> Counter[int]:
+        """How many answers each version gave."""
+        counted: Counter[int] = Counter()
+        with self.lock:
+            for (version, _), count in self.answers.items():
+                counted[version] += count
+        return counted
 
 
 @contextmanager
@@ -39,10 +48,10 @@ def _call(address: str, model: str, rows: Rows, tally: Tally, stop: Event) -> No
     with Client(address) as client:
         while not stop.is_set():
             try:
-                version = client.infer(model, rows).version
+                answer = client.infer(model, rows)
             except EnsembleError as error:
                 with tally.lock:
                     tally.failures.append(str(error))
             else:
                 with tally.lock:
-                    tally.answered[version] += 1
+                    tally.answers[answer.version, answer.scores.tobytes()] += 1

@@ -156,7 +156,7 @@ class Play:
         self._stage.say(verdict_on_test(test))
 
     def _show_tally(self, tally: Tally, before: int) -> None:
-        answers = ", ".join(f"{count:,} by version {v}" for v, count in sorted(tally.answered.items()))
+        answers = ", ".join(f"{count:,} by version {v}" for v, count in sorted(tally.by_version.items()))
         self._stage.say(
             f"meanwhile {CALLERS} callers asked without pause, from version {before} on:"
             f" {answers or 'none'}; {len(tally.failures)} failed"

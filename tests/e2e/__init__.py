@@ -1,0 +1,1 @@
+"""End to end: a real store, a real server process, real clients."""

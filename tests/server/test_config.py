@@ -1,0 +1,54 @@
+import pytest
+
+from server.config import ConfigError, ServeSettings
+
+
+def test_the_defaults_are_settings_that_can_be_served_with() -> None:
+    settings = ServeSettings()
+    assert (settings.host, settings.grpc_port, settings.metrics_port) == ("127.0.0.1", 8001, 8002)
+    assert settings.batch_limits.max_queue_delay == 0
+    assert settings.member_threads >= 1
+
+
+def test_units_are_turned_into_seconds_once() -> None:
+    assert ServeSettings(max_queue_delay_ms=2.5).batch_limits.max_queue_delay == 0.0025
+    assert ServeSettings(poll_interval_secs=3).watch_options.poll_interval == 3
+    assert ServeSettings(threads=3).member_threads == 3
+
+
+def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ServeSettings(grpc_port=70_000, max_batch_size=0, log_level="loud")
+    assert str(caught.value) == (
+        "--grpc-port is 70000; a port is 0 to 65535; "
+        "--max-batch-size is 0; it must be above 0; "
+        "--log-level is 'loud'; it must be one of debug, info, warning, error"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"metrics_port": 8001}, "--metrics-port is 8001; it must differ from --grpc-port"),
+        ({"metrics_port": -1}, "--metrics-port is -1; a port is 0 to 65535"),
+        ({"max_queue_delay_ms": -1}, "--max-queue-delay-ms is -1; it must be 0 or more"),
+        (
+            {"max_queue_size": 8},
+            "--max-queue-size is 8; it must hold one batch at least, --max-batch-size is 64",
+        ),
+        ({"threads": -1}, "--threads is -1; it must be 0 or more"),
+        ({"max_message_bytes": 10}, "--max-message-bytes is 10; it must be 1024 or more"),
+        ({"default_deadline_secs": 0}, "--default-deadline-secs is 0; it must be above 0"),
+        ({"poll_interval_secs": 0}, "--poll-interval-secs is 0; it must be above 0"),
+        ({"drain_delay_secs": -1}, "--drain-delay-secs is -1; it must be 0 or more"),
+        ({"drain_timeout_secs": -1}, "--drain-timeout-secs is -1; it must be 0 or more"),
+    ],
+)
+def test_a_setting_that_cannot_be_served_with_is_refused(wrong: dict[str, int], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ServeSettings(**wrong)  # type: ignore[arg-type] # each is an int, whatever its field
+    assert str(caught.value) == said
+
+
+def test_two_free_ports_may_both_be_asked_for() -> None:
+    assert ServeSettings(grpc_port=0, metrics_port=0).metrics_port == 0
