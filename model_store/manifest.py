@@ -238,7 +238,7 @@ class Manifest:
 
         if len(data) > canonical.MAX_BYTES:
             raise InvalidDraftError(
-                f"the manifest would have {len(data)} bytes, {canonical.MAX_BYTES} may be: shorten the evidence"
+                f"the manifest would have {len(data)} bytes; {canonical.MAX_BYTES} may be: cut the evidence"
             )
         return data
 

@@ -11,7 +11,7 @@ from model_store.journal import Entry
 from model_store.manifest import Manifest, MemberRecord
 from model_store.store import Store
 
-from . import tables
+from . import evidence, tables
 from .main import EXIT_DONE
 from .options import DEFAULT_STORE, OutputOption, StoreOption
 
@@ -92,13 +92,10 @@ def _print(
         facts.add_row(Text(fact, style="dim"), Text(text))
     console.print(facts)
     _print_members(console, manifest, weights)
-    # What the members' table has shown isn't said twice.
-    evidence = list(_leaves(manifest.evidence, above="", but=[values for _, values in _by_member(manifest)]))
-    if evidence:
-        rows = tables.table("evidence", "")
-        for key, value in evidence:
-            rows.add_row(Text(key, style="dim"), Text(tables.number(value)))
-        console.print(rows)
+    names = [member.name for member in _heaviest_first(manifest, weights)]
+    for made in (evidence.measured(manifest.evidence, names), evidence.recorded(manifest.evidence, names)):
+        if made is not None:
+            console.print(made)
 
 
 def _facts(manifest: Manifest, shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -117,19 +114,16 @@ def _facts(manifest: Manifest, shown: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 
 def _print_members(console: Console, manifest: Manifest, weights: Mapping[str, float]) -> None:
-    """Print the members, heaviest first, with every figure that the evidence has for each of them."""
-    figures = list(_by_member(manifest))
+    """Print the members, heaviest first."""
     rows = tables.table(
-        "member", "weight", "", *(key for key, _ in figures), "format", "digest", "size", "agreement",
-        numbers=("weight", "size", *(key for key, _ in figures)),
-    )  # fmt: skip
-    for member in sorted(manifest.members, key=lambda member: -weights[member.name]):
+        "member", "weight", "", "format", "digest", "size", "agreement", numbers=("weight", "size")
+    )
+    for member in _heaviest_first(manifest, weights):
         weight = weights[member.name]
         rows.add_row(
             Text(member.name, style="bold" if weight > 0 else "dim"),
-            Text(f"{weight:.4f}"),
+            Text(f"{weight:.4f}" if weight > 0 else "0"),
             tables.bar(weight),
-            *(Text(tables.number(values[member.name])) for _, values in figures),
             Text(" -> ".join((member.format, *member.derived))),
             Text(tables.short(member.digest), style="dim"),
             Text(tables.size(member.blob.size)),
@@ -138,38 +132,13 @@ def _print_members(console: Console, manifest: Manifest, weights: Mapping[str, f
     console.print(rows)
 
 
+def _heaviest_first(manifest: Manifest, weights: Mapping[str, float]) -> list[MemberRecord]:
+    return sorted(manifest.members, key=lambda member: (-weights[member.name], member.name))
+
+
 def _agreement(member: MemberRecord) -> str:
     """Say how well what runs agrees with what was published."""
     errors = [
         made.parity["max_abs_error"] for made in member.derived.values() if "max_abs_error" in made.parity
     ]
     return f"within {tables.number(max(errors))}" if errors else ""
-
-
-def _by_member(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each part of the evidence that has one figure for every member, with its last name."""
-    names = {member.name for member in manifest.members}
-    for key, value in _parts(manifest.evidence):
-        if (
-            isinstance(value, Mapping)
-            and names <= set(value)
-            and not any(isinstance(value[name], Mapping | list) for name in names)
-        ):
-            yield key.rsplit(".", 1)[-1], value
-
-
-def _parts(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every part of nested evidence, the outer before the inner, by its dotted name."""
-    for key, inner in value.items():
-        yield f"{above}{key}", inner
-        if isinstance(inner, Mapping):
-            yield from _parts(inner, f"{above}{key}.")
-
-
-def _leaves(value: Mapping[str, Any], above: str, but: list[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield the figures of nested evidence by their dotted names, leaving out the mappings in `but`."""
-    for key, inner in value.items():
-        if not isinstance(inner, Mapping):
-            yield f"{above}{key}", inner
-        elif not any(inner is shown for shown in but):
-            yield from _leaves(inner, f"{above}{key}.", but)

@@ -1,0 +1,230 @@
+import getpass
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_store.errors import (
+    ConflictError,
+    EnsembleNotFoundError,
+    StoreUnavailableError,
+    VersionNotFoundError,
+)
+from model_store.store import Store
+from server.cli.main import EXIT_VERIFY_FAILED, application
+from server.cli.user import user_name
+from tests.server.cli.published import EVIDENCE, SIGNATURE, store_with_history
+
+
+@pytest.fixture(name="store")
+def fixture_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    store = store_with_history(tmp_path)
+    monkeypatch.setenv("UNISONO_STORE", store.address)
+    return store
+
+
+@pytest.fixture(name="call")
+def fixture_call(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command line; return its exit code and what it printed, no rules, runs of blanks as one."""
+
+    def run(*words: str) -> tuple[int, str]:
+        code = application()(list(words))
+        return code, " ".join(capsys.readouterr().out.replace("─", "").split())
+
+    return run
+
+
+def test_list_says_what_is_served_since_when_and_why(store: Store, call: Any) -> None:
+    code, shown = call("list", "--store", store.address)
+
+    assert code == 0
+    assert "digits 1 2 canary 2 forest, sepconv 2026-03-01 12:00:00 UTC (rolled back) cyd too slow" in shown
+
+
+def test_list_prints_one_object_for_programs(store: Store, call: Any) -> None:
+    code, shown = call("list", "-o", "json")
+
+    assert code == 0
+    assert json.loads(shown) == {
+        "store": store.address,
+        "ensembles": [
+            {
+                "name": "digits",
+                "version": 1,
+                "versions": [1, 2],
+                "labels": {"canary": 2},
+                "members": ["forest", "sepconv"],
+                "op": "rollback",
+                "at": "2026-03-01T12:00:00Z",
+                "by": "cyd",
+                "why": "too slow",
+            }
+        ],
+    }
+
+
+def test_list_shows_the_healthy_beside_the_broken_and_fails(store: Store, call: Any) -> None:
+    (store.root / "ensembles" / "broken" / "journal").mkdir(parents=True)
+    (store.root / "ensembles" / "broken" / "journal" / "00000000000000000001.json").write_bytes(b"{}")
+
+    code, shown = call("list", "-o", "json")
+
+    assert code == EXIT_VERIFY_FAILED
+    broken, digits = json.loads(shown)["ensembles"]
+    assert broken["name"] == "broken"
+    assert "journal entry 1 can't be read: it lacks 'seq'" in broken["error"]
+    assert digits["version"] == 1
+
+    code, shown = call("list")
+    assert code == EXIT_VERIFY_FAILED
+    assert "broken ? ?" in shown
+    assert "cyd too slow" in shown
+
+
+def test_list_of_an_empty_store_says_what_to_do(tmp_path: Path, call: Any) -> None:
+    (tmp_path / "empty").mkdir()
+
+    assert call("list", "--store", str(tmp_path / "empty")) == (
+        0,
+        f"no ensembles in {tmp_path}/empty; publish one with `unisono publish`",
+    )
+    with pytest.raises(StoreUnavailableError, match="doesn't exist; publish into it first"):
+        call("list", "--store", str(tmp_path / "typo"))
+
+
+def test_inspect_prints_one_object_for_programs(store: Store, call: Any) -> None:
+    code, shown = call("inspect", "digits", "--version", "2", "-o", "json")
+
+    said = json.loads(shown)
+    manifest = store.manifest("digits", 2)
+    assert code == 0
+    assert (said["name"], said["version"], said["current"]) == ("digits", 2, False)
+    assert (said["labels"], said["parent"]) == (["canary"], 1)
+    assert said["published"] == {"seq": 2, "at": "2026-03-01T12:00:00Z", "by": "bob", "why": "refit"}
+    assert said["weights"] == {"forest": 0.25, "sepconv": 0.75}
+    assert said["pool"] == {"form": "linear"}
+    assert said["evidence"] == EVIDENCE
+    assert said["classes"] == ["no", "yes"]
+    assert said["signature"] == SIGNATURE
+    assert said["members"]["forest"] == {
+        "digest": manifest.digests["forest"],
+        "size": 5,
+        "format": "onnx",
+        "signature": SIGNATURE,
+        "derived": {},
+    }
+    assert said["members"]["sepconv"]["derived"]["onnx"]["parity"] == {
+        "max_abs_error": 3e-8,
+        "tolerance": 1e-5,
+    }
+
+
+@pytest.mark.usefixtures("store")
+def test_inspect_shows_weights_as_bars_and_what_they_rest_on(call: Any) -> None:
+    code, shown = call("inspect", "digits", "--version", "2")
+
+    assert code == 0
+    for said in (
+        "digits version 2 canary",
+        "published 2026-03-01 12:00:00 UTC by bob, entry 2 why refit",
+        "parent version 1 pool form linear 2 classes no, yes inputs image float32 [any, 8]",
+        "sepconv 0.7500 ████████████ keras -> onnx",
+        "14.6 KiB within 3e-08",
+        "forest 0.2500 ████ onnx",
+        "measured validation log-loss sepconv 0.2000 forest 0.3100 uniform 0.2200 best single 0.2000",
+        "served before 0.2200 learned 0.1875",
+        "objective log_loss validation.data digest dddddddddddd, rows 360",
+        "verdict publish True, reasons loss falls; by a lot",
+    ):
+        assert said in shown
+    assert "forced" not in shown
+
+
+@pytest.mark.usefixtures("store")
+def test_inspect_shows_the_current_version_and_takes_no_text_for_markup(call: Any) -> None:
+    _, shown = call("inspect", "digits")
+
+    assert "digits version 1 current" in shown
+    assert "why first [try]" in shown
+    assert "parent none" in shown
+    assert "measured" not in shown
+    assert "recorded" not in shown
+
+
+@pytest.mark.usefixtures("store")
+def test_inspect_of_what_is_not_there_says_what_is(call: Any) -> None:
+    with pytest.raises(VersionNotFoundError, match=r"has no version 7; it has \[1, 2\]"):
+        call("inspect", "digits", "--version", "7")
+    with pytest.raises(EnsembleNotFoundError, match=r"it holds \['digits'\]"):
+        call("inspect", "digit")
+
+
+@pytest.mark.usefixtures("store")
+def test_history_shows_the_newest_entry_first(call: Any) -> None:
+    code, shown = call("history", "digits")
+
+    assert code == 0
+    places = [
+        shown.index(said)
+        for said in (
+            "4 2026-03-01 12:00:00 UTC label canary on version 2 1 bob to compare",
+            "3 2026-03-01 12:00:00 UTC rollback to version 1 1 cyd too slow",
+            "2 2026-03-01 12:00:00 UTC publish version 2 2 bob refit",
+            "1 2026-03-01 12:00:00 UTC publish version 1 1 ann first [try]",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_history_prints_one_object_for_programs(store: Store, call: Any) -> None:
+    code, shown = call("history", "digits", "-o", "json")
+
+    said = json.loads(shown)
+    assert code == 0
+    assert (said["name"], said["current"]) == ("digits", 1)
+    assert [entry["op"] for entry in said["entries"]] == ["label", "rollback", "publish", "publish"]
+    assert said["entries"][3]["manifest_sha256"] == store.entries("digits")[0].manifest_sha256
+
+
+def test_history_of_nothing_is_an_error(store: Store, call: Any) -> None:
+    with pytest.raises(EnsembleNotFoundError, match=f"no ensemble 'x' in '{store.address}'"):
+        call("history", "x")
+
+
+def test_rollback_makes_an_older_version_current_and_says_so(store: Store, call: Any) -> None:
+    code, shown = call("rollback", "digits", "2", "--why", "fixed", "--by", "dee")
+
+    assert (code, shown) == (0, "digits: version 2 is current again, version 1 was (journal entry 5)")
+    head = store.head("digits")
+    assert head is not None
+    assert (head.op, head.version, head.by, head.why) == ("rollback", 2, "dee", "fixed")
+
+
+def test_rollback_names_whoever_is_logged_in(
+    store: Store, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "eve")
+
+    call("rollback", "digits", "2")
+
+    head = store.head("digits")
+    assert head is not None
+    assert head.by == "eve"
+
+
+@pytest.mark.usefixtures("store")
+def test_rollback_to_where_we_are_is_a_conflict(call: Any) -> None:
+    with pytest.raises(ConflictError, match="version 1 of 'digits' is current already"):
+        call("rollback", "digits", "1")
+
+
+def test_who_has_no_login_name_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    assert user_name() == "uid 12345"
