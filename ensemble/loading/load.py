@@ -29,14 +29,15 @@ def load_servable(
 ) -> Servable:
     """Load `version` of an ensemble (None: the current one), every byte checked against the manifest.
 
-    Members in `reuse`, by digest, are not loaded again. `threads` may work on one member's batch; 0: one a core.
+    Members in `reuse`, by digest, are not loaded again. `threads` may work on one batch; 0: one a core.
     InvalidModelError if this release can't serve it, StoreError if the store doesn't hold it whole.
     """
     manifest = store.manifest(name, version)
     form = manifest.pool.get("form")
     if form != POOL_FORM:
         raise InvalidModelError(
-            f"version {manifest.version} of {name!r} has a pool of form {form!r}; this release serves {POOL_FORM!r}"
+            f"version {manifest.version} of {name!r} has a pool of form {form!r}; "
+            f"this release serves {POOL_FORM!r}"
         )
     weights = Weights(store.weights(manifest))
     return Servable(
@@ -67,7 +68,8 @@ def served_blob(record: MemberRecord) -> BlobRef:
     if "onnx" in record.derived:
         return record.derived["onnx"].blob
     raise InvalidModelError(
-        f"member {record.name!r} has the format {record.format!r} and no ONNX file made from it; publish it again"
+        f"member {record.name!r} has the format {record.format!r} and no ONNX file made from it; "
+        "publish it again"
     )
 
 

@@ -168,10 +168,10 @@ def _cuts() -> Iterator[tuple[int, int]]:
 
 
 def _distance(some: Scores, others: Scores) -> float:
-    """How far apart two arrays of scores are: 0.0 only if every bit is the same."""
+    """How far apart two arrays of scores are, relative above 1: 0.0 only if every bit is the same."""
     if some.tobytes() == others.tobytes():
         return 0.0
     with np.errstate(invalid="ignore"):
-        apart = np.abs(some.astype(np.float64) - others.astype(np.float64))
+        apart = np.abs(some.astype(np.float64) - others.astype(np.float64)) / np.maximum(1, np.abs(others))
     # -0.0 and 0.0, or two kinds of NaN, differ in bits alone.
     return max(float(np.nan_to_num(apart, nan=np.inf).max()), float(np.finfo(np.float64).tiny))

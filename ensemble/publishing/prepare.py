@@ -1,0 +1,180 @@
+"""From files that somebody names to members that can be published: checked, converted, tried."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_store.manifest import MemberRecord
+
+from ..errors import InvalidModelError, MemberError
+from ..loading.convert import TOLERANCE, Conversion, convert, parity
+from ..loading.formats import Format, format_of
+from ..loading.onnx_file import read_signature
+from ..member import Rows
+from ..runtimes.onnx_runtime import OnnxMember
+from ..runtimes.sample import random_rows
+from ..signature import ANY_SIZE, Signature, TensorSpec
+from .agreement import with_scores_output
+
+# How far a row's scores may move with the rows beside it: further is no rounding, the model mixes rows.
+MOST_SPREAD = 1e-3
+_TRIAL_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How to take the files: which output is the scores, by member; real rows to compare Keras on."""
+
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    sample: Rows | None = None
+    tolerance: float = TOLERANCE
+    # By digest: members of earlier versions, whose conversion need not be done again.
+    earlier: Mapping[str, MemberRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A member that may be published: a private copy of its file and what came of it.
+
+    `converted` is the ONNX file made from it now, `parity` how well it agrees; `earlier` one made before.
+    """
+
+    name: str
+    format: Format
+    file: Path
+    digest: str
+    signature: Signature
+    classes: int
+    converted: Path | None = None
+    parity: Mapping[str, Any] | None = None
+    earlier: MemberRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A file as it was when publishing began; nobody changes it between check and use."""
+
+    given: Path
+    file: Path
+    format: Format
+    digest: str
+
+
+def prepare(files: Mapping[str, Path], work: Path, wishes: Wishes) -> dict[str, Prepared]:
+    """Check every file, convert what needs it, try every member; InvalidModelError names the bad one."""
+    copies = {
+        name: _copy(name, path, work / f"file-{index}") for index, (name, path) in enumerate(files.items())
+    }
+    known = {name: record for name, copy in copies.items() if (record := _earlier(name, copy, wishes))}
+    signatures = {name: _onnx_signature(name, copy) for name, copy in copies.items() if copy.format == "onnx"}
+    to_convert = {name: copy.file for name, copy in copies.items() if name not in known | signatures}
+    with _naming(copies):
+        conversions = convert(to_convert, work, sample=wishes.sample)
+    prepared = {}
+    for name, copy in copies.items():
+        if name in known:
+            prepared[name] = _known(name, copy, known[name])
+        elif name in conversions:
+            prepared[name] = _converted(name, copy, conversions[name], wishes)
+        else:
+            prepared[name] = _as_it_is(name, copy, signatures[name], wishes)
+    return prepared
+
+
+def _copy(name: str, given: Path, target: Path) -> _Copy:
+    """Copy one file, if it is of a format that is taken."""
+    try:
+        found = format_of(given)
+        shutil.copyfile(given, target)
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except InvalidModelError as error:
+        raise InvalidModelError(f"member {name!r}: {error}") from None
+    except OSError as error:
+        raise InvalidModelError(
+            f"member {name!r}: {str(given)!r} can't be copied: {error.strerror}"
+        ) from error
+    return _Copy(given, target, found, digest)
+
+
+@contextmanager
+def _naming(copies: Mapping[str, _Copy]) -> Iterator[None]:
+    """Say in errors which file was given, where they name its copy."""
+    try:
+        yield
+    except InvalidModelError as error:
+        text = str(error)
+        for name, copy in copies.items():
+            if (place := repr(str(copy.file))) in text:
+                text = f"member {name!r}: {text.replace(place, repr(str(copy.given)))}"
+        raise InvalidModelError(text) from error
+
+
+def _onnx_signature(name: str, copy: _Copy) -> Signature:
+    with _naming({name: copy}):
+        return read_signature(copy.file)
+
+
+def _earlier(name: str, copy: _Copy, wishes: Wishes) -> MemberRecord | None:
+    """Return the record of an earlier version that holds the same file, already converted as wished."""
+    record = wishes.earlier.get(copy.digest)
+    if record is None or "onnx" not in record.derived:
+        return None
+    signature = Signature.from_json(record.signature)
+    wished = wishes.outputs.get(name, signature.outputs[0].name) == signature.outputs[0].name
+    close = record.derived["onnx"].parity.get("max_abs_error", np.inf) <= wishes.tolerance
+    return record if wished and close else None
+
+
+def _known(name: str, copy: _Copy, record: MemberRecord) -> Prepared:
+    """Take a member over from an earlier version, which tried it."""
+    signature = Signature.from_json(record.signature)
+    classes = signature.outputs[0].shape[0]
+    return Prepared(name, copy.format, copy.file, copy.digest, signature, classes, earlier=record)
+
+
+def _converted(name: str, copy: _Copy, conversion: Conversion, wishes: Wishes) -> Prepared:
+    """Try a converted member against Keras."""
+    read_signature(conversion.onnx)
+    signature = with_scores_output(name, conversion.signature, wishes.outputs.get(name))
+    member = OnnxMember.open(conversion.onnx, name=name, digest=copy.digest, signature=signature)
+    found = parity(conversion, member, wishes.tolerance)
+    signature, classes = _tried(member)
+    return Prepared(name, copy.format, copy.file, copy.digest, signature, classes, conversion.onnx, found)
+
+
+def _as_it_is(name: str, copy: _Copy, signature: Signature, wishes: Wishes) -> Prepared:
+    """Try a member that was published as ONNX."""
+    signature = with_scores_output(name, signature, wishes.outputs.get(name))
+    member = OnnxMember.open(copy.file, name=name, digest=copy.digest, signature=signature)
+    signature, classes = _tried(member)
+    return Prepared(name, copy.format, copy.file, copy.digest, signature, classes)
+
+
+def _tried(member: OnnxMember) -> tuple[Signature, int]:
+    """Return the member's signature with its number of classes known, and that number; InvalidModelError."""
+    signature, output = member.signature, member.signature.outputs[0]
+    try:
+        scores = member.predict(random_rows(signature, _TRIAL_ROWS))
+    except MemberError as error:
+        raise InvalidModelError(f"member {member.name!r} can't score made-up rows: {error}") from error
+    if not np.isfinite(scores).all():
+        raise InvalidModelError(f"member {member.name!r} gives scores that are not finite; train it again")
+    classes = scores.shape[1]
+    if output.shape[0] not in (ANY_SIZE, classes):
+        raise InvalidModelError(
+            f"member {member.name!r} gives {classes} scores a row; its graph says {output.shape[0]}"
+        )
+    if member.spread > MOST_SPREAD:
+        raise InvalidModelError(
+            f"member {member.name!r} mixes rows: a row's scores move by {member.spread:.3g} with the rows "
+            "beside it; export it in inference mode and without dynamic quantisation"
+        )
+    known = TensorSpec(output.name, output.dtype, (classes,))
+    return Signature(signature.inputs, (known,)), classes

@@ -1,0 +1,150 @@
+"""`unisono publish`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from ensemble.errors import InvalidModelError
+from model_store.manifest import Manifest, MemberRecord
+from model_store.store import Store
+
+from . import tables
+from .main import EXIT_DONE
+from .options import DEFAULT_STORE, StoreOption
+from .user import user_name
+
+MemberOption = Annotated[
+    list[str],
+    Parameter(
+        name="--member",
+        negative=(),
+        help="A member's name and its .keras or .onnx file, as NAME=FILE; once for each member.",
+    ),
+]
+WeightsOption = Annotated[
+    str | None,
+    Parameter(help="How much each member counts, as NAME=NUMBER,NAME=NUMBER; all alike if left out."),
+]
+ClassesOption = Annotated[
+    str | None,
+    Parameter(help="The names of the classes, in the order of the scores, as A,B,C; 0,1,2 if left out."),
+]
+ScoresOption = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--scores-output",
+        negative=(),
+        help="Which output of a member is its scores, as NAME=OUTPUT; needed where several could be.",
+    ),
+]
+WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
+ByOption = Annotated[
+    str | None, Parameter(help="Who publishes, for the journal; the login name if left out.")
+]
+
+
+def publish(  # noqa: PLR0913 - one parameter an option
+    name: str,
+    *,
+    member: MemberOption,
+    weights: WeightsOption = None,
+    classes: ClassesOption = None,
+    scores_output: ScoresOption = None,
+    why: WhyOption = "",
+    by: ByOption = None,
+    store: StoreOption = DEFAULT_STORE,
+) -> int:
+    """Publish model files as a new version of ensemble NAME, which running servers take up.
+
+    .keras files are converted to ONNX, once, and their scores compared with Keras'. If anything is wrong with
+    a file, nothing is published.
+    """
+    publishing = _publishing()
+    files = {key: Path(path) for key, path in _pairs(member, "--member", "NAME=FILE").items()}
+    options = publishing.PublishOptions(
+        classes=None if classes is None else tuple(classes.split(",")),
+        outputs=_pairs(scores_output or [], "--scores-output", "NAME=OUTPUT"),
+        weights=None if weights is None else _numbers(weights),
+        by=by or user_name(),
+        why=why,
+    )
+    opened = Store.open(store)
+    if any(path.suffix == ".keras" for path in files.values()):
+        # The conversion takes some seconds; without a word it would look stuck.
+        Console(stderr=True, highlight=False).print("checking and converting the members ...", markup=False)
+    entry = publishing.publish(opened, name, files, options)
+    manifest = opened.manifest(name, entry.version)
+    _print_members(manifest, opened.weights(manifest))
+    print(f"published {name} version {manifest.version}")
+    return EXIT_DONE
+
+
+def _publishing() -> ModuleType:
+    """Import what publishes; InvalidModelError where only the serving part is installed."""
+    try:
+        from ensemble.publishing import publish  # noqa: PLC0415 - heavy: only when the command runs
+    except ModuleNotFoundError as error:
+        raise InvalidModelError(
+            f"publishing needs {error.name!r}, which isn't installed here: pip install 'unisono[keras]'"
+        ) from error
+    return publish
+
+
+def _pairs(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
+    """Read KEY=VALUE texts; InvalidModelError for another form, or a key named twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not (key and sign and value) or key in found:
+            problem = "is named twice" if key in found else f"is not {form}"
+            raise InvalidModelError(f"{option} {text!r} {problem}; give each once, as {option} {form}")
+        found[key] = value
+    return found
+
+
+def _numbers(text: str) -> dict[str, float]:
+    """Read NAME=NUMBER,NAME=NUMBER."""
+    pairs = _pairs(text.split(","), "--weights", "NAME=NUMBER")
+    try:
+        return {name: float(value) for name, value in pairs.items()}
+    except ValueError as error:
+        raise InvalidModelError(
+            f"--weights {text!r} holds no number: {error}; give NAME=0.5,NAME=0.5"
+        ) from None
+
+
+def _print_members(manifest: Manifest, weights: dict[str, float]) -> None:
+    """Print what was published, one line a member."""
+    made = tables.table(
+        "member",
+        "format",
+        "size",
+        "classes",
+        "weight",
+        "against Keras",
+        numbers=("size", "classes", "weight"),
+    )
+    for record in manifest.members:
+        figures = (
+            record.format,
+            tables.size(record.blob.size),
+            str(len(manifest.classes)),
+            f"{weights[record.name]:.4f}",
+            _parity(record),
+        )
+        made.add_row(Text(record.name, style="bold"), *(Text(figure) for figure in figures))
+    tables.console().print(made)
+
+
+def _parity(record: MemberRecord) -> str:
+    """Say how well a converted member agrees with what was published."""
+    derived = record.derived.get("onnx")
+    if derived is None:
+        return "served as it is"
+    parity = derived.parity
+    return f"off by {parity['max_abs_error']:.1g} at most on {parity['rows']} rows ({parity['against']})"
