@@ -36,9 +36,9 @@ def small_members(cache: Path = REPOSITORY / ".cache" / "small_members") -> Path
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            made = Path(tempfile.mkdtemp(dir=cache))
-            _make(made)
-            made.rename(folder)
+            with tempfile.TemporaryDirectory(dir=cache) as made:
+                _make(Path(made) / "members")
+                (Path(made) / "members").rename(folder)
     return folder
 
 
