@@ -70,10 +70,15 @@ def rebatched(batches: Iterable[Any], rows: int) -> Iterator[Any]:
             waiting.append(part)
             count += part.num_rows
             if count == rows:
-                yield pa.concat_batches(waiting)
+                yield _joined(waiting)
                 waiting, count = [], 0
     if waiting:
-        yield pa.concat_batches(waiting)
+        yield _joined(waiting)
+
+
+def _joined(batches: list[Any]) -> Any:
+    """Return one batch of all; one alone isn't copied."""
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def to_raw(batch: Any, wanted: Wanted, place: Place) -> Raw:
