@@ -103,11 +103,13 @@ class Dataset:
 
     def check_labels(self) -> None:
         """Read all labels, and nothing else; raise `InvalidDataError` if any is outside the classes."""
+        if self._wanted.label is None:
+            raise InvalidDataError("no labels to check: name their column or array")
         outside, first = 0, ""
         for file in self._files:
             row = 0
             for raw in file.source.read(self._wanted.only_label, LABEL_ROWS):
-                place, labels = Place(file.source.path, row), _present(raw.label)
+                place, labels = Place(file.source.path, row), np.asarray(raw.label)
                 bad = np.flatnonzero(file.rule.indices(labels, place) == OUTSIDE)
                 if len(bad) and not outside:
                     value = labels.ravel()[bad[:1]].tolist()[0]
@@ -170,10 +172,3 @@ def _score_count(signature: Signature) -> int:
     """How many classes the scores have; 0 where the signature leaves it open."""
     shape = signature.outputs[0].shape
     return shape[-1] if shape and shape[-1] != ANY_SIZE else 0
-
-
-def _present(labels: NDArray[Any] | None) -> NDArray[Any]:
-    """Return the labels that were asked for."""
-    if labels is None:
-        raise InvalidDataError("labels are checked, but no label column was named")
-    return labels

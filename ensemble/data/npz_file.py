@@ -2,10 +2,13 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
@@ -22,10 +25,16 @@ ENDING = ".npy"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an array says of itself: [rows, ...] and the dtype."""
+    """What an array says of itself: [rows, ...], the dtype, whether it lies column by column."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    by_column: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole array."""
+        return prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ class NpzFile:
             )
         for spec in wanted.inputs:
             shape = self.headers[spec.name].shape
-            if not spec.fits(shape) and np.prod(shape[1:]) != np.prod(spec.shape):
+            if not spec.fits(shape) and prod(shape[1:]) != prod(spec.shape):
                 raise InvalidDataError(
                     f"{self.path}: a row of {spec.name!r} has shape {list(shape[1:])},"
                     f" the ensemble takes {list(spec.shape)}"
@@ -81,23 +90,11 @@ class NpzFile:
         names = _names(wanted)
         total = self.count(wanted)
         with ExitStack() as stack, _clear_errors(self.path):
-            streams = {name: _stream(stack, self.path, name) for name in names}
-            for name, stream in streams.items():
-                _header(stream, self.path, name)
+            take = {name: _reader(stack, self.path, name) for name in names}
             for start in range(0, total, rows):
                 count = min(rows, total - start)
-                arrays = {name: self._take(streams[name], name, count) for name in names}
+                arrays = {name: take[name](start, count) for name in names}
                 yield _raw(arrays, wanted, count, Place(self.path, start))
-
-    def _take(self, stream: IO[bytes], name: str, count: int) -> NDArray[Any]:
-        """Read the next `count` rows of an array."""
-        header = self.headers[name]
-        shape = (count, *header.shape[1:])
-        size = int(np.prod(shape, dtype=object)) * header.dtype.itemsize
-        data = stream.read(size)
-        if len(data) != size:
-            raise InvalidDataError(f"{self.path}: array {name!r} is cut short: write the file again")
-        return np.frombuffer(data, dtype=header.dtype).reshape(shape)
 
 
 def _names(wanted: Wanted) -> list[str]:
@@ -137,20 +134,45 @@ def _stream(stack: ExitStack, path: Path, name: str) -> IO[bytes]:
     return stack.enter_context(archive.open(name + ENDING))
 
 
+def _reader(stack: ExitStack, path: Path, name: str) -> Callable[[int, int], NDArray[Any]]:
+    """Return what gives `count` rows from row `start` of one array; to be called in order of the rows."""
+    stream = _stream(stack, path, name)
+    header = _header(stream, path, name)
+    if header.by_column:
+        spilled = _spilled(stack, stream, header, f"{path}: array {name!r}")
+        return lambda start, count: np.ascontiguousarray(spilled[start : start + count])
+
+    def take(_: int, count: int) -> NDArray[Any]:
+        part = replace(header, shape=(count, *header.shape[1:]))
+        data = stream.read(part.size)
+        if len(data) != part.size:
+            raise InvalidDataError(f"{path}: array {name!r} is cut short: write the file again")
+        return np.frombuffer(data, dtype=part.dtype).reshape(part.shape)
+
+    return take
+
+
+def _spilled(stack: ExitStack, stream: IO[bytes], header: Header, whose: str) -> NDArray[Any]:
+    """Copy an array that lies column by column to a temp file, where rows can be picked from all columns."""
+    # pandas' to_numpy gives such arrays, so they are common; a stream can't be read at many places at once.
+    file = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack is the context
+    copyfileobj(stream, file)
+    if file.tell() < header.size:
+        raise InvalidDataError(f"{whose} is cut short: write the file again")
+    file.flush()
+    return np.memmap(file, header.dtype, "r", shape=header.shape, order="F")
+
+
 def _header(stream: IO[bytes], path: Path, name: str) -> Header:
     """Read an array's header, leaving `stream` at its first row."""
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
+    shape, by_column, dtype = read(stream)
     if dtype.hasobject:
         raise InvalidDataError(
             f"{path}: array {name!r} holds Python objects, which are never read: store numbers or text"
         )
-    if fortran and len(shape) > 1:
-        raise InvalidDataError(
-            f"{path}: array {name!r} is stored column by column: save numpy.ascontiguousarray of it"
-        )
-    return Header(shape, dtype)
+    return Header(shape, dtype, by_column)
 
 
 @contextmanager
@@ -158,5 +180,5 @@ def _clear_errors(path: Path) -> Iterator[None]:
     """Turn what zip, zlib and numpy say about a broken file into one error."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, OSError) as error:
         raise InvalidDataError(f"{path}: can't be read as {path.suffix}: {error}") from error

@@ -127,3 +127,8 @@ def test_without_classes_labels_must_fit_the_scores(tmp_path: Path) -> None:
     file = write_npz(tmp_path / "rows", arrays(3) | {"y": np.array([0, 3, 1])})
     with pytest.raises(InvalidDataError, match=r"row 1: label 3 .* allowed are 0 to 2$"):
         opened([file], label="y")
+
+
+def test_there_are_no_labels_to_check_where_none_were_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataError, match="no labels to check: name their column or array"):
+        opened([write_npz(tmp_path / "rows", arrays(3))]).check_labels()

@@ -48,9 +48,19 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
     refused(path, "array 'x' holds Python objects, which are never read")
 
 
-def test_columnwise_arrays_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    path = saved(tmp_path, x=np.asfortranarray(np.zeros((3, 2))))
-    refused(path, "stored column by column: save numpy.ascontiguousarray of it")
+@pytest.mark.parametrize("rows", [1, 2, 3, 8])
+def test_arrays_stored_column_by_column_are_read_row_by_row(rows: int, tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    path = saved(tmp_path, x=np.asfortranarray(values))
+    raws = list(NpzFile.open(path, None).read(Wanted((X,)), rows))
+    np.testing.assert_array_equal(np.concatenate([raw.inputs["x"] for raw in raws]), values)
+
+
+def test_an_array_stored_column_by_column_and_cut_short_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.asfortranarray(np.ones((3, 2), np.float32)))
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
+    with pytest.raises(InvalidDataError, match="array 'x' is cut short: write the file again"):
+        next(NpzFile.open(tmp_path / "a.npy", "x").read(Wanted((X,)), 8))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK not really a zip", b"\x93NUMPY"])
