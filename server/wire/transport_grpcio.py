@@ -21,8 +21,10 @@ from .method import Method
 from .status import status_of
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
-# How long no call must come for a drain to be over.
+# A drain is over when no call has come for so long; callers that ask again without pause, and so never
+# are quiet, are waited for no longer than this.
 QUIET_SECS = 0.1
+LINGER_SECS = 2.0
 
 log = logging.getLogger("unisono.wire")
 
@@ -73,7 +75,7 @@ class GrpcTransport:
         self._options = options
         self._server: Any = None
         self._draining = False
-        self._running = 0
+        self._running = 0  # calls that were accepted: those refused in a drain don't count
         self._arrived = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -107,25 +109,24 @@ class GrpcTransport:
         end = loop.time() + grace_secs
         try:
             async with asyncio.timeout_at(end):
+                await self._idle.wait()
                 await self._quiet()
         except TimeoutError:
-            if self._running:
-                log.warning("%d calls still run after %s s of grace; cutting off", self._running, grace_secs)
+            log.warning("%d calls still run after %s s of grace; cutting off", self._running, grace_secs)
         self._health.close()
         # What is left of the grace: answers may still be on their way out.
         await self._server.stop(max(end - loop.time(), 0))
 
     async def _quiet(self) -> None:
-        """Wait until no call runs, and none has come for a moment.
+        """Wait until no call has come for a moment, or callers have had time to go elsewhere.
 
         gRPC's own shutdown answers calls that it has taken in but not yet handed over with CANCELLED,
         which clients don't retry; here they get their refusal.
         """
-        while True:
-            await self._idle.wait()
+        for _ in range(round(LINGER_SECS / QUIET_SECS)):
             arrived = self._arrived
             await asyncio.sleep(QUIET_SECS)
-            if not self._running and self._arrived == arrived:
+            if self._arrived == arrived:
                 return
 
     def _handlers(self) -> Iterable[Any]:
@@ -145,9 +146,11 @@ class GrpcTransport:
         started = asyncio.get_running_loop().time()
         call = self._call(context, started)
         code, text = grpc.StatusCode.UNKNOWN, ""
-        self._running += 1
+        accepted = not self._draining
+        self._running += accepted
         self._arrived += 1
-        self._idle.clear()
+        if accepted:
+            self._idle.clear()
         try:
             answer = await self._answer(method, data, call)
             code = grpc.StatusCode.OK
@@ -161,7 +164,7 @@ class GrpcTransport:
         else:
             return answer
         finally:
-            self._running -= 1
+            self._running -= accepted
             if not self._running:
                 self._idle.set()
             seconds = asyncio.get_running_loop().time() - started

@@ -10,6 +10,8 @@ from ensemble.errors import EnsembleError
 from ensemble.member import Rows
 from server.wire.client import Client
 
+PAUSE_SECONDS = 0.05
+
 
 @dataclass(slots=True)
 class Tally:
@@ -52,6 +54,8 @@ def _call(address: str, model: str, rows: Rows, tally: Tally, stop: Event) -> No
             except EnsembleError as error:
                 with tally.lock:
                     tally.failures.append(str(error))
+                # A caller that was refused gives the server a moment, as every client should.
+                stop.wait(PAUSE_SECONDS)
             else:
                 with tally.lock:
                     tally.answers[answer.version, answer.scores.tobytes()] += 1

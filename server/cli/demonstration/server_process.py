@@ -10,22 +10,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic
 from typing import IO
 from urllib.request import urlopen
 
 from ensemble.errors import UnavailableError
 
-READY = re.compile(r"^ready in (?P<seconds>[\d.]+) s: gRPC on (?P<grpc>\S+), metrics on (?P<metrics>\S+)$")
+READY = re.compile(r"^ready in [\d.]+ s: gRPC on (?P<grpc>\S+), metrics on (?P<metrics>\S+)$")
 START_SECONDS = 60
 STOP_SECONDS = 60
 
 
 @dataclass(slots=True)
 class ServerProcess:
-    """A server that is ready: where it listens, how long it took, and where its log is."""
+    """A server that is ready: where it listens, how long it took from its start, and where its log is."""
 
     process: subprocess.Popen[str]
     log: Path
+    began: float  # on the monotonic clock
     address: str = ""
     metrics_url: str = ""
     ready_seconds: float = 0.0
@@ -51,12 +53,13 @@ class ServerProcess:
 def serving(store: str, log: Path, options: Sequence[str] = ()) -> Iterator[ServerProcess]:
     """Run `unisono serve` on free ports; UnavailableError if it isn't ready in a minute."""
     command = [sys.executable, "-m", "unisono", "serve", "--store", store, "--log-format", "json"]
+    began = monotonic()
     process = subprocess.Popen(  # noqa: S603 - our own command
         [*command, "--grpc-port", "0", "--metrics-port", "0", *options],
         stderr=subprocess.PIPE,
         text=True,
     )
-    server, ready = ServerProcess(process, log), Event()
+    server, ready = ServerProcess(process, log, began), Event()
     reader = Thread(target=_follow, args=(process.stderr, server, ready), daemon=True)
     reader.start()
     try:
@@ -79,7 +82,7 @@ def _follow(stream: IO[str] | None, server: ServerProcess, ready: Event) -> None
             found = READY.match(_message(line))
             if found:
                 server.address, server.metrics_url = found["grpc"], found["metrics"]
-                server.ready_seconds = float(found["seconds"])
+                server.ready_seconds = monotonic() - server.began
                 ready.set()
     # It ended: whoever waits for it to get ready needs to wait no longer.
     ready.set()
