@@ -23,8 +23,6 @@ def read_signature(path: Path) -> Signature:
     InvalidModelError if onnx's checker refuses it, or it needs more than ONNX Runtime and this one file.
     """
     model = _load(path)
-    _check_domains(path, model)
-    _check_one_file(path, model)
     given = {tensor.name for tensor in model.graph.initializer}
     puts = [put for put in model.graph.input if put.name not in given]
     inputs = tuple(_input(path, put) for put in puts)
@@ -64,16 +62,23 @@ def rename(path: Path, signature: Signature, target: Path) -> None:
 
 
 def _load(path: Path) -> Any:
-    """Parse and check the file, without touching any other."""
+    """Parse and check the file, without touching any other: onnx's checker would look for those it names."""
     try:
         model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's errors have no class in common with onnx's
+        raise _invalid(path, error) from error
+    _check_one_file(path, model)
+    _check_domains(path, model)
+    try:
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf's and onnx's errors have no class in common
-        text = " ".join(str(error).split())
-        raise InvalidModelError(
-            f"{str(path)!r} is not a valid ONNX model: {text}; export it again"
-        ) from error
+    except Exception as error:
+        raise _invalid(path, error) from error
     return model
+
+
+def _invalid(path: Path, error: Exception) -> InvalidModelError:
+    text = " ".join(str(error).split())
+    return InvalidModelError(f"{str(path)!r} is not a valid ONNX model: {text}; export it again")
 
 
 def _check_domains(path: Path, model: Any) -> None:

@@ -1,0 +1,214 @@
+"""What an ONNX file may hold, its signature, and its names."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from ensemble.errors import InvalidModelError
+from ensemble.loading.onnx_file import read_signature, rename
+from ensemble.signature import Signature, TensorSpec
+from tests.support.onnx_models import save_graph, write_forest, write_linear
+
+EYE = {"matrix": np.eye(3, dtype=np.float32)}
+
+
+def identity(path: Path, *, shape: tuple[str | int, ...] = ("rows", 3)) -> None:
+    nodes = [helper.make_node("Identity", ["x"], ["y"])]
+    save_graph(path, nodes, inputs={"x": shape}, outputs={"y": shape}, parameters={})
+
+
+def edited(path: Path, edit: Callable[[onnx.ModelProto], None]) -> Path:
+    identity(path)
+    model = onnx.load(path)
+    edit(model)
+    onnx.save(model, path)
+    return path
+
+
+def test_the_signature_is_the_graphs(tmp_path: Path) -> None:
+    write_linear(tmp_path / "two.onnx", {"x": 4, "z": 2})
+
+    assert read_signature(tmp_path / "two.onnx") == Signature(
+        (TensorSpec("x", "float32", (4,)), TensorSpec("z", "float32", (2,))),
+        (TensorSpec("scores", "float32", (3,)),),
+    )
+
+
+def test_a_forest_has_a_label_and_probabilities(tmp_path: Path) -> None:
+    write_forest(tmp_path / "forest.onnx")
+
+    assert read_signature(tmp_path / "forest.onnx").outputs == (
+        TensorSpec("label", "int64", ()),
+        TensorSpec("probabilities", "float32", (3,)),
+    )
+
+
+def test_parameters_that_are_listed_as_inputs_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    nodes = [helper.make_node("MatMul", ["x", "matrix"], ["y"])]
+    save_graph(
+        path, nodes, inputs={"x": ("rows", 3), "matrix": (3, 3)}, outputs={"y": ("rows", 3)}, parameters=EYE
+    )
+
+    assert [spec.name for spec in read_signature(path).inputs] == ["x"]
+
+
+def test_an_axis_of_any_length_is_minus_one(tmp_path: Path) -> None:
+    identity(tmp_path / "model.onnx", shape=("rows", "length", 3))
+
+    assert read_signature(tmp_path / "model.onnx").inputs[0].shape == (-1, 3)
+
+
+def test_a_fixed_rows_axis_is_refused(tmp_path: Path) -> None:
+    identity(tmp_path / "model.onnx", shape=(8, 3))
+
+    with pytest.raises(InvalidModelError, match=r"input 'x' of shape \[8, 3\]; its first axis must be free"):
+        read_signature(tmp_path / "model.onnx")
+
+
+def test_outputs_that_are_no_tensors_with_rows_are_refused(tmp_path: Path) -> None:
+    def fix_the_output(model: onnx.ModelProto) -> None:
+        model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+    with pytest.raises(
+        InvalidModelError, match=r"no output that is a tensor with a free rows axis, among \['y'\]"
+    ):
+        read_signature(edited(tmp_path / "model.onnx", fix_the_output))
+
+
+def test_a_type_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
+    def make_bfloat16(model: onnx.ModelProto) -> None:
+        for put in (model.graph.input[0], model.graph.output[0]):
+            put.type.tensor_type.elem_type = TensorProto.BFLOAT16
+
+    with pytest.raises(InvalidModelError, match="has the input 'x'"):
+        read_signature(edited(tmp_path / "model.onnx", make_bfloat16))
+
+
+def test_text_is_called_bytes(tmp_path: Path) -> None:
+    def make_text(model: onnx.ModelProto) -> None:
+        for put in (model.graph.input[0], model.graph.output[0]):
+            put.type.tensor_type.elem_type = TensorProto.STRING
+
+    signature = read_signature(edited(tmp_path / "model.onnx", make_text))
+
+    assert signature.inputs == (TensorSpec("x", "bytes", (3,)),)
+
+
+def test_operators_of_other_domains_are_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Steal", ["x"], ["y"], domain="evil.ops")]
+    path = tmp_path / "model.onnx"
+    shape = ("rows", 3)
+    save_graph(path, nodes, inputs={"x": shape}, outputs={"y": shape}, parameters={}, domains={"evil.ops": 1})
+
+    with pytest.raises(InvalidModelError, match=r"uses operators of \['evil\.ops'\]"):
+        read_signature(path)
+
+
+def test_operators_of_other_domains_are_found_in_branches(tmp_path: Path) -> None:
+    def branch(name: str, operator: str, domain: str) -> onnx.GraphProto:
+        made = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node(operator, ["x"], [name], domain=domain)], name, [], [made])
+
+    then, other = branch("then", "Identity", ""), branch("else", "Steal", "evil.ops")
+    nodes = [helper.make_node("If", ["flag"], ["y"], then_branch=then, else_branch=other)]
+    path, shape = tmp_path / "model.onnx", ("rows", 3)
+    flag = {"flag": np.array(True)}
+    save_graph(path, nodes, inputs={"x": shape}, outputs={"y": shape}, parameters=flag)
+
+    with pytest.raises(InvalidModelError, match=r"uses operators of \['evil\.ops'\]"):
+        read_signature(path)
+
+
+def test_a_file_that_is_no_message_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\xff\xff\xff")
+
+    with pytest.raises(InvalidModelError, match="is not a valid ONNX model"):
+        read_signature(tmp_path / "model.onnx")
+
+
+def test_parameters_in_another_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    nodes = [helper.make_node("MatMul", ["x", "matrix"], ["y"])]
+    save_graph(path, nodes, inputs={"x": ("rows", 3)}, outputs={"y": ("rows", 3)}, parameters=EYE)
+    move_out(path)
+
+    with pytest.raises(InvalidModelError, match="keeps 1 of its tensors, such as 'matrix', in another file"):
+        read_signature(path)
+
+
+def move_out(path: Path) -> None:
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "secret.bin"
+    path.write_bytes(model.SerializeToString())
+
+
+def test_what_the_checker_refuses_is_refused(tmp_path: Path) -> None:
+    def break_it(model: onnx.ModelProto) -> None:
+        model.graph.node[0].input[0] = "nowhere"
+
+    with pytest.raises(InvalidModelError, match=r"is not a valid ONNX model: .*nowhere.*; export it again"):
+        read_signature(edited(tmp_path / "model.onnx", break_it))
+
+
+def test_renaming_gives_names_and_order_and_keeps_the_answers(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.onnx", tmp_path / "target.onnx"
+    reference = write_linear(source, {"x": 4, "z": 2}, output="Identity:0")
+    # "x_part" is the name of an inner tensor: it must give way.
+    wanted = Signature(
+        (TensorSpec("z", "float32", (2,)), TensorSpec("x", "float32", (4,))),
+        (TensorSpec("x_part", "float32", (3,)),),
+    )
+
+    rename(source, wanted, target)
+
+    assert read_signature(target) == wanted
+    random = np.random.default_rng(0)
+    rows = {
+        "x": random.normal(size=(3, 4)).astype(np.float32),
+        "z": random.normal(size=(3, 2)).astype(np.float32),
+    }
+    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(["x_part"], rows)[0], reference(rows), atol=1e-6)
+
+
+def test_inputs_whose_names_the_exporter_lost_keep_their_order(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.onnx", tmp_path / "target.onnx"
+    write_linear(source, {"args_0": 4, "args_1": 2})
+    wanted = Signature(
+        (TensorSpec("x", "float32", (4,)), TensorSpec("z", "float32", (2,))),
+        (TensorSpec("scores", "float32", (3,)),),
+    )
+
+    rename(source, wanted, target)
+
+    assert read_signature(target) == wanted
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "what"),
+    [
+        (("x", "z"), ("scores",), r"has the inputs \['x'\]; the model has \['x', 'z'\]"),
+        (("x",), ("scores", "more"), r"has the outputs \['scores'\]; the model has \['scores', 'more'\]"),
+    ],
+)
+def test_renaming_refuses_another_models_signature(
+    tmp_path: Path, inputs: tuple[str, ...], outputs: tuple[str, ...], what: str
+) -> None:
+    write_linear(tmp_path / "source.onnx")
+    wanted = Signature(
+        tuple(TensorSpec(name, "float32", (4,)) for name in inputs),
+        tuple(TensorSpec(name, "float32", (3,)) for name in outputs),
+    )
+
+    with pytest.raises(InvalidModelError, match=what):
+        rename(tmp_path / "source.onnx", wanted, tmp_path / "target.onnx")
