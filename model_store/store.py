@@ -12,9 +12,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from model_store import reading
-from model_store.blobs import Blobs
-from model_store.durable import Disk, Writer
-from model_store.entries import Entries
+from model_store.durable import Disk
 from model_store.errors import (
     ConflictError,
     EnsembleNotFoundError,
@@ -23,9 +21,9 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.journal import MAX_TEXT, Entry, History, Op
+from model_store.layout import Layout
 from model_store.manifest import BlobRef, Draft, Manifest, parse_weights
-from model_store.names import check_label, check_name, is_name
-from model_store.versions import Versions
+from model_store.names import check_label, is_name
 
 
 def utc_now() -> datetime:
@@ -51,20 +49,24 @@ class Store:
         """Where the store is; `Store.open` of it gives this store in any process of the machine."""
         return str(self.root)
 
+    def layout(self, name: str) -> Layout:
+        """Return where the files of an ensemble lie, for `verify` and `garbage`; whether it exists or not."""
+        return Layout(self.root, name, self.disk)
+
     def ensembles(self) -> list[str]:
         """Return the names that have a published version, sorted; StoreUnavailableError without a store."""
         if not self.root.is_dir():
             raise StoreUnavailableError(f"{self._absent()}; publish into it first, or name another store")
         names = reading.names(self.root / "ensembles", "the ensembles")
-        return [name for name in names if is_name(name) and self._entries(name).seqs()]
+        return [name for name in names if is_name(name) and self.layout(name).entries.seqs()]
 
     def entries(self, name: str) -> list[Entry]:
         """Return the whole journal, oldest entry first, its rules checked; empty if nothing was published."""
-        return self._entries(name).history().entries
+        return self.layout(name).entries.history().entries
 
     def head(self, name: str) -> Entry | None:
         """Return the newest journal entry, reading only that one; None if nothing was published."""
-        return self._entries(name).head()
+        return self.layout(name).entries.head()
 
     def current(self, name: str) -> int:
         """Return the version that is served now; EnsembleNotFoundError."""
@@ -85,7 +87,7 @@ class Store:
         """Return the manifest of `version` (None: the current one), its bytes checked against the journal."""
         history = self._history(name)
         number = self._live(name, history, version)
-        return self._versions(name).read(number, history.published[number])
+        return self.layout(name).versions.read(number, history.published[number])
 
     def weights(self, manifest: Manifest) -> dict[str, float]:
         """Return member name -> weight, checked to be for these members; StoreCorruptError."""
@@ -93,15 +95,15 @@ class Store:
 
     def put_blob(self, name: str, source: Path | bytes) -> BlobRef:
         """File the bytes of `source` for ensemble `name`, durably; the same bytes again change nothing."""
-        return self._blobs(name).put(source)
+        return self.layout(name).blobs.put(source)
 
     def blob_path(self, name: str, ref: BlobRef) -> Path:
         """Return the path of a blob, its size and sha256 verified just now; StoreCorruptError."""
-        return self._blobs(name).checked(ref)
+        return self.layout(name).blobs.checked(ref)
 
     def read_blob(self, name: str, ref: BlobRef) -> bytes:
         """Return the bytes of a (small) blob, verified; StoreCorruptError."""
-        return self._blobs(name).read(ref)
+        return self.layout(name).blobs.read(ref)
 
     def publish(self, name: str, draft: Draft, *, by: str, why: str, expect_seq: int | None = None) -> Entry:
         """Make `draft`, whose blobs were put before, the current version; return its journal entry.
@@ -109,16 +111,17 @@ class Store:
         `expect_seq` is the head's seq that the draft was made for (0: none); ConflictError if the journal is
         elsewhere, or moves on meanwhile. StoreCorruptError if a blob is missing.
         """
-        history = self._entries(name).history()
+        history = self.layout(name).entries.history()
         seq = len(history.entries)
         if expect_seq not in (None, seq):
             raise ConflictError(
                 f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled "
                 f"back; look with `unisono history {name}`, then publish for entry {seq}"
             )
-        self._check_draft(name, history, draft)
-        version, digest = self._versions(name).write(draft, above=max(history.published, default=0))
-        return self._append(name, history, ("publish", version, digest, None), by=by, why=why)
+        with self.layout(name).publishing():
+            self._check_draft(name, history, draft)
+            version, digest = self.layout(name).versions.write(draft, above=max(history.published, default=0))
+            return self._append(name, history, ("publish", version, digest, None), by=by, why=why)
 
     def rollback(self, name: str, version: int, *, by: str, why: str) -> Entry:
         """Make an older version current again; return the entry. ConflictError if it is current already."""
@@ -128,8 +131,8 @@ class Store:
             others = [number for number in history.live if number != version]
             raise ConflictError(f"version {version} of {name!r} is current already; others are {others}")
         digest = history.published[version]
-        for ref in self._versions(name).read(version, digest).draft.blobs:
-            self._blobs(name).check_there(ref)
+        for ref in self.layout(name).versions.read(version, digest).draft.blobs:
+            self.layout(name).blobs.check_there(ref)
         return self._append(name, history, ("rollback", version, digest, None), by=by, why=why)
 
     def label(self, name: str, label: str, version: int, *, by: str, why: str) -> Entry:
@@ -157,7 +160,7 @@ class Store:
         )
         # Ours must not become the entry that makes the journal unreadable.
         history.take(entry)
-        if not self._entries(name).append(entry):
+        if not self.layout(name).entries.append(entry):
             raise ConflictError(
                 f"somebody else wrote entry {entry.seq} of {name!r} first, so this {op} did nothing; "
                 f"look with `unisono history {name}`, then try again"
@@ -171,12 +174,12 @@ class Store:
                 f"the draft's parent is version {draft.parent} of {name!r}; it has {list(history.published)}"
             )
         for ref in draft.blobs:
-            self._blobs(name).check_there(ref)
+            self.layout(name).blobs.check_there(ref)
         parse_weights(self.read_blob(name, draft.weights), draft.digests)
 
     def _history(self, name: str) -> History:
         """Return the journal's sum; EnsembleNotFoundError if it is empty."""
-        history = self._entries(name).history()
+        history = self.layout(name).entries.history()
         if not history.entries:
             raise self._no_ensemble(name)
         return history
@@ -197,22 +200,6 @@ class Store:
 
     def _absent(self) -> str:
         return f"the store's folder {self.address!r} doesn't exist"
-
-    def _entries(self, name: str) -> Entries:
-        return Entries(self._folder(name) / "journal", self._writer)
-
-    def _versions(self, name: str) -> Versions:
-        return Versions(name, self._folder(name) / "versions", self._writer)
-
-    def _blobs(self, name: str) -> Blobs:
-        return Blobs(self._folder(name) / "blobs", self._writer)
-
-    def _folder(self, name: str) -> Path:
-        return self.root / "ensembles" / check_name(name, "ensemble")
-
-    @property
-    def _writer(self) -> Writer:
-        return Writer(self.root, self.disk)
 
 
 # op, version, sha256 of its manifest, label

@@ -38,6 +38,8 @@ COMMANDS = {
         "Show the journal: what was published and rolled back, and why.",
     ),
     "rollback": ("server.cli.rollback:rollback", "Make an older version the current one again."),
+    "verify": ("server.cli.verify:verify", "Check every digest of every published version."),
+    "gc": ("server.cli.gc:gc", "Clear away bytes that no published version needs."),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from model_store.durable import TEMP_PREFIX
 from model_store.errors import StoreUnavailableError
 from model_store.store import Store
-from tests.model_store.disks import CountingDisk, Died, dying_disk, failing_disk, files_below
+from tests.model_store.disks import CountingDisk, Died, QuickDisk, dying_disk, failing_disk, files_below
 from tests.model_store.drafts import draft_in, noon
 
 OLD, NEW, NEXT = ({"forest": share, "sepconv": 1 - share} for share in (0.5, 0.25, 0.125))
@@ -22,7 +22,7 @@ def publish(store: Store, weights: dict[str, float]) -> int:
 def operations(root: Path, *, first: bool) -> list[str]:
     """The operations of a publish that nothing disturbs, in a store of its own."""
     if not first:
-        publish(Store(root, noon), OLD)
+        publish(Store(root, noon, QuickDisk()), OLD)
     disk = CountingDisk()
     publish(Store(root, noon, disk), NEW)
     return disk.record
@@ -63,7 +63,7 @@ def test_dying_at_any_operation_leaves_the_old_version_or_the_new(tmp_path: Path
     commit = max(number for number, step in enumerate(steps, 1) if step == "link")
 
     for number, step in enumerate(steps, 1):
-        store = Store(tmp_path / str(number), noon)
+        store = Store(tmp_path / str(number), noon, QuickDisk())
         if not first:
             publish(store, OLD)
         with pytest.raises(Died):
@@ -82,7 +82,7 @@ def test_a_disk_that_fails_at_any_operation_is_told_and_leaves_the_old_version_o
     steps = operations(tmp_path / "probe", first=False)
 
     for number, step in enumerate(steps, 1):
-        store = Store(tmp_path / str(number), noon)
+        store = Store(tmp_path / str(number), noon, QuickDisk())
         publish(store, OLD)
         disk = failing_disk(number, error)
         if step == "remove":
@@ -98,7 +98,7 @@ def test_a_disk_that_fails_at_any_operation_is_told_and_leaves_the_old_version_o
 
 def test_dying_in_a_rollback_leaves_one_version_or_the_other(tmp_path: Path) -> None:
     for number in range(1, 100):
-        store = Store(tmp_path / str(number), noon)
+        store = Store(tmp_path / str(number), noon, QuickDisk())
         publish(store, OLD)
         publish(store, NEW)
         try:

@@ -159,7 +159,7 @@ def test_a_manifest_with_a_flipped_byte_is_corrupt_or_another_manifest_never_a_c
 
 
 def test_evidence_without_end_is_refused() -> None:
-    with pytest.raises(InvalidDraftError, match=r"16777216 may be: shorten the evidence"):
+    with pytest.raises(InvalidDraftError, match=r"16777216 may be: cut the evidence"):
         Manifest("digits", 1, small_draft(evidence={"log": "x" * 2**24})).to_bytes()
 
 

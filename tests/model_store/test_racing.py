@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_store.durable import Disk
 from model_store.errors import ConflictError
 from model_store.journal import Entry
 from model_store.store import Store
+from tests.model_store.disks import QuickDisk
 from tests.model_store.drafts import draft_in, noon
 
 
@@ -46,7 +46,7 @@ def check(store: Store, publishers: list[Publisher]) -> None:
 
 
 def test_racing_threads_share_out_the_entries(tmp_path: Path) -> None:
-    publishers = [Publisher(Store(tmp_path, noon), f"p{number}") for number in range(6)]
+    publishers = [Publisher(Store(tmp_path, noon, QuickDisk()), f"p{number}") for number in range(6)]
     threads = [threading.Thread(target=publisher.publish, args=(8,)) for publisher in publishers]
     for thread in threads:
         thread.start()
@@ -58,7 +58,7 @@ def test_racing_threads_share_out_the_entries(tmp_path: Path) -> None:
     assert sum(len(publisher.won) for publisher in publishers) >= 8
 
 
-class TurnDisk(Disk):
+class TurnDisk(QuickDisk):
     """A disk whose every link waits until it is its publisher's turn."""
 
     def __init__(self, wait: Callable[[], None]) -> None:

@@ -228,3 +228,52 @@ def test_who_has_no_login_name_is_named_by_number(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "getuid", lambda: 12345)
 
     assert user_name() == "uid 12345"
+
+
+@pytest.mark.usefixtures("store")
+def test_verify_of_a_whole_store_says_so(call: Any) -> None:
+    code, shown = call("verify")
+
+    assert code == 0
+    assert "digits 4 2 5 15.1 KiB whole" in shown
+    assert call("verify", "digits")[0] == 0
+
+
+def test_verify_of_a_broken_store_names_each_fault_and_fails(store: Store, call: Any) -> None:
+    weights = store.manifest("digits", 2).draft.weights
+    store.blob_path("digits", weights).unlink()
+
+    code, shown = call("verify")
+    assert code == EXIT_VERIFY_FAILED
+    assert "1 wrong" in shown
+    assert f"digits version 2: blob {weights.digest} is missing" in shown
+
+    code, shown = call("verify", "digits", "-o", "json")
+    assert code == EXIT_VERIFY_FAILED
+    (said,) = json.loads(shown)["ensembles"]
+    assert (said["name"], said["findings"][0]["version"]) == ("digits", 2)
+
+    (store.root / "ensembles" / "digits" / "journal" / "00000000000000000002.json").unlink()
+    assert "digits journal: journal entry 3 follows 1 entries" in call("verify")[1]
+
+
+def test_gc_clears_away_what_no_version_needs(store: Store, call: Any) -> None:
+    ref = store.put_blob("digits", b"nobody's")
+
+    assert call("gc") == (0, "removed 0 files, 0 B")
+    assert call("gc", "digits", "--grace-hours", "0", "--dry-run") == (
+        0,
+        f"digits: {ref.digest}, 8 B would remove 1 files, 8 B",
+    )
+    code, shown = call("gc", "--grace-hours", "0", "-o", "json")
+    assert code == 0
+    assert json.loads(shown)["bytes"] == 8
+    assert call("verify")[0] == 0
+    assert call("gc", "--grace-hours", "0") == (0, "removed 0 files, 0 B")
+
+
+@pytest.mark.usefixtures("store")
+def test_verify_and_gc_of_an_unknown_ensemble_are_errors(call: Any) -> None:
+    for command in ("verify", "gc"):
+        with pytest.raises(EnsembleNotFoundError, match=r"it holds \['digits'\]"):
+            call(command, "x")

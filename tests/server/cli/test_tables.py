@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from server.cli import evidence, tables
@@ -28,7 +31,7 @@ def test_sizes_are_written_as_people_read_them(count: int, text: str) -> None:
 
 
 def test_tensors_are_written_with_the_shape_of_a_row() -> None:
-    specs = [
+    specs: list[Mapping[str, Any]] = [
         {"name": "x", "dtype": "float32", "shape": [-1, 8]},
         {"name": "y", "dtype": "bytes", "shape": []},
     ]

@@ -1,0 +1,56 @@
+"""`unisono verify`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from model_store.store import Store
+from model_store.verify import Verified
+from model_store.verify import verify as verify_layout
+
+from . import tables
+from .main import EXIT_DONE, EXIT_VERIFY_FAILED
+from .options import DEFAULT_STORE, OutputOption, StoreOption
+
+
+def verify(
+    name: Annotated[str | None, Parameter(help="Which ensemble; all of them if left out.")] = None,
+    *,
+    store: StoreOption = DEFAULT_STORE,
+    output_format: OutputOption = "table",
+) -> int:
+    """Check every digest of every published version, and the journal's rules.
+
+    Exit code 4 if anything is wrong; each finding says what and the way out.
+    """
+    opened = Store.open(store)
+    # A name that isn't there must not count as one without faults.
+    names = opened.ensembles() if name is None else [name]
+    if name is not None:
+        opened.current(name)
+    reports = {each: verify_layout(opened.layout(each)) for each in names}
+    if output_format == "json":
+        shown = [{"name": each, **asdict(report)} for each, report in reports.items()]
+        tables.print_json({"store": opened.address, "ensembles": shown})
+    else:
+        _print(reports)
+    return EXIT_VERIFY_FAILED if any(report.findings for report in reports.values()) else EXIT_DONE
+
+
+def _print(reports: dict[str, Verified]) -> None:
+    """Print a line for each ensemble, and its findings below."""
+    console = tables.console()
+    numbers = ("entries", "versions", "blobs", "bytes")
+    rows = tables.table("ensemble", *numbers, "", numbers=numbers)
+    for name, report in reports.items():
+        count = len(report.findings)
+        verdict = Text(f"{count} wrong", style="bold red") if count else Text("whole", style="green")
+        figures = (report.entries, report.versions, report.blobs, tables.size(report.bytes))
+        rows.add_row(Text(name, style="bold"), *(Text(str(figure)) for figure in figures), verdict)
+    console.print(rows)
+    for name, report in reports.items():
+        for finding in report.findings:
+            where = "journal" if finding.version is None else f"version {finding.version}"
+            console.print(Text(f"{name} {where}: ", style="bold").append(finding.text, style="red"))

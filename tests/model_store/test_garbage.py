@@ -1,0 +1,143 @@
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from model_store.durable import TEMP_PREFIX
+from model_store.errors import StoreCorruptError, StoreUnavailableError
+from model_store.garbage import collect
+from model_store.manifest import BlobRef
+from model_store.store import Store
+from model_store.verify import verify
+from tests.model_store.disks import Died, QuickDisk, dying_disk, files_below
+from tests.model_store.drafts import draft_in, noon
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path, noon, QuickDisk())
+    store.publish("digits", draft_in(store), by="ann", why="x")
+    age_all(store, 48)
+    return store
+
+
+def age_all(store: Store, hours: float) -> None:
+    """Make every file as old as that."""
+    at = (noon() - hours * HOUR).timestamp()
+    for path in store.root.rglob("*"):
+        os.utime(path, (at, at), follow_symlinks=False)
+
+
+def loose_blob(store: Store, hours: float, data: bytes = b"nobody's") -> BlobRef:
+    """Put a blob that no version names, that long ago."""
+    ref = store.put_blob("digits", data)
+    at = (noon() - hours * HOUR).timestamp()
+    os.utime(store.blob_path("digits", ref), (at, at))
+    return ref
+
+
+def test_what_a_version_names_stays_however_old(store: Store) -> None:
+    before = files_below(store.root)
+
+    assert collect(store.layout("digits"), noon(), 0 * HOUR) == []
+    assert files_below(store.root) == before
+
+
+def test_bytes_that_no_version_names_go_once_they_are_old(store: Store) -> None:
+    before = files_below(store.root)
+    old = loose_blob(store, 25)
+    young = loose_blob(store, 23, b"a publisher in flight")
+
+    (removed,) = collect(store.layout("digits"), noon())
+
+    assert (removed.path.name, removed.size) == (old.digest, 8)
+    assert files_below(store.root) - before == {str(store.blob_path("digits", young).relative_to(store.root))}
+
+
+def test_a_dry_run_says_what_would_go(store: Store) -> None:
+    old = loose_blob(store, 25)
+
+    (garbage,) = collect(store.layout("digits"), noon(), dry_run=True)
+
+    assert garbage.path == store.blob_path("digits", old)
+
+
+def test_bytes_put_again_are_young_again(store: Store) -> None:
+    ref = loose_blob(store, 25)
+    store.put_blob("digits", b"nobody's")
+
+    assert collect(store.layout("digits"), noon()) == []
+    assert store.read_blob("digits", ref) == b"nobody's"
+
+
+def test_what_publishers_that_died_left_goes_and_their_numbers_stay_taken(store: Store) -> None:
+    for number in range(1, 80):
+        dying = Store(store.root, noon, dying_disk(number))
+        try:
+            dying.publish(
+                "digits", draft_in(dying, weights={"forest": 0.1, "sepconv": 0.9}), by="ann", why="x"
+            )
+        except Died:
+            continue
+        break
+    age_all(store, 25)
+    assert any(TEMP_PREFIX in name for name in files_below(store.root))
+
+    collect(store.layout("digits"), noon())
+
+    left = files_below(store.root)
+    assert not any(TEMP_PREFIX in name for name in left)
+    assert verify(store.layout("digits")).findings == []
+    taken = store.layout("digits").versions.taken()
+    assert store.publish("digits", draft_in(store), by="ann", why="x").version == taken[-1] + 1
+
+
+def test_nothing_goes_if_what_is_needed_cannot_be_known(store: Store) -> None:
+    old = loose_blob(store, 25)
+    (store.root / "ensembles" / "digits" / "versions" / "1" / "manifest.json").unlink()
+
+    with pytest.raises(StoreCorruptError, match="is missing"):
+        collect(store.layout("digits"), noon())
+    assert store.read_blob("digits", old) == b"nobody's"
+
+
+def test_files_of_others_and_links_stay(store: Store, tmp_path: Path) -> None:
+    folder = store.root / "ensembles" / "digits"
+    (folder / "README").write_text("mine")
+    (folder / ("a" * 64)).write_text("named like a blob, but no blob")
+    (folder / "blobs" / f"{TEMP_PREFIX}link").symlink_to(tmp_path / "elsewhere")
+    age_all(store, 100)
+
+    assert collect(store.layout("digits"), noon()) == []
+
+
+def test_a_file_that_goes_meanwhile_is_no_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    loose_blob(store, 25)
+    gone = [store.root / "ensembles" / "digits" / f"{TEMP_PREFIX}gone"]
+    monkeypatch.setattr("model_store.garbage._files", lambda _folder: iter(gone))
+
+    assert collect(store.layout("digits"), noon()) == []
+
+
+def test_a_file_that_cannot_be_removed_is_named(store: Store) -> None:
+    ref = loose_blob(store, 25)
+
+    class Stubborn(QuickDisk):
+        def remove(self, path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    with pytest.raises(StoreUnavailableError, match=f"can't remove garbage .*{ref.digest}.*check who owns"):
+        collect(Store(store.root, noon, Stubborn()).layout("digits"), noon())
+
+
+def test_a_publisher_whose_bytes_were_cleared_away_is_told_and_publishes_nothing(store: Store) -> None:
+    draft = draft_in(store, weights={"forest": 0.1, "sepconv": 0.9})
+    age_all(store, 25)
+    collect(store.layout("digits"), noon())
+
+    with pytest.raises(StoreCorruptError, match="is missing; publish the same file again"):
+        store.publish("digits", draft, by="ann", why="slow")
+    assert store.current("digits") == 1
