@@ -17,7 +17,9 @@ def fields(message: Any) -> dict[str, Any]:
             field.number,
             field.type,
             bool(field.is_repeated),
-            field.message_type.full_name if field.message_type else "",
+            (field.message_type or field.enum_type).full_name
+            if field.message_type or field.enum_type
+            else "",
             field.containing_oneof.name if field.containing_oneof else "",
         ]
         for field in message.fields
@@ -42,35 +44,57 @@ def every(message: Any) -> list[Any]:
     return [message, *(inner for nested in message.nested_types for inner in every(nested))]
 
 
-def ours() -> Any:
-    """Load our file, in its own pool."""
+def ours() -> list[Any]:
+    """Load our files, in their own pool: the messages, then those of which we carry a part."""
     from server.wire.messages import message_class, pool  # noqa: PLC0415 - the order is what is tested
 
     message_class("inference.ModelInferRequest")(id="7").SerializeToString()
-    return pool().FindFileByName("inference.proto")
+    return [pool().FindFileByName(name) for name in ("inference.proto", "model_config.proto")]
 
 
-def theirs() -> Any:
-    """Load the stock client's file, in the default pool."""
+def theirs() -> list[Any]:
+    """Load the stock client's files, in the default pool."""
     import tritonclient.grpc as triton  # noqa: PLC0415 - the order is what is tested
 
-    return triton.service_pb2.DESCRIPTOR
+    from tritonclient.grpc import model_config_pb2  # noqa: PLC0415
+
+    return [triton.service_pb2.DESCRIPTOR, model_config_pb2.DESCRIPTOR]
+
+
+def messages(file: Any) -> dict[str, Any]:
+    """List every message of a file by its full name."""
+    tops = file.message_types_by_name.values()
+    return {each.full_name: each for top in tops for each in every(top)}
+
+
+def enums(file: Any) -> dict[str, Any]:
+    """List the values of every enum of a file."""
+    return {
+        enum.full_name: {value.name: value.number for value in enum.values}
+        for enum in file.enum_types_by_name.values()
+    }
+
+
+def unlike(our_file: Any, their_file: Any, *, whole: bool) -> dict[str, Any]:
+    """Say which messages and enums of ours differ; if not `whole`, only the fields that ours have count."""
+    stock, differences = messages(their_file), {}
+    for name, message in messages(our_file).items():
+        mine, other = fields(message), fields(stock[name]) if name in stock else {}
+        compared = other if whole else {field: other.get(field) for field in mine}
+        if mine != compared:
+            differences[name] = [mine, compared]
+    if enums(our_file) != enums(their_file):
+        differences["enums"] = [enums(our_file), enums(their_file)]
+    return differences
 
 
 def main() -> None:
     """Print the differences and how much was compared."""
-    if sys.argv[1] == "ours":
-        our_file, their_file = ours(), theirs()
-    else:
-        their_file, our_file = theirs(), ours()
-    compared, differences = 0, {}
-    stock = {each.full_name: each for top in their_file.message_types_by_name.values() for each in every(top)}
-    for top in our_file.message_types_by_name.values():
-        for message in every(top):
-            compared += 1
-            other = stock.get(message.full_name)
-            if other is None or fields(message) != fields(other):
-                differences[message.full_name] = [fields(message), other and fields(other)]
+    first, second = (ours, theirs) if sys.argv[1] == "ours" else (theirs, ours)
+    loaded = {first: first(), second: second()}
+    (our_file, our_config), (their_file, their_config) = loaded[ours], loaded[theirs]
+    compared = len(messages(our_file)) + len(messages(our_config))
+    differences = unlike(our_file, their_file, whole=True) | unlike(our_config, their_config, whole=False)
     our_methods = methods(our_file.services_by_name[SERVICE])
     their_methods = methods(their_file.services_by_name[SERVICE])
     for name, method in our_methods.items():
