@@ -5,6 +5,7 @@ A job is its data, its version, its weights and its layout: two runs of one job 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from model_store.manifest import weights_json
 from ..data.dataset import Dataset
 from ..errors import InvalidDataError
 from ..servable import Servable
+from .parts import Part
 
 JOB_FILE = "_job.json"
 SUCCESS_FILE = "_SUCCESS.json"
@@ -66,7 +68,15 @@ class Job:
         }
 
 
-def claim_folder(folder: Path, job: Job) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a finished job left."""
+
+    rows: int
+    parts: tuple[Path, ...]
+
+
+def claim_folder(folder: Path, job: Job) -> Done | None:
     """Make `folder` this job's; return what `_SUCCESS.json` says if the job is already done.
 
     Raises `InvalidDataError` if the folder holds anything that isn't of this very job.
@@ -83,15 +93,41 @@ def claim_folder(folder: Path, job: Job) -> dict[str, Any] | None:
             f"{folder}: holds the results of another job ({differ} differ): name an empty folder"
         )
     if theirs is None:
-        write_json(folder / JOB_FILE, ours)
+        _write(folder / JOB_FILE, ours)
         return None
     with explained("clean up the output folder", folder):
         for leftover in folder.glob(PARTIAL):
             leftover.unlink(missing_ok=True)
-    return _read(folder / SUCCESS_FILE)
+    return _done(folder)
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
+def write_success(folder: Path, job: Job, parts: Sequence[Part]) -> None:
+    """Say that the job is done and what it wrote."""
+    listed = [{"file": part.path.name, "rows": part.rows, "sha256": part.sha256} for part in parts]
+    rows = sum(part.rows for part in parts)
+    _write(folder / SUCCESS_FILE, {"job": job.to_json(), "rows": rows, "parts": listed})
+
+
+def _done(folder: Path) -> Done | None:
+    """Return what `_SUCCESS.json` says, if it is there; InvalidDataError if it isn't so any more."""
+    data = _read(folder / SUCCESS_FILE)
+    if data is None:
+        return None
+    try:
+        done = Done(int(data["rows"]), tuple(folder / str(part["file"]) for part in data["parts"]))
+    except (KeyError, TypeError, ValueError):
+        raise InvalidDataError(
+            f"{folder / SUCCESS_FILE}: isn't what a job writes: name an empty folder"
+        ) from None
+    missing = [part.name for part in done.parts if not part.is_file()]
+    if missing:
+        raise InvalidDataError(
+            f"{folder}: the job was done, but {missing} are gone since: remove {SUCCESS_FILE} to score again"
+        )
+    return done
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
     """Write a small file whole, or not at all; one that exists is left alone."""
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     Writer(path.parent, Disk()).create(path, text.encode(), path.name)

@@ -15,7 +15,7 @@ from ..data.table import rebatched
 from ..errors import InvalidDataError
 from ..member import Scores
 from ..servable import Servable
-from .job import SUCCESS_FILE, Job, claim_folder, write_json
+from .job import Job, claim_folder, write_success
 from .parts import write_parts
 
 OWN_COLUMNS = ("source", "row", "scores")
@@ -77,13 +77,11 @@ def score(
     job = Job.of(servable, dataset, options.part_rows)
     done = claim_folder(output, job)
     if done is not None:
-        parts = tuple(output / part["file"] for part in done["parts"])
-        return ScoreResult(done["rows"], parts, monotonic() - began, already_done=True)
+        return ScoreResult(done.rows, done.parts, monotonic() - began, already_done=True)
     batches = rebatched(_scored(servable, dataset, options.batch_size, job, on_progress), GROUP_ROWS)
     written = tuple(write_parts(batches, output, options.groups_per_part))
     rows = sum(part.rows for part in written)
-    listed = [{"file": part.path.name, "rows": part.rows, "sha256": part.sha256} for part in written]
-    write_json(output / SUCCESS_FILE, {"job": job.to_json(), "rows": rows, "parts": listed})
+    write_success(output, job, written)
     return ScoreResult(rows, tuple(part.path for part in written), monotonic() - began)
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from ensemble.errors import InvalidDataError
 from ensemble.scoring import run
 from ensemble.scoring.run import ScoreOptions, ScoreResult, score
 from ensemble.servable import Servable
+from model_store.errors import StoreUnavailableError
 from tests.support.members import Constant, Failing, SoftmaxLinear, servable
 
 ENSEMBLE = servable(
@@ -139,6 +141,42 @@ def test_a_finished_job_is_left_alone(make: Callable[..., ScoreResult]) -> None:
     assert (first.already_done, again.already_done) == (False, True)
     assert (again.rows, again.parts) == (first.rows, first.parts)
     assert again.parts[0].stat().st_mtime_ns == stamp
+
+
+def test_a_finished_job_that_lost_a_part_is_refused_until_told(
+    make: Callable[..., ScoreResult], tmp_path: Path
+) -> None:
+    first = make(3)
+    whole = first.parts[0].read_bytes()
+    first.parts[0].unlink()
+    with pytest.raises(InvalidDataError, match=r"\['part-00000.parquet'\] are gone since: remove _SUCCESS"):
+        make(3)
+    (tmp_path / "out/_SUCCESS.json").unlink()
+    assert make(3).parts[0].read_bytes() == whole
+
+
+@pytest.mark.parametrize("text", ["{}", '{"rows": 6, "parts": [7]}', '{"rows": null, "parts": []}'])
+def test_a_success_that_no_job_wrote_is_refused(
+    text: str, make: Callable[..., ScoreResult], tmp_path: Path
+) -> None:
+    make(3)
+    success = tmp_path / "out/_SUCCESS.json"
+    success.unlink()
+    success.write_text(text)
+    with pytest.raises(InvalidDataError, match=r"_SUCCESS.json: isn't what a job writes"):
+        make(3)
+
+
+def test_a_full_disk_is_told_as_such_and_leaves_no_part(
+    make: Callable[..., ScoreResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "ParquetWriter", full)
+    with pytest.raises(StoreUnavailableError, match="No space left on device; free some space"):
+        make(3)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["_job.json"]
 
 
 def test_results_of_another_version_are_not_mixed_in(make: Callable[..., ScoreResult]) -> None:
