@@ -55,7 +55,6 @@ def ours() -> list[Any]:
 def theirs() -> list[Any]:
     """Load the stock client's files, in the default pool."""
     import tritonclient.grpc as triton  # noqa: PLC0415 - the order is what is tested
-
     from tritonclient.grpc import model_config_pb2  # noqa: PLC0415
 
     return [triton.service_pb2.DESCRIPTOR, model_config_pb2.DESCRIPTOR]
