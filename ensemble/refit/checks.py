@@ -1,17 +1,62 @@
 """Looks at the data before anything is believed that was learned from it.
 
-An alarm doesn't stop the learning, it stops the publishing: the figures are still worth a look.
+Each member's loss now is set against the one recorded when the weights being served were learned. One
+member's rose: that member broke, and may lose its weight. Most members' rose together: suspect the file. An
+alarm doesn't stop the learning, it stops the publishing: the figures are still worth a look.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import hypot, inf, isfinite
+from typing import Any
 
 import numpy as np
 
+from .comparison import Comparison
 from .predictions import Predictions
 
 NAMES_SHOWN = 5
+# A rise of this many standard errors is no accident.
+SIGMAS = 3.0
+# Fewer rows a member than this leave the weights a wide margin.
+ROWS_A_MEMBER = 20
 
 
-def alarms(predictions: Predictions) -> tuple[str, ...]:
-    """Return what is wrong with the data, one sentence each; empty if nothing is."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the checks found. `alarms` hold the weights back; `broken` members may lose theirs."""
+
+    alarms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+
+def check(predictions: Predictions, compared: Comparison, evidence: Mapping[str, Any]) -> Findings:
+    """Check the rows themselves, and the members' losses on them against the incumbent's `evidence`."""
+    recorded = evidence.get("validation", {})
+    alarms, notes = list(_about_rows(predictions)), []
+    rows, members = predictions.rows, len(predictions.members)
+    if members <= rows < ROWS_A_MEMBER * members:
+        notes.append(
+            f"{rows} rows are few for {members} members: {ROWS_A_MEMBER} a member or more are better"
+        )
+    if recorded.get("data", {}).get("digest") == compared.digest:
+        notes.append("these are the rows that the weights being served were learned on")
+    known, risen = _risen(compared, recorded)
+    named = "; ".join(f"{name} {before:.4f} -> {now:.4f}" for name, (before, now) in risen.items())
+    if risen and 2 * len(risen) > known:
+        alarms.append(
+            f"the losses of {len(risen)} of {known} members rose together since the weights being served were"
+            f" learned ({named}): suspect the file, its labels first"
+        )
+        return Findings(tuple(alarms), tuple(notes))
+    if risen:
+        notes.append(f"the loss of {len(risen)} of {known} members rose alone ({named}): suspect the member")
+    return Findings(tuple(alarms), tuple(notes), tuple(risen))
+
+
+def _about_rows(predictions: Predictions) -> tuple[str, ...]:
+    """Return what is wrong with the rows, one sentence each."""
     found = []
     rows, members = predictions.rows, len(predictions.members)
     if rows < members:
@@ -26,3 +71,20 @@ def alarms(predictions: Predictions) -> tuple[str, ...]:
             f" {len(absent)} of {len(predictions.classes)} classes; use a file with rows of each"
         )
     return tuple(found)
+
+
+def _risen(compared: Comparison, recorded: Mapping[str, Any]) -> tuple[int, dict[str, tuple[float, float]]]:
+    """Return how many members have a recorded loss, and those whose loss rose: before and now."""
+    losses = recorded.get("losses", {}).get("members", {})
+    errors = recorded.get("standard_errors", {}).get("members", {})
+    known, risen = 0, {}
+    for name, now in compared.members.items():
+        before, error = losses.get(name), errors.get(name)
+        # Null is infinite: from there no loss can rise.
+        if before is None or error is None:
+            continue
+        known += 1
+        margin = SIGMAS * hypot(error, now.standard_error) if isfinite(now.log_loss) else 0.0
+        if now.log_loss == inf or now.log_loss - before > margin:
+            risen[name] = (before, now.log_loss)
+    return known, risen

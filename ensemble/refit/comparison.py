@@ -24,6 +24,7 @@ class Losses:
     log_loss: float  # nats a row; infinite if a true class got a score of zero
     accuracy: float  # share of rows whose highest score is the true class
     calibration_error: float  # expected difference of confidence and accuracy, over 15 equal bins
+    standard_error: float = float("nan")  # of the log-loss; not a number where it is infinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,16 @@ class Comparison:
     gains: Mapping[str, Gain]  # over "uniform", "best_single" and "incumbent"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that evidence holds: data, losses, accuracy, calibration_error and gains.
+        """Return the form that evidence holds: data, losses, gains and more.
 
-        `losses`, `accuracy` and `calibration_error` share one shape: {"members": {name: x}, "uniform": x,
-        "best_single": {"member": name, "loss": x}, "incumbent": x, "learned": x}. Infinite is null.
+        `losses`, `standard_errors`, `accuracy` and `calibration_error` share one shape:
+        {"members": {name: x}, "uniform": x, "best_single": {"member": name, "loss": x}, "incumbent": x,
+        "learned": x}. Null is infinite.
         """
         return {
             "data": {"digest": self.digest, "rows": self.rows},
             "losses": self._of("log_loss"),
+            "standard_errors": self._of("standard_error"),
             "accuracy": self._of("accuracy"),
             "calibration_error": self._of("calibration_error"),
             "gains": {
@@ -146,8 +149,9 @@ def losses_of(predictions: Predictions, weights: Vector) -> Losses:
         pooled = np.asarray(pooled)
         confidence[block] = pooled.max(axis=1)
         right[block] = pooled.argmax(axis=1) == predictions.labels[block]
-    log_loss = row_losses(predictions.true_class_scores(), weights).mean()
-    return Losses(float(log_loss), float(right.mean()), calibration_error(confidence, right))
+    losses = row_losses(predictions.true_class_scores(), weights)
+    error = gain(losses, np.zeros_like(losses)).standard_error
+    return Losses(float(losses.mean()), float(right.mean()), calibration_error(confidence, right), error)
 
 
 def calibration_error(confidence: Vector, right: NDArray[np.bool_]) -> float:

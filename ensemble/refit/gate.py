@@ -1,12 +1,45 @@
-"""Whether learned weights may replace the ones being served. Decides; reads and writes nothing."""
+"""Whether learned weights may replace the ones being served. Decides; reads and writes nothing.
 
-from dataclasses import dataclass
+Rule 1: the gain is judged on rows that took no part in the learning, and has to be sure, not likely.
+Rule 2: nothing is published on data that raised an alarm, or from a solver that didn't converge.
+Rule 3: a class that surely loses, or a large jump that nothing explains, needs a person; unless the weights
+being served were never learned.
+"""
 
-from .comparison import Comparison
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scipy.special import ndtr, ndtri
+
+from .checks import Findings
+from .comparison import Gain
 from .solver import Solution
 
-# A loss that is lower by less than this, in nats, is lower by rounding.
-LEAST_GAIN = 1e-9
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """How sure a gain has to be, and what else may change. Gains and losses in nats a row."""
+
+    min_gain: float = 0.0
+    confidence: float = 0.95
+    max_class_loss: float = 0.01  # by which a class's own loss may rise
+    max_jump: float = 0.5  # sum of the weights' absolute changes
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the gate decides on: how the weights were learned, and what they'd change.
+
+    `gain` and `class_gains` are paired, on held-out rows. `learned_before` says that the weights being served
+    were learned too: those that nobody learned promise nothing to any class, and leaving them is no surprise.
+    """
+
+    solution: Solution
+    gain: Gain
+    class_gains: Mapping[str, Gain] = field(default_factory=dict)
+    jump: float = 0.0
+    learned_before: bool = True
+    findings: Findings = field(default_factory=Findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +50,54 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def judge(solution: Solution, validation: Comparison, alarms: tuple[str, ...] = ()) -> Verdict:
-    """Publish only certified weights, learned from sound data, whose validation loss is lower."""
-    against = list(alarms)
-    if not solution.converged:
-        against.append(f"the solver did not converge: {solution.message}")
-    before, after = validation.incumbent.log_loss, validation.learned.log_loss
-    # An incumbent that gives a true class a score of zero has an infinite loss: anything finite is lower.
-    if not after < before - max(LEAST_GAIN, solution.gap):
+def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
+    """Publish only certified weights, from sound data, that are surely better on rows they didn't see."""
+    options = options or GateOptions()
+    against = list(trial.findings.alarms)
+    if not trial.solution.converged:
+        against.append(f"the solver did not converge: {trial.solution.message}")
+    bound = trial.gain.mean - float(ndtri(options.confidence)) * trial.gain.standard_error
+    figures = (
+        f"held-out log-loss {'falls' if trial.gain.mean > 0 else 'rises'} by {abs(trial.gain.mean):.5f}"
+        f" ± {trial.gain.standard_error:.5f} nats a row"
+    )
+    if trial.jump == 0:
+        against.append("no other weights are clearly better than the ones being served")
+    # Written so that a bound that is not a number holds.
+    elif not bound > options.min_gain:
         against.append(
-            f"validation log-loss is not lower: {before:.6f} with the weights being served,"
-            f" {after:.6f} with the learned ones"
+            f"the gain is not sure: {figures}, and {options.confidence:.0%} sure is only {bound:.5f}, not"
+            f" above {options.min_gain:g}"
         )
+    if trial.learned_before:
+        against += [*_harmed(trial.class_gains, options), *_jumped(trial, options)]
     if against:
         return Verdict(publish=False, reasons=tuple(against))
-    return Verdict(
-        publish=True, reasons=(f"validation log-loss falls from {before:.6f} to {after:.6f} nats a row",)
-    )
+    return Verdict(publish=True, reasons=(f"{figures}, {options.confidence:.0%} sure is {bound:.5f}",))
+
+
+def _jumped(trial: Trial, options: GateOptions) -> list[str]:
+    if trial.jump <= options.max_jump or trial.findings.broken:
+        return []
+    moved = f"the weights would move by {trial.jump:.2f} in all, more than {options.max_jump:g}"
+    return [f"{moved}, and no member is known to have broken"]
+
+
+def _harmed(gains: Mapping[str, Gain], options: GateOptions) -> list[str]:
+    """Return a sentence for each class whose loss surely rises by more than is allowed, after Holm."""
+    # The chance of a loss as large as the one seen if the class lost no more than is allowed.
+    chances = {
+        name: float(ndtr((gain.mean + options.max_class_loss) / gain.standard_error))
+        for name, gain in gains.items()
+        if gain.standard_error > 0
+    }
+    harmed = []
+    for index, (name, chance) in enumerate(sorted(chances.items(), key=lambda item: item[1])):
+        if chance > (1 - options.confidence) / (len(chances) - index):
+            break
+        gain = gains[name]
+        harmed.append(
+            f"class {name!r} loses: its held-out log-loss rises by {-gain.mean:.5f} ±"
+            f" {gain.standard_error:.5f}, more than {options.max_class_loss:g}"
+        )
+    return harmed

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from ..errors import InvalidDataError
 from ..servable import Servable
 from .cache import ScoresCache
-from .checks import alarms
-from .comparison import Comparison, Contenders, best_single, compare
-from .gate import Verdict, judge
-from .objective import LogLoss
+from .candidates import Choice, ChoiceOptions, choose, fit, procedure_losses
+from .checks import Findings, check
+from .comparison import Comparison, Contenders, Gain, best_single, compare, gain
+from .crossfit import capped_losses
+from .gate import GateOptions, Trial, Verdict, judge
+from .objective import LogLoss, Matrix, Vector
 from .predictions import LabelledData, Predictions, Progress, predict_all
-from .solver import Solution, SolverOptions, solve
+from .solver import Solution, SolverOptions
 
 # What the figures depend on.
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
@@ -30,6 +33,8 @@ class LearnOptions:
     cache: ScoresCache | None = None
     progress: Progress | None = None  # counts validation rows, then test rows on top
     solver: SolverOptions = field(default_factory=SolverOptions)
+    choice: ChoiceOptions = field(default_factory=ChoiceOptions)
+    gate: GateOptions = field(default_factory=GateOptions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +43,12 @@ class Learned:
 
     before: Mapping[str, float]
     after: Mapping[str, float]
+    choice: Choice
     solution: Solution
     validation: Comparison
     test: Comparison | None
+    gain: Gain  # over the weights being served, on rows that took no part in choice and fit
+    findings: Findings
     verdict: Verdict
 
     def to_json(self) -> dict[str, Any]:
@@ -56,6 +64,10 @@ class Learned:
                 "converged": solution.converged,
                 "message": solution.message,
             },
+            "chosen": self.choice.name,
+            "held_out": dict(self.choice.held_out),
+            "held_out_gain": _json(self.gain),
+            "notes": list(self.findings.notes),
             "validation": self.validation.to_json(),
             "verdict": {"publish": self.verdict.publish, "reasons": list(self.verdict.reasons)},
             "replaced": dict(self.before),
@@ -64,28 +76,54 @@ class Learned:
         return evidence if self.test is None else evidence | {"test": self.test.to_json()}
 
 
-def learn(servable: Servable, validation: LabelledData, options: LearnOptions | None = None) -> Learned:
+def learn(
+    servable: Servable,
+    validation: LabelledData,
+    options: LearnOptions | None = None,
+    *,
+    evidence: Mapping[str, Any] | None = None,
+) -> Learned:
     """Learn weights for `servable`'s members on `validation`, from the ones it has, and judge them.
 
+    `evidence` is that of the servable's version: what its members' losses were when they were last seen.
     InvalidDataError for data that no weights can be learned from; MemberError for a member that fails.
     """
-    options = options or LearnOptions()
+    options, evidence = options or LearnOptions(), evidence or {}
     test = options.test
     if test is not None and test.digest == validation.digest:
         raise InvalidDataError("the test file is the validation file; use rows that the weights never saw")
-    predictions = predict_all(servable, validation, batch_size=options.batch_size, progress=options.progress)
+    predictions = _predict(servable, validation, options, 0)
     names, before = predictions.members, servable.weights.by_member
     incumbent = np.array([before[name] for name in names])
-    solution = solve(LogLoss.of(predictions.true_class_scores()), incumbent, options.solver)
+    scores = predictions.true_class_scores()
+    # Before the folds are made, so that an impossible row is named by its place in the file.
+    LogLoss.of(scores)
+    choice = choose(scores, incumbent, options.choice)
+    solution = fit(choice, scores, incumbent, options.solver)
     contenders = Contenders(incumbent, solution.weights, best_single(predictions))
     compared = compare(predictions, contenders, validation.digest)
     tested = None
     if test is not None:
-        unseen = _predict(servable, test, options, validation.rows)
-        tested = compare(unseen, contenders, test.digest)
+        tested = compare(_predict(servable, test, options, validation.rows), contenders, test.digest)
+    findings = check(predictions, compared, evidence)
+    held_out, by_class = _gains(predictions, scores, incumbent, options.choice)
+    jump = float(np.abs(solution.weights - incumbent).sum())
+    trial = Trial(solution, held_out, by_class, jump, "validation" in evidence, findings)
     after = dict(zip(names, solution.weights.tolist(), strict=True))
-    verdict = judge(solution, compared, alarms(predictions))
-    return Learned(dict(before), after, solution, compared, tested, verdict)
+    verdict = judge(trial, options.gate)
+    return Learned(dict(before), after, choice, solution, compared, tested, held_out, findings, verdict)
+
+
+def _gains(
+    predictions: Predictions, scores: Matrix, incumbent: Vector, options: ChoiceOptions
+) -> tuple[Gain, dict[str, Gain]]:
+    """Return the gain of the whole procedure on held-out rows: over all of them, and class by class."""
+    if predictions.rows < 2:  # noqa: PLR2004 - one row to learn from, one to judge by
+        return Gain(float("nan"), float("nan")), {}
+    served, learned = capped_losses(scores, incumbent), procedure_losses(scores, incumbent, options)
+    of_class = {name: predictions.labels == index for index, name in enumerate(predictions.classes)}
+    by_class = {name: gain(served[rows], learned[rows]) for name, rows in of_class.items() if rows.sum() > 1}
+    return gain(served, learned), by_class
 
 
 def _predict(servable: Servable, data: LabelledData, options: LearnOptions, start: int) -> Predictions:
@@ -103,3 +141,10 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # built from source, or absent: nothing to report
             continue
     return found
+
+
+def _json(held_out: Gain) -> dict[str, float | None]:
+    return {
+        name: value if isfinite(value) else None
+        for name, value in (("mean", held_out.mean), ("standard_error", held_out.standard_error))
+    }

@@ -71,6 +71,18 @@ class LogLoss:
         weights = self.row_weights[::step]
         return type(self)(self.scaled[::step], weights / weights.sum(), 0.0)
 
+    def shrunk(self, toward: Vector, rows: float) -> Self:
+        """Return the loss with `rows` more rows that are best served by the weights `toward`.
+
+        As if each member had been the only one to explain its share of them: a Dirichlet prior. The weights
+        of the least loss are drawn towards `toward`, and leave the simplex's edges where it does.
+        """
+        prior = rows * toward / toward.sum()
+        weights = np.concatenate([self.row_weights * self.rows, prior[prior > 0]])
+        scaled = np.concatenate([self.scaled, np.eye(self.members)[prior > 0]])
+        share = self.rows / (self.rows + rows)
+        return type(self)(scaled, weights / weights.sum(), self.shift * share)
+
     def value(self, weights: Vector) -> float:
         """Return the loss at `weights`; infinite where some row gets no score at all."""
         total = 0.0

@@ -52,12 +52,12 @@ def refit(
     # Read before the servable: whatever anybody publishes from here on makes the publish below fail.
     head = store.head(name)
     servable = load_servable(store, name, threads=options.threads)
-    learned = learn(servable, validation, options.learning)
+    manifest = store.manifest(name, servable.version)
+    learned = learn(servable, validation, options.learning, evidence=manifest.evidence)
     forced = options.force and not learned.verdict.publish
     if options.dry_run or not (learned.verdict.publish or forced):
         return RefitResult(name, servable.version, learned, None, forced=False)
     learned.solution.checked()
-    manifest = store.manifest(name, servable.version)
     draft = replace(
         manifest.draft,
         weights=store.put_blob(name, weights_json(learned.after, manifest.draft.digests)),

@@ -35,6 +35,9 @@ DryRunOption = Annotated[bool, Parameter(negative=(), help="Learn, compare and j
 ForceOption = Annotated[
     bool, Parameter(negative=(), help="Publish even if the gate holds the weights back; needs --why.")
 ]
+MinGainOption = Annotated[
+    float, Parameter(help="How much lower, in nats a row, the held-out log-loss surely has to be.")
+]
 WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
 ByOption = Annotated[str, Parameter(help="Who asks, for the journal; the login name if left out.")]
 BatchSizeOption = Annotated[int, Parameter(help="Rows a batch; changes the speed, never the weights.")]
@@ -52,6 +55,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     data: DataOption,
     label: LabelOption = "y",
     test: TestOption = None,
+    min_gain: MinGainOption = 0.0,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
     why: WhyOption = "",
@@ -67,6 +71,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     """
     from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.cache import ScoresCache  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.gate import GateOptions  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.learn import LearnOptions  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.run import RefitOptions  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.run import refit as run  # noqa: PLC0415 - heavy: only when the command runs
@@ -85,7 +90,8 @@ def refit(  # noqa: PLR0913 - one parameter an option
     rows = validation.rows + (unseen.rows if unseen else 0)
     with rows_progress(rows, "predicted", Console(stderr=True)) as advance:
         kept = ScoresCache(cache) if cache else None
-        learning = LearnOptions(test=unseen, batch_size=batch_size, cache=kept, progress=advance)
+        gate = GateOptions(min_gain=min_gain)
+        learning = LearnOptions(unseen, batch_size, cache=kept, progress=advance, gate=gate)
         options = RefitOptions(dry_run, force, why, by or user_name(), learning=learning)
         result = run(opened, name, validation, options)
     if output_format == "json":

@@ -47,11 +47,21 @@ def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
     console.print(title)
     _show_weights(console, learned)
     _show_losses(console, learned)
+    console.print(Text(choice(learned)))
     console.print(Text(certificate(learned)))
     if learned.test is not None:
         console.print(Text(on_unseen_rows(learned.test)))
     console.print()
     _show_verdict(console, result, dry_run=dry_run)
+
+
+def choice(learned: Learned) -> str:
+    """Say which candidate was chosen, and what each lost on rows that it didn't see."""
+    listed = ", ".join(
+        f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in learned.choice.held_out.items()
+    )
+    name = learned.choice.name.replace("_", " ")
+    return f"Chosen: {name}. Held-out log-loss of each candidate: {listed}." if listed else f"Chosen: {name}."
 
 
 def certificate(learned: Learned) -> str:
@@ -153,6 +163,8 @@ def _show_verdict(console: Console, result: RefitResult, *, dry_run: bool) -> No
     console.print(line)
     for reason in verdict.reasons:
         console.print(Text(f"  - {reason}"))
+    for note in result.learned.findings.notes:
+        console.print(Text(f"  note: {note}", style="yellow"))
     if done == "held" and result.learned.solution.converged:
         console.print(
             Text("  to publish all the same: the same command with --force --why REASON", style="dim")

@@ -1,24 +1,104 @@
-from ensemble.refit.checks import alarms
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from ensemble.refit.checks import Findings, check
+from ensemble.refit.comparison import Comparison, Contenders, compare
+from ensemble.refit.predictions import Predictions
 
 from .data import predictions
 
 SCORES = [[0.5, 0.25, 0.25]]
 
 
-def test_sound_data_raises_no_alarm() -> None:
-    assert alarms(predictions([0, 1, 2], a=SCORES * 3, b=SCORES * 3)) == ()
+def sound(rows: int = 60) -> Predictions:
+    labels = [row % 3 for row in range(rows)]
+    good = [[0.8 if index == label else 0.1 for index in range(3)] for label in labels]
+    return predictions(labels, a=good, b=SCORES * rows, c=SCORES * rows)
+
+
+def compared(found: Predictions) -> Comparison:
+    members = len(found.members)
+    weights = np.full(members, 1 / members)
+    return compare(found, Contenders(weights, weights, found.members[0]), "d1")
+
+
+def checked(found: Predictions, evidence: dict[str, Any] | None = None) -> Findings:
+    return check(found, compared(found), evidence or {})
+
+
+def recorded(**members: float | None) -> dict[str, Any]:
+    """Evidence in which each member's loss is known within 0.05."""
+    return {
+        "validation": {
+            "data": {"digest": "d0"},
+            "losses": {"members": members},
+            "standard_errors": {"members": dict.fromkeys(members, 0.05)},
+        }
+    }
+
+
+def test_sound_data_raises_nothing() -> None:
+    assert checked(sound()) == Findings()
 
 
 def test_fewer_rows_than_members_raise_an_alarm() -> None:
-    found = alarms(predictions([0, 1, 2], a=SCORES * 3, b=SCORES * 3, c=SCORES * 3, d=SCORES * 3))
-    assert found == ("3 rows can't tell 4 members apart: use a file of more rows than members",)
+    found = predictions([0, 1, 2], a=SCORES * 3, b=SCORES * 3, c=SCORES * 3, d=SCORES * 3)
+    assert checked(found).alarms == (
+        "3 rows can't tell 4 members apart: use a file of more rows than members",
+    )
+
+
+def test_few_rows_a_member_are_noted() -> None:
+    assert checked(sound(30)).notes == ("30 rows are few for 3 members: 20 a member or more are better",)
 
 
 def test_an_absent_class_raises_an_alarm_that_names_it() -> None:
-    (found,) = alarms(predictions([0, 2, 0], a=SCORES * 3))
-    assert found.startswith("no row is of class 'class1': the weights would be blind to 1 of 3 classes")
+    (alarm,) = checked(predictions([0, 2, 0], a=SCORES * 3)).alarms
+    assert alarm.startswith("no row is of class 'class1': the weights would be blind to 1 of 3 classes")
 
 
 def test_many_absent_classes_are_counted() -> None:
-    (found,) = alarms(predictions([0], a=[[0.125] * 8]))
-    assert "'class5' and 2 more: the weights would be blind to 7 of 8 classes" in found
+    (alarm,) = checked(predictions([0], a=[[0.125] * 8])).alarms
+    assert "'class5' and 2 more: the weights would be blind to 7 of 8 classes" in alarm
+
+
+def test_losses_that_stayed_raise_nothing() -> None:
+    # -log 0.8 = 0.22; b and c lose -log 0.5 once and -log 0.25 twice in three rows: 1.16.
+    assert checked(sound(), recorded(a=0.2, b=1.1, c=1.1)) == Findings()
+
+
+def test_losses_that_fell_raise_nothing() -> None:
+    assert checked(sound(), recorded(a=2.0, b=2.0, c=2.0)) == Findings()
+
+
+def test_one_loss_that_rose_names_the_member() -> None:
+    found = checked(sound(), recorded(a=0.01, b=1.1, c=1.1))
+    assert found.broken == ("a",)
+    assert found.alarms == ()
+    assert found.notes == ("the loss of 1 of 3 members rose alone (a 0.0100 -> 0.2231): suspect the member",)
+
+
+def test_losses_that_rose_together_raise_an_alarm_about_the_file() -> None:
+    found = checked(sound(), recorded(a=0.01, b=0.1, c=0.1))
+    assert found.broken == ()
+    assert found.alarms[0].startswith("the losses of 3 of 3 members rose together")
+    assert "suspect the file, its labels first" in found.alarms[0]
+
+
+def test_a_loss_that_became_infinite_rose() -> None:
+    impossible = predictions([0, 1, 2] * 20, a=[[1.0, 0.0, 0.0]] * 60, b=SCORES * 60, c=SCORES * 60)
+    assert compared(impossible).members["a"].log_loss == inf
+    assert checked(impossible, recorded(a=1.0, b=1.1, c=1.1)).broken == ("a",)
+
+
+def test_a_recorded_infinite_loss_cannot_rise() -> None:
+    assert checked(sound(), recorded(a=None, b=1.1, c=1.1)) == Findings()
+
+
+def test_the_rows_learned_on_before_are_noted() -> None:
+    evidence = {"validation": {"data": {"digest": "d1"}}}
+    assert checked(sound(), evidence).notes == (
+        "these are the rows that the weights being served were learned on",
+    )

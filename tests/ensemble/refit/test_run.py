@@ -55,7 +55,7 @@ def test_the_journal_says_who_and_why(store: Store, validation: Dataset) -> None
     head = store.head(NAME)
     assert head is not None
     assert head.by == "ann"
-    assert head.why.startswith("refit: validation log-loss falls from")
+    assert head.why.startswith("refit: held-out log-loss falls by")
 
 
 def test_a_dry_run_publishes_nothing(store: Store, validation: Dataset) -> None:

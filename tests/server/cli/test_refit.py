@@ -49,7 +49,7 @@ def test_a_second_refit_is_held_with_exit_code_three(
     assert refit(folder) == 3
     shown = capsys.readouterr().out
     assert "held: version 2 stays in service" in shown
-    assert "validation log-loss is not lower" in shown
+    assert "no other weights are clearly better than the ones being served" in shown
     assert "--force --why REASON" in shown
 
 
@@ -92,3 +92,14 @@ def test_an_infinite_loss_is_shown_as_such(folder: Path, capsys: pytest.CaptureF
     np.savez(folder / "val.npz", x=x, y=rows["y"])
     assert refit(folder, "-o", "table", "--dry-run") == 0
     assert "∞" in capsys.readouterr().out
+
+
+def test_a_gain_below_the_one_asked_for_is_held(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refit(folder, "--min-gain", "0.5") == 3
+    assert "the gain is not sure" in capsys.readouterr().out
+
+
+def test_scores_are_kept_where_asked(folder: Path) -> None:
+    assert refit(folder, "--cache", str(folder / "cache"), "--dry-run") == 0
+    # Three members over two files.
+    assert len(list((folder / "cache").rglob("*.npy"))) == 6
