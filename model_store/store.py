@@ -55,10 +55,13 @@ class Store:
 
     def ensembles(self) -> list[str]:
         """Return the names that have a published version, sorted; StoreUnavailableError without a store."""
+        return [name for name in self.begun() if self.layout(name).entries.seqs()]
+
+    def begun(self) -> list[str]:
+        """Return the names for which anything was put, published or not; StoreUnavailableError as above."""
         if not self.root.is_dir():
             raise StoreUnavailableError(f"{self._absent()}; publish into it first, or name another store")
-        names = reading.names(self.root / "ensembles", "the ensembles")
-        return [name for name in names if is_name(name) and self.layout(name).entries.seqs()]
+        return [name for name in reading.names(self.root / "ensembles", "the ensembles") if is_name(name)]
 
     def entries(self, name: str) -> list[Entry]:
         """Return the whole journal, oldest entry first, its rules checked; empty if nothing was published."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from model_store.errors import EnsembleNotFoundError
 from model_store.garbage import Garbage, collect
 from model_store.store import Store
 
@@ -35,12 +36,14 @@ def gc(
     """
     opened = Store.open(store)
     grace = timedelta(hours=grace_hours)
-    names = opened.ensembles() if name is None else [name]
-    if name is not None:
-        opened.current(name)
+    names = opened.begun()
+    if name is not None and name not in names:
+        raise EnsembleNotFoundError(
+            f"nothing was ever put for {name!r} in {opened.address!r}; it holds {names}"
+        )
     found = [
         (each, garbage)
-        for each in names
+        for each in (names if name is None else [name])
         for garbage in collect(opened.layout(each), opened.clock(), grace, dry_run=dry_run)
     ]
     if output_format == "json":

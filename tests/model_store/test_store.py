@@ -106,6 +106,7 @@ def test_folders_that_are_no_ensembles_are_not_listed(store: Store) -> None:
     (store.root / "ensembles" / "lost+found").mkdir()
 
     assert store.ensembles() == ["digits"]
+    assert store.begun() == ["digits", "unfinished"]
 
 
 def test_a_second_version_names_the_one_before(store: Store) -> None:

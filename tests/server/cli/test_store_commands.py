@@ -272,6 +272,13 @@ def test_gc_clears_away_what_no_version_needs(store: Store, call: Any) -> None:
     assert call("gc", "--grace-hours", "0") == (0, "removed 0 files, 0 B")
 
 
+def test_gc_clears_away_a_first_publish_that_came_to_nothing(store: Store, call: Any) -> None:
+    store.put_blob("unfinished", b"bytes, but no version")
+
+    assert "removed 1 files, 21 B" in call("gc", "--grace-hours", "0")[1]
+    assert call("gc", "unfinished") == (0, "removed 0 files, 0 B")
+
+
 @pytest.mark.usefixtures("store")
 def test_verify_and_gc_of_an_unknown_ensemble_are_errors(call: Any) -> None:
     for command in ("verify", "gc"):
