@@ -155,6 +155,9 @@ def _convert_one(folder: Path) -> dict[str, Any]:
         raise InvalidModelError(
             "it has no fixed inputs; build it with the functional API or keras.Sequential"
         )
+    if isinstance(model, keras.Sequential):
+        # The same layers, with the names of their outputs.
+        model = keras.Model(model.inputs, model.outputs)
     signature = Signature(
         tuple(_spec(put.name, put) for put in model.inputs),
         tuple(_spec(name, put) for name, put in _outputs(keras, model)),
