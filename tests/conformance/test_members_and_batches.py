@@ -8,10 +8,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from ensemble.loading.load import load_servable
 from ensemble.member import Member, Rows, Scores
+from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.onnx_runtime import OnnxMember, Way
 from ensemble.runtimes.sample import random_rows
 from ensemble.signature import Signature, TensorSpec
+from model_store.store import Store
 from tests.support.onnx_models import write_convnet, write_linear
 
 from . import awkward_models
@@ -117,3 +120,20 @@ def test_a_model_that_mixes_rows_is_told_from_rounding(tmp_path: Path) -> None:
 
     assert mixing.spread > 1
     assert 0 < rounding.spread < 1e-4
+
+
+@pytest.mark.slow
+def test_real_members_keep_the_promise_and_so_does_their_average(tmp_path: Path, small_members: Path) -> None:
+    names = ("sepconv.keras", "bndense.keras", "bnconv.keras", "forest.onnx")
+    store = Store.open(str(tmp_path / "store"))
+    publish(store, "digits", {name.split(".")[0]: small_members / name for name in names}, PublishOptions())
+    one, two = (load_servable(store, "digits", threads=threads) for threads in (1, 2))
+
+    rows = random_rows(two.signature, ROWS, seed=1)
+    together = two.score(rows)
+
+    assert {member.name: changed_rows(member) for member in two.members} == {
+        "sepconv": [], "bndense": [], "bnconv": [], "forest": [],
+    }  # fmt: skip
+    assert different(one.score(rows), together) == 0
+    assert [place for place, batch in batches(rows) if different(two.score(batch), together[place])] == []

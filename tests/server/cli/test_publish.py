@@ -1,0 +1,93 @@
+"""`unisono publish`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ensemble.errors import InvalidModelError
+from model_store.manifest import Derived, MemberRecord
+from model_store.store import Store
+from server.cli import publish as command
+from server.cli.main import application
+from tests.server.cli.published import store_with_history
+from tests.support.onnx_models import write_constant, write_forest
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path) -> Path:
+    write_constant(tmp_path / "constant.onnx", [0.5, 0.25, 0.25])
+    write_forest(tmp_path / "forest.onnx")
+    return tmp_path
+
+
+def call(folder: Path, *words: str) -> Any:
+    members = [f"--member={name}={folder / name}.onnx" for name in ("constant", "forest")]
+    return application()(["publish", "digits", *members, "--store", str(folder / "store"), *words])
+
+
+def test_it_publishes_and_says_what(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = call(folder)
+
+    shown = capsys.readouterr().out
+    assert code == 0
+    assert "constant" in shown
+    assert "served as it is" in shown
+    assert shown.endswith("published digits version 1\n")
+
+
+def test_the_options_reach_the_store(folder: Path) -> None:
+    call(
+        folder, "--weights=constant=0.25,forest=0.75", "--classes=a,b,c", "--why=try", "--by=ann",
+        "--scores-output=forest=probabilities",
+    )  # fmt: skip
+
+    store = Store.open(str(folder / "store"))
+    manifest, head = store.manifest("digits"), store.head("digits")
+    assert store.weights(manifest) == {"constant": 0.25, "forest": 0.75}
+    assert manifest.classes == ("a", "b", "c")
+    assert head is not None
+    assert (head.by, head.why) == ("ann", "try")
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--member=nothing",), "--member 'nothing' is not NAME=FILE"),
+        (("--member=constant=again",), "--member 'constant=again' is named twice"),
+        (("--weights=constant",), "--weights 'constant' is not NAME=NUMBER"),
+        (("--weights=constant=much,forest=1",), "holds no number: .*'much'"),
+        (("--scores-output=forest",), "--scores-output 'forest' is not NAME=OUTPUT"),
+    ],
+)
+def test_options_of_another_form_are_refused(folder: Path, words: tuple[str, ...], what: str) -> None:
+    with pytest.raises(InvalidModelError, match=what):
+        call(folder, *words)
+    assert not (folder / "store").exists()
+
+
+def test_where_the_converters_are_not_installed_it_says_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [
+        name for name in sys.modules if name.startswith(("ensemble.publishing", "ensemble.loading"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("ensemble.publishing.publish", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+
+    with pytest.raises(
+        InvalidModelError, match=r"publishing needs 'onnx', .* pip install 'unisono\[keras\]'"
+    ):
+        call(folder)
+
+
+def test_how_well_a_conversion_agrees_is_shown(tmp_path: Path) -> None:
+    keras = store_with_history(tmp_path).manifest("digits").members[1]
+    parity = {"rows": 64, "max_abs_error": 2.2e-8, "tolerance": 1e-5, "against": "keras 3.15.1"}
+    record = MemberRecord(
+        keras.name, "keras", keras.blob, keras.signature, {"onnx": Derived(keras.blob, parity)}
+    )
+
+    assert command._parity(record) == "off by 2e-08 at most on 64 rows (keras 3.15.1)"  # noqa: SLF001
