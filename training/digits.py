@@ -69,6 +69,20 @@ def divide(part: Part, share: float, *, seed: int) -> tuple[Part, Part]:
     return Part(image, label), Part(image_2, label_2)
 
 
+def with_shifted(part: Part) -> Part:
+    """Return `part` and, after it, its images moved by one pixel down, up, right and left."""
+    moves = ((1, 0), (-1, 0), (0, 1), (0, -1))
+    images = [part.image, *(_moved(part.image, down, right) for down, right in moves)]
+    return Part(np.concatenate(images), np.tile(part.label, len(images)))
+
+
+def _moved(image: NDArray[np.float32], down: int, right: int) -> NDArray[np.float32]:
+    """Move images by at most one pixel each way; what comes in at the edge is black."""
+    height, width = image.shape[1:3]
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return padded[:, 1 - down : 1 - down + height, 1 - right : 1 - right + width]
+
+
 def write_rows(folder: Path, digits: Digits) -> None:
     """Write `validation.npz`, `test.npz` and `test.parquet`, named as the members' input and the label.
 

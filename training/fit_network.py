@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .digits import CLASSES, SHAPE, Part, divide
+from .digits import CLASSES, SHAPE, Part, divide, with_shifted
 from .recipes import NetworkRecipe
 
 # This share of the training rows decides when to stop, and never moves a parameter.
@@ -24,6 +24,8 @@ def fit_network(
     import keras  # noqa: PLC0415 - heavy: only when members are trained
 
     learning, stopping = divide(rows, STOPPING_SHARE, seed=seed)
+    # Moved after the division, so that no row that decides when to stop was learned from in disguise.
+    learning = with_shifted(learning) if recipe.shifted else learning
     # Seeded again for each network, so that it doesn't matter which were trained before it.
     keras.utils.set_random_seed(seed)
     network = recipe.build(SHAPE, CLASSES)

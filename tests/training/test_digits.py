@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from training.digits import Digits, Part, divide, load_digits, write_rows
+from training.digits import Digits, Part, divide, load_digits, with_shifted, write_rows
 
 
 @pytest.fixture(name="digits", scope="module")
@@ -68,3 +68,16 @@ def test_rows_are_written_under_the_names_of_the_input_and_the_label(digits: Dig
     table = pq.read_table(tmp_path / "test.parquet")
     assert table["label"].to_pylist() == digits.test.label.tolist()
     assert table["image"].to_pylist() == digits.test.image.reshape(360, 64).tolist()
+
+
+def test_shifted_images_are_moved_by_one_pixel_and_keep_their_labels() -> None:
+    image = np.array([[[1, 2], [3, 4]]], np.float32).reshape(1, 2, 2, 1)
+    shifted = with_shifted(Part(image, np.array([7])))
+    assert shifted.label.tolist() == [7] * 5
+    assert shifted.image.reshape(5, 4).tolist() == [
+        [1, 2, 3, 4],
+        [0, 0, 1, 2],
+        [3, 4, 0, 0],
+        [0, 1, 0, 3],
+        [2, 0, 4, 0],
+    ]
