@@ -33,7 +33,7 @@ class SolverOptions:
     max_em_steps: int = 1_000
     # SLSQP makes the first guess only, so it need not see every row of a large file.
     slsqp_rows: int = 20_000
-    slsqp_precision: float = 1e-6
+    slsqp_precision: float = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
