@@ -19,6 +19,10 @@ class ModelNotFoundError(EnsembleError):
     """No model of that name, or no such version of it, is served."""
 
 
+class NotOfferedError(EnsembleError):
+    """The server doesn't do this, whatever the values and whenever it is asked."""
+
+
 class OverloadedError(EnsembleError):
     """The queue is full; the same request may succeed later."""
 

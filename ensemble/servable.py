@@ -14,6 +14,15 @@ Pool = Callable[[Mapping[str, Scores]], Scores]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What some rows came to. `by_member` holds each voter's own scores, `seconds` how long each took."""
+
+    scores: Scores
+    by_member: Mapping[str, Scores] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Servable:
     """Members, their weights and the pool of one version. Immutable, so a request never sees two.
 

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ensemble.errors import DeadlineError, EnsembleError, UnavailableError
-from ensemble.member import Rows, Scores, row_count
-from ensemble.servable import Servable
+from ensemble.member import Rows, row_count
+from ensemble.servable import Scored, Servable
+from server.telemetry.statistics import BatchTimes
 
 from .batch_queue import BatchLimits, BatchQueue, Ticket
 
@@ -26,13 +27,18 @@ class Observer(Protocol):
         """A batch of `rows` rows of `model` starts; its requests have waited this long."""
         ...
 
+    def scored(self, model: str, version: int, times: BatchTimes) -> None:
+        """A batch came to an end, and not by an error."""
+        ...
+
 
 class Pending(NamedTuple):
-    """A caller's rows, and where their scores go."""
+    """A caller's rows, whether it wants each member's scores too, and where the answer goes."""
 
     servable: Servable
     rows: Rows
-    scores: asyncio.Future[Scores]
+    members: bool
+    answer: asyncio.Future[Scored]
 
 
 class Batcher:
@@ -45,7 +51,7 @@ class Batcher:
 
     def __init__(
         self,
-        run: Callable[[Servable, Rows], Awaitable[Scores]],
+        run: Callable[[Servable, Rows], Awaitable[Scored]],
         limits: BatchLimits,
         observer: Observer,
         *,
@@ -58,10 +64,15 @@ class Batcher:
         self._in_flight = 0
         self._changed = asyncio.Event()
 
-    async def submit(self, servable: Servable, rows: Rows, deadline: float) -> Scores:
-        """Score `rows` on `servable` in a batch that starts before `deadline`, on the loop's clock."""
+    async def submit(
+        self, servable: Servable, rows: Rows, deadline: float, *, members: bool = False
+    ) -> Scored:
+        """Score `rows` on `servable` in a batch that starts before `deadline`, on the loop's clock.
+
+        Each member's scores come along only where `members` asks for them.
+        """
         loop = asyncio.get_running_loop()
-        pending = Pending(servable, rows, loop.create_future())
+        pending = Pending(servable, rows, members, loop.create_future())
         # Rows of different shapes can't lie in one array, so they can't share a batch.
         shapes = tuple(sorted((name, array.shape[1:]) for name, array in rows.items()))
         ticket = Ticket((servable, shapes), pending, row_count(rows), loop.time(), deadline)
@@ -69,7 +80,7 @@ class Batcher:
         self._observer.queued(self._queue.rows)
         self._changed.set()
         try:
-            return await pending.scores
+            return await pending.answer
         except asyncio.CancelledError:
             self._queue.withdraw(ticket)
             raise
@@ -80,7 +91,7 @@ class Batcher:
             await self._serve()
         finally:
             for ticket in self._queue.drain():
-                settle(ticket.item.scores, UnavailableError(SHUTTING_DOWN))
+                settle(ticket.item.answer, UnavailableError(SHUTTING_DOWN))
 
     async def _serve(self) -> None:
         now = asyncio.get_running_loop().time
@@ -90,7 +101,7 @@ class Batcher:
                 tickets, late = self._queue.take(now())
                 self._observer.queued(self._queue.rows)
                 for ticket in late:
-                    settle(ticket.item.scores, DeadlineError("deadline passed while the request was queued"))
+                    settle(ticket.item.answer, DeadlineError("deadline passed while the request was queued"))
                 if tickets:
                     self._in_flight += 1
                     batches.create_task(self._run_batch(tickets))
@@ -110,21 +121,26 @@ class Batcher:
 
     async def _run_batch(self, tickets: list[Ticket[Pending]]) -> None:
         batch = [ticket.item for ticket in tickets]
-        servable, now = batch[0].servable, asyncio.get_running_loop().time()
-        rows = [ticket.rows for ticket in tickets]
-        self._observer.batched(servable.name, sum(rows), [now - ticket.arrived for ticket in tickets])
+        servable, clock = batch[0].servable, asyncio.get_running_loop().time
+        rows, begun = sum(ticket.rows for ticket in tickets), clock()
+        waited = [begun - ticket.arrived for ticket in tickets]
+        self._observer.batched(servable.name, rows, waited)
         try:
-            scores = await self._run(servable, joined([pending.rows for pending in batch]))
+            together = joined([pending.rows for pending in batch])
+            ready = clock()
+            scored = await self._run(servable, together)
+            ran = clock()
         except asyncio.CancelledError:
             for pending in batch:
-                settle(pending.scores, UnavailableError(SHUTTING_DOWN))
+                settle(pending.answer, UnavailableError(SHUTTING_DOWN))
             raise
         except Exception as error:  # noqa: BLE001 - every caller in the batch must hear of it
             for pending in batch:
-                settle(pending.scores, own_copy(error))
+                settle(pending.answer, own_copy(error))
         else:
-            for pending, part in zip(batch, np.split(scores, np.cumsum(rows[:-1])), strict=True):
-                settle(pending.scores, part)
+            hand_out(scored, tickets)
+            times = BatchTimes(rows, waited, ready - begun, ran - ready, clock() - ran, scored.seconds)
+            self._observer.scored(servable.name, servable.version, times)
         finally:
             self._in_flight -= 1
             self._changed.set()
@@ -137,6 +153,17 @@ def joined(requests: Sequence[Rows]) -> Rows:
     return {name: np.concatenate([rows[name] for rows in requests]) for name in requests[0]}
 
 
+def hand_out(scored: Scored, tickets: Sequence[Ticket[Pending]]) -> None:
+    """Give each caller its own rows of what the batch came to."""
+    start = 0
+    for ticket in tickets:
+        own = slice(start, start + ticket.rows)
+        start += ticket.rows
+        asked = scored.by_member if ticket.item.members else {}
+        by_member = {name: scores[own] for name, scores in asked.items()}
+        settle(ticket.item.answer, Scored(scored.scores[own], by_member))
+
+
 def own_copy(error: Exception) -> Exception:
     """Copy `error`: one object raised in several tasks would tangle their tracebacks."""
     if not isinstance(error, EnsembleError):
@@ -146,7 +173,7 @@ def own_copy(error: Exception) -> Exception:
     return copy
 
 
-def settle(future: asyncio.Future[Scores], outcome: Scores | Exception) -> None:
+def settle(future: asyncio.Future[Scored], outcome: Scored | Exception) -> None:
     """Give `future` its outcome, unless its caller has gone."""
     if future.done():
         return

@@ -25,11 +25,11 @@ def agreement(by_member: Mapping[str, Scores], pooled: Scores) -> dict[str, Agre
     JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2.
     """
     top, ensemble = pooled.argmax(axis=1), pooled.astype(np.float64)
-    ensemble_entropy = _entropy(ensemble)
+    ensemble_entropy = entropy(ensemble)
     told = {}
     for name, scores in by_member.items():
         member = scores.astype(np.float64)
-        divergence = _entropy((member + ensemble) / 2) - (_entropy(member) + ensemble_entropy) / 2
+        divergence = entropy((member + ensemble) / 2) - (entropy(member) + ensemble_entropy) / 2
         told[name] = Agreement(
             rows=len(scores),
             same_top_class=int((scores.argmax(axis=1) == top).sum()),
@@ -39,8 +39,8 @@ def agreement(by_member: Mapping[str, Scores], pooled: Scores) -> dict[str, Agre
     return told
 
 
-def _entropy(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shannon entropy of each row, nats; 0 log 0 is 0."""
+def entropy(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shannon entropy of each row, nats; 0 log 0 is 0, and so is a score below 0."""
     logs = np.log(scores, out=np.zeros_like(scores), where=scores > 0)
-    entropy: NDArray[np.float64] = -(scores * logs).sum(axis=1)
-    return entropy
+    nats: NDArray[np.float64] = -(scores * logs).sum(axis=1)
+    return nats

@@ -11,7 +11,7 @@ import numpy as np
 
 from ensemble.errors import MemberError
 from ensemble.member import Member, Rows, Scores, row_count
-from ensemble.servable import Servable
+from ensemble.servable import Scored, Servable
 
 from .agreement import Agreement, agreement
 
@@ -46,19 +46,19 @@ class Engine:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._batches = 0
 
-    async def run(self, servable: Servable, rows: Rows) -> Scores:
+    async def run(self, servable: Servable, rows: Rows) -> Scored:
         """Score `rows` with the voters of `servable` and pool; raise `MemberError` if one fails."""
         loop = asyncio.get_running_loop()
-        by_member, scores = await loop.run_in_executor(self._threads, self._score, servable, rows)
+        scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
         # The callers don't wait for this: it runs behind the batch, on the same threads.
-        self._threads.submit(self._compare, servable, rows, by_member, scores)
-        return scores
+        self._threads.submit(self._compare, servable, rows, scored)
+        return scored
 
     def close(self) -> None:
         """End the threads, once what they run is done."""
         self._threads.shutdown()
 
-    def _score(self, servable: Servable, rows: Rows) -> tuple[dict[str, Scores], Scores]:
+    def _score(self, servable: Servable, rows: Rows) -> Scored:
         began = perf_counter()
         by_member, seconds = {}, {}
         for member in servable.voters:
@@ -67,7 +67,7 @@ class Engine:
             seconds[member.name] = perf_counter() - start
         scores = servable.pool(by_member)
         self._observer.computed(servable.name, perf_counter() - began, seconds)
-        return by_member, scores
+        return Scored(scores, by_member, seconds)
 
     def _predict(self, servable: Servable, member: Member, rows: Rows) -> Scores:
         try:
@@ -80,15 +80,16 @@ class Engine:
             raise MemberError(f"in ensemble '{servable.name}', member '{member.name}' failed") from error
         return scores
 
-    def _compare(self, servable: Servable, rows: Rows, by_member: dict[str, Scores], scores: Scores) -> None:
+    def _compare(self, servable: Servable, rows: Rows, scored: Scored) -> None:
         """Tell how each member agrees with the ensemble; an error here harms no caller, so it is logged."""
+        by_member = dict(scored.by_member)
         try:
             if self._batches % SILENT_MEMBERS_EVERY == 0:
-                asked = {member.name: self._predict(servable, member, rows) for member in servable.silent}
-                by_member = by_member | asked
+                for member in servable.silent:
+                    by_member[member.name] = self._predict(servable, member, rows)
             self._batches += 1
             if len(servable.members) > 1:
-                self._observer.agreed(servable.name, agreement(by_member, scores))
+                self._observer.agreed(servable.name, agreement(by_member, scored.scores))
         except Exception:
             log.exception("could not compare the members of %s version %s", servable.name, servable.version)
 

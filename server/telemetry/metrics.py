@@ -5,6 +5,8 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
+from .statistics import BatchTimes, Statistics
+
 # Seconds, from a tabular model's tenth of a millisecond to a deadline's ten seconds.
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -32,10 +34,11 @@ class Agreement(Protocol):
 
 
 class Metrics:
-    """Counts what the parts tell it. Safe to call from any thread."""
+    """Counts what the parts tell it, for Prometheus and for `statistics`. Safe to call from any thread."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.statistics = Statistics()
         self._requests = Counter(
             "unisono_requests",
             "Calls answered, by the code they were answered with.",
@@ -139,6 +142,7 @@ class Metrics:
         """A call was answered, with `code`, after `seconds`."""
         self._requests.labels(model, version, method, code).inc()
         self._request_seconds.labels(model, method).observe(seconds)
+        self.statistics.handled(method, model, version, code, seconds)
 
     def queued(self, rows: int) -> None:
         """`rows` rows wait now."""
@@ -151,6 +155,10 @@ class Metrics:
         for seconds in waited:
             queue_seconds.observe(seconds)
 
+    def scored(self, model: str, version: int, times: BatchTimes) -> None:
+        """A batch came to an end, and not by an error."""
+        self.statistics.scored(model, version, times)
+
     def computed(self, model: str, seconds: float, by_member: Mapping[str, float]) -> None:
         """A batch took `seconds` in all, and so long in each member."""
         self._compute_seconds.labels(model).observe(seconds)
@@ -160,6 +168,7 @@ class Metrics:
     def member_failed(self, model: str, member: str) -> None:
         """`member` could not score a batch."""
         self._member_failures.labels(model, member).inc()
+        self.statistics.member_failed(model, member)
 
     def agreed(self, model: str, by_member: Mapping[str, Agreement]) -> None:
         """Count how far each member's scores for a batch were from the ensemble's."""
@@ -187,6 +196,7 @@ class Metrics:
         if loss is not None:
             self._validation_loss.labels(model).set(loss)
         self._active_version.labels(model).set(version)
+        self.statistics.swapped(model, version)
 
     def loaded(self, model: str, seconds: float) -> None:
         """A version was read, checked and warmed."""

@@ -14,13 +14,23 @@ from ensemble.signature import ANY_SIZE, TensorSpec
 from .call import Call
 from .messages import message_class
 from .method import Method
-from .oip_codec import SCORES_DATATYPE, Subject, decode_request, encode_response, requested_outputs
+from .oip_codec import Subject, decode_request
+from .oip_config import model_config
+from .oip_outputs import Wanted, encode_response, requested_outputs, wants_members
 from .serving import ModelInfo, Models
 from .tensors import BY_DTYPE
 
 SERVICE = "inference.GRPCInferenceService"
 # Only what works.
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "statistics",
+)
+SCORES_DATATYPE = "FP32"
 # How long a request may wait to be run: a parameter of the request, in microseconds.
 TIMEOUT = "timeout"
 MICROSECONDS = 1e-6
@@ -42,6 +52,7 @@ class Oip:
             "ServerMetadata": self.server_metadata,
             "ModelMetadata": self.model_metadata,
             "ModelInfer": self.model_infer,
+            "ModelConfig": self.model_config,
         }
         return [
             Method(SERVICE, name, _class(f"{name}Request"), _class(f"{name}Response"), function)
@@ -83,9 +94,15 @@ class Oip:
             outputs=[_tensor(spec, SCORES_DATATYPE) for spec in info.signature.outputs],
         )
 
+    async def model_config(self, request: Any, call: Call) -> Any:
+        """Say how one model is put together."""
+        info = self._models.find(request.name, request.version)
+        call.answered_by(info.name, info.version)
+        return _class("ModelConfigResponse")(config=model_config(info))
+
     async def model_infer(self, request: Any, call: Call) -> Any:
         """Score the request's rows and answer with the version that did."""
-        outputs: tuple[str, ...] = ()
+        outputs: tuple[Wanted, ...] = ()
 
         def decode(info: ModelInfo) -> Rows:
             nonlocal outputs
@@ -97,15 +114,14 @@ class Oip:
         if patience is not None:
             deadline = min(deadline, asyncio.get_running_loop().time() + patience)
         try:
-            version, scores = await self._models.infer(
-                request.model_name, request.model_version, decode, deadline
+            answer = await self._models.infer(
+                request.model_name, request.model_version, decode, deadline, members=wants_members(request)
             )
         except DeadlineError as error:
             if deadline < call.deadline:
                 raise UnavailableError("Request timeout expired") from error
             raise
-        call.answered_by(call.model, version)
-        return encode_response(request, version, scores, outputs)
+        return encode_response(request, answer, outputs)
 
 
 def installed_version() -> str:

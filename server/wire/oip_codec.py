@@ -1,4 +1,4 @@
-"""OIP messages <-> rows and scores.
+"""OIP requests -> rows; `oip_outputs` has the way back.
 
 Rule 1: every check of a request against a model's signature is made in this file, and says what stock
 clients know it by: the texts begin as Triton's do, after `[request id: ...] `.
@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidRequestError
-from ensemble.member import Rows, Scores
+from ensemble.member import Rows
 from ensemble.signature import ANY_SIZE, TensorSpec
 
 from . import tensors
-from .messages import message_class
 from .serving import ModelInfo
 
 # numpy counts bytes in a signed 64-bit number.
@@ -27,7 +26,6 @@ MAX_TENSOR_BYTES = 2**63 - 1
 OWN_PARAMETERS = "triton_"
 # Asks for an empty last answer in a stream; has no meaning elsewhere.
 ALLOWED_PARAMETERS = frozenset({"triton_enable_empty_final_response"})
-SCORES_DATATYPE = "FP32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +57,6 @@ def decode_request(request: Any, info: ModelInfo, *, allow_nan: bool = False) ->
     if not allow_nan:
         _check_nan(arrays, subject)
     return {spec.name: arrays[spec.name] for spec in info.signature.inputs}
-
-
-def requested_outputs(request: Any, info: ModelInfo) -> tuple[str, ...]:
-    """Name the outputs to answer with, in order: those asked for, or all. Raises InvalidRequestError."""
-    subject = Subject(request.id, info.name)
-    names: list[str] = []
-    for output in request.outputs:
-        if info.signature.output(output.name) is None:
-            raise subject.refuse(f"unexpected inference output '{output.name}' for model '{info.name}'")
-        if output.name in names:
-            raise subject.refuse(f"output '{output.name}' already exists in request")
-        for key in ("classification", "shared_memory_region"):
-            if key in output.parameters:
-                raise subject.refuse(
-                    f"parameter '{key}' of output '{output.name}' is not offered for model '{info.name}'"
-                )
-        names.append(output.name)
-    return tuple(names) or tuple(spec.name for spec in info.signature.outputs)
-
-
-def encode_response(request: Any, version: int, scores: Scores, outputs: Sequence[str]) -> Any:
-    """Answer `request` with `scores`, [row, class], under each name of `outputs`. Always raw."""
-    response = message_class("inference.ModelInferResponse")(
-        model_name=request.model_name, model_version=str(version), id=request.id
-    )
-    raw = tensors.to_raw(scores, tensors.BY_DTYPE["float32"])
-    for name in outputs:
-        response.outputs.add(name=name, datatype=SCORES_DATATYPE, shape=scores.shape)
-        response.raw_output_contents.append(raw)
-    return response
 
 
 def _check_parameters(request: Any, subject: Subject) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from ensemble.errors import UnavailableError
-from ensemble.member import Rows, Scores
+from ensemble.member import Rows
 from ensemble.servable import Servable
 from server.batching.batcher import Batcher
 from server.lifecycle.manager import Manager
 
-from .serving import ModelInfo, find_version
+from .serving import Answer, ModelInfo, Step, find_version
 
 ENSEMBLE_PLATFORM = "ensemble"
 MEMBER_PLATFORM = "onnxruntime_onnx"
@@ -48,12 +48,19 @@ class ServedModels:
         return self._info(self._servable(name, version))
 
     async def infer(
-        self, name: str, version: str, decode: Callable[[ModelInfo], Rows], deadline: float
-    ) -> tuple[int, Scores]:
-        """Decode and score rows on one and the same servable; return its version, and the scores."""
+        self,
+        name: str,
+        version: str,
+        decode: Callable[[ModelInfo], Rows],
+        deadline: float,
+        *,
+        members: bool = False,
+    ) -> Answer:
+        """Decode and score rows on one and the same servable; with `members`, theirs too."""
         servable = self._servable(name, version)
         rows = decode(self._info(servable))
-        return servable.version, await self._batcher.submit(servable, rows, deadline)
+        scored = await self._batcher.submit(servable, rows, deadline, members=members)
+        return Answer(servable.version, scored.scores, scored.by_member, servable.weights.by_member)
 
     def _servable(self, name: str, version: str) -> Servable:
         ensemble, _, member = name.partition(".")
@@ -70,6 +77,7 @@ class ServedModels:
         return served.members[member] if member else served.servable
 
     def _info(self, servable: Servable) -> ModelInfo:
+        alone = "." in servable.name
         return ModelInfo(
             name=servable.name,
             version=servable.version,
@@ -77,5 +85,10 @@ class ServedModels:
             signature=servable.signature,
             classes=servable.classes,
             max_batch_size=self._max_batch_size,
-            platform=MEMBER_PLATFORM if "." in servable.name else ENSEMBLE_PLATFORM,
+            platform=MEMBER_PLATFORM if alone else ENSEMBLE_PLATFORM,
+            steps=() if alone else _steps(servable),
         )
+
+
+def _steps(ensemble: Servable) -> tuple[Step, ...]:
+    return tuple(Step(f"{ensemble.name}.{member.name}", member.signature) for member in ensemble.voters)

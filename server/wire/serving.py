@@ -4,8 +4,8 @@ A model is an ensemble, or one member of it, `NAME.member`. `version` is what a 
 number, or empty for the current version.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ensemble.errors import InvalidRequestError, ModelNotFoundError, UnavailableError
@@ -14,6 +14,14 @@ from ensemble.signature import Signature
 
 # A signed 64-bit number has no more digits; a longer one is no version of anything.
 MAX_VERSION_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A member that an ensemble asks, as a model of its own."""
+
+    model: str
+    signature: Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,20 @@ class ModelInfo:
     classes: tuple[str, ...]
     max_batch_size: int
     platform: str
+    steps: tuple[Step, ...] = ()  # of an ensemble: the members that weigh something
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a request's rows came to, and the version that says so.
+
+    The last two are of the members that were asked, in order, and empty unless the request wanted them.
+    """
+
+    version: int
+    scores: Scores  # [row, class]
+    by_member: Mapping[str, Scores] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class Models(Protocol):
@@ -41,9 +63,15 @@ class Models(Protocol):
         ...
 
     async def infer(
-        self, name: str, version: str, decode: Callable[[ModelInfo], Rows], deadline: float
-    ) -> tuple[int, Scores]:
-        """Decode and score rows against one and the same version; return which, and the scores.
+        self,
+        name: str,
+        version: str,
+        decode: Callable[[ModelInfo], Rows],
+        deadline: float,
+        *,
+        members: bool = False,
+    ) -> Answer:
+        """Decode and score rows against one and the same version; with `members`, theirs too.
 
         `deadline` is on the event loop's clock. Raises what `find`, `decode` and the batcher raise.
         """
@@ -51,6 +79,32 @@ class Models(Protocol):
 
     def names(self) -> list[str]:
         """Every model's name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One published model. `state` is READY, LOADING or UNAVAILABLE; `reason` says why it isn't READY."""
+
+    name: str
+    version: int
+    state: str
+    reason: str = ""
+
+
+class Repository(Protocol):
+    """What is published, and which of it is served."""
+
+    async def index(self) -> list[IndexEntry]:
+        """List every model that is published, and the members of those that are served."""
+        ...
+
+    async def load(self, name: str) -> None:
+        """Serve the current version of the ensemble; raise what loading raises."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Serve the ensemble no more, until it is loaded again."""
         ...
 
 

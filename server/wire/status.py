@@ -12,6 +12,7 @@ Code = grpc.StatusCode
 CODES: dict[type[Exception], grpc.StatusCode] = {
     errors.InvalidRequestError: Code.INVALID_ARGUMENT,
     errors.ModelNotFoundError: Code.NOT_FOUND,
+    errors.NotOfferedError: Code.UNIMPLEMENTED,
     errors.OverloadedError: Code.UNAVAILABLE,
     errors.DeadlineError: Code.DEADLINE_EXCEEDED,
     errors.UnavailableError: Code.UNAVAILABLE,

@@ -1,14 +1,14 @@
 """Models whose scores can be worked out in the head, for tests of the wire."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ensemble.errors import EnsembleError
 from ensemble.member import Rows, Scores, row_count
 from ensemble.signature import Signature, TensorSpec
-from server.wire.serving import ModelInfo, find_version
+from server.wire.serving import Answer, ModelInfo, Step, find_version
 from server.wire.tensors import WIRE_TYPES
 
 SCORES = TensorSpec("scores", "float32", (2,))
@@ -22,9 +22,10 @@ def info_of(name: str, *inputs: TensorSpec, max_batch_size: int = 8) -> ModelInf
 
 def infos() -> dict[str, ModelInfo]:
     """`sums` takes [-1,4] FP32; `pair` two inputs; `wide` 8 MB; `takes_X` one input of datatype X."""
+    x = TensorSpec("x", "float32", (4,))
     models = [
-        info_of("sums", TensorSpec("x", "float32", (4,))),
-        info_of("sums.first", TensorSpec("x", "float32", (4,))),
+        replace(info_of("sums", x), steps=(Step("sums.first", Signature((x,), (SCORES,))),)),
+        replace(info_of("sums.first", x), platform="onnxruntime_onnx"),
         info_of("pair", TensorSpec("a", "float32", (2,)), TensorSpec("b", "int64", ())),
         info_of("wide", TensorSpec("x", "float32", (-1,)), max_batch_size=0),
         *(
@@ -65,20 +66,27 @@ class FakeModels:
         found = find_version(name, version, ready=info.versions if info else None, loading=(4,), current=3)
         if info is None:  # For the type checker: find_version has raised.
             raise EnsembleError(name)
-        return ModelInfo(
-            name, found, info.versions, info.signature, info.classes, info.max_batch_size, info.platform
-        )
+        return replace(info, version=found)
 
     async def infer(
-        self, name: str, version: str, decode: Callable[[ModelInfo], Rows], deadline: float
-    ) -> tuple[int, Scores]:
+        self,
+        name: str,
+        version: str,
+        decode: Callable[[ModelInfo], Rows],
+        deadline: float,
+        *,
+        members: bool = False,
+    ) -> Answer:
         self.deadlines.append(deadline)
         info = self.find(name, version)
         rows = decode(info)
         failure = self.failures.get(name, self.failure)
         if failure is not None:
             raise failure
-        return info.version, self.run(rows)
+        scores = self.run(rows)
+        # One member says the same as the ensemble, and the other the opposite.
+        by_member = {"first": scores, "second": scores[:, ::-1]} if members else {}
+        return Answer(info.version, scores, by_member, {"first": 0.75, "second": 0.25})
 
     def names(self) -> list[str]:
         return sorted(self.by_name)

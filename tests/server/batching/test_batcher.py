@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from ensemble.errors import DeadlineError, EnsembleError, MemberError, OverloadedError, UnavailableError
 from ensemble.member import Rows, Scores
-from ensemble.servable import Servable
+from ensemble.servable import Scored, Servable
 from server.batching.batch_queue import BatchLimits
 from server.batching.batcher import Batcher
+from server.telemetry.statistics import BatchTimes
 from tests.support import clock
 from tests.support.members import Constant, servable
 from tests.support.observers import Recorder
@@ -41,11 +42,15 @@ class Tenfold:
         self.gate.set()
         self.batches: list[int] = []
 
-    async def __call__(self, _: Servable, batch: Rows) -> Scores:
+    async def __call__(self, _: Servable, batch: Rows) -> Scored:
         self.batches.append(len(batch["x"]))
         await self.gate.wait()
         scores: Scores = batch["x"] * 10
-        return scores
+        return Scored(scores, {"a": scores + 1}, {"a": 0.25})
+
+
+async def scores_of(batcher: Batcher, model: Servable, batch: Rows, deadline: float) -> Scores:
+    return (await batcher.submit(model, batch, deadline)).scores
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -57,7 +62,7 @@ async def test_each_caller_gets_its_own_rows_from_one_batch() -> None:
     limits = BatchLimits(max_batch_size=4, max_queue_delay=0.05)
     async with serving(Batcher(run, limits, told)) as batcher:
         first, second = await asyncio.gather(
-            batcher.submit(MODEL, rows(1, 2), soon()), batcher.submit(MODEL, rows(3, 4), soon())
+            scores_of(batcher, MODEL, rows(1, 2), soon()), scores_of(batcher, MODEL, rows(3, 4), soon())
         )
     assert run.batches == [4]
     assert first.ravel().tolist() == [10, 20]
@@ -70,10 +75,10 @@ async def test_what_arrives_while_a_batch_runs_forms_the_next_one() -> None:
     run = Tenfold()
     run.gate.clear()
     async with serving(Batcher(run, BatchLimits(max_batch_size=8), Recorder())) as batcher:
-        calls = [asyncio.create_task(batcher.submit(MODEL, rows(0), soon()))]
+        calls = [asyncio.create_task(scores_of(batcher, MODEL, rows(0), soon()))]
         while not run.batches:
             await asyncio.sleep(0)
-        calls += [asyncio.create_task(batcher.submit(MODEL, rows(i), soon())) for i in (1, 2, 3)]
+        calls += [asyncio.create_task(scores_of(batcher, MODEL, rows(i), soon())) for i in (1, 2, 3)]
         await asyncio.sleep(0)
         run.gate.set()
         answers = await asyncio.gather(*calls)
@@ -86,7 +91,7 @@ async def test_two_batches_run_side_by_side_where_that_is_allowed() -> None:
     run.gate.clear()
     batcher = Batcher(run, BatchLimits(max_batch_size=1), Recorder(), max_in_flight=2)
     async with serving(batcher):
-        calls = [asyncio.create_task(batcher.submit(MODEL, rows(i), soon())) for i in range(3)]
+        calls = [asyncio.create_task(scores_of(batcher, MODEL, rows(i), soon())) for i in range(3)]
         while len(run.batches) < 2:
             await asyncio.sleep(0)
         for _ in range(10):
@@ -102,7 +107,7 @@ async def test_a_caller_that_goes_away_leaves_its_neighbours_alone(gone: int) ->
     run = Tenfold()
     run.gate.clear()
     async with serving(Batcher(run, BatchLimits(max_batch_size=3, max_queue_delay=5), Recorder())) as batcher:
-        calls = [asyncio.create_task(batcher.submit(MODEL, rows(i), soon())) for i in range(3)]
+        calls = [asyncio.create_task(scores_of(batcher, MODEL, rows(i), soon())) for i in range(3)]
         while not run.batches:
             await asyncio.sleep(0)
         calls[gone].cancel()
@@ -122,16 +127,16 @@ async def test_a_caller_that_goes_away_while_queued_never_reaches_the_model_and_
     run.gate.clear()
     limits = BatchLimits(max_batch_size=2, max_queue_size=2)
     async with serving(Batcher(run, limits, Recorder())) as batcher:
-        running = asyncio.create_task(batcher.submit(MODEL, rows(1), soon()))
+        running = asyncio.create_task(scores_of(batcher, MODEL, rows(1), soon()))
         while not run.batches:
             await asyncio.sleep(0)
-        gone = asyncio.create_task(batcher.submit(MODEL, rows(2, 3), soon()))
+        gone = asyncio.create_task(scores_of(batcher, MODEL, rows(2, 3), soon()))
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError):
-            await batcher.submit(MODEL, rows(4), soon())
+            await scores_of(batcher, MODEL, rows(4), soon())
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
-        stays = asyncio.create_task(batcher.submit(MODEL, rows(5), soon()))
+        stays = asyncio.create_task(scores_of(batcher, MODEL, rows(5), soon()))
         await asyncio.sleep(0)
         run.gate.set()
         assert (await running).item() == 10
@@ -143,7 +148,7 @@ async def test_a_caller_that_goes_away_while_queued_never_reaches_the_model_and_
 async def test_a_failing_batch_fails_every_caller_in_it_and_the_next_batch_runs(error: Exception) -> None:
     answers = Tenfold()
 
-    async def fail_once(model: Servable, batch: Rows) -> Scores:
+    async def fail_once(model: Servable, batch: Rows) -> Scored:
         if not answers.batches:
             answers.batches.append(0)
             raise error
@@ -151,20 +156,20 @@ async def test_a_failing_batch_fails_every_caller_in_it_and_the_next_batch_runs(
 
     limits = BatchLimits(max_batch_size=2, max_queue_delay=5)
     async with serving(Batcher(fail_once, limits, Recorder())) as batcher:
-        calls = (batcher.submit(MODEL, rows(i), soon()) for i in range(2))
+        calls = (scores_of(batcher, MODEL, rows(i), soon()) for i in range(2))
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert [str(r) for r in results] == ["boom", "boom"]
         assert [type(r) for r in results] == [type(error)] * 2
-        assert (await batcher.submit(MODEL, rows(1, 2), soon())).ravel().tolist() == [10, 20]
+        assert (await scores_of(batcher, MODEL, rows(1, 2), soon())).ravel().tolist() == [10, 20]
 
 
 async def test_callers_of_a_failed_batch_get_an_error_object_each() -> None:
-    async def fail(_: Servable, __: Rows) -> Scores:
+    async def fail(_: Servable, __: Rows) -> Scored:
         raise MemberError("boom")
 
     limits = BatchLimits(max_batch_size=2, max_queue_delay=5)
     async with serving(Batcher(fail, limits, Recorder())) as batcher:
-        calls = (batcher.submit(MODEL, rows(i), soon()) for i in range(2))
+        calls = (scores_of(batcher, MODEL, rows(i), soon()) for i in range(2))
         first, second = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(first, EnsembleError)
     assert first is not second
@@ -176,9 +181,9 @@ async def test_rows_of_different_shapes_are_not_put_in_one_array() -> None:
     async with serving(Batcher(run, limits, Recorder())) as batcher:
         wide: Rows = {"x": np.array([[1, 2]], dtype=np.float32)}
         await asyncio.gather(
-            batcher.submit(MODEL, rows(1), soon()),
-            batcher.submit(MODEL, wide, soon()),
-            batcher.submit(MODEL, rows(3), soon()),
+            scores_of(batcher, MODEL, rows(1), soon()),
+            scores_of(batcher, MODEL, wide, soon()),
+            scores_of(batcher, MODEL, rows(3), soon()),
         )
     assert sorted(run.batches) == [1, 2]
 
@@ -186,7 +191,7 @@ async def test_rows_of_different_shapes_are_not_put_in_one_array() -> None:
 def test_a_lone_request_waits_out_the_queue_delay() -> None:
     async def main() -> Scores:
         async with serving(Batcher(Tenfold(), BatchLimits(max_queue_delay=3), Recorder())) as batcher:
-            return await batcher.submit(MODEL, rows(1), soon())
+            return await scores_of(batcher, MODEL, rows(1), soon())
 
     scores, seconds = clock.run(main())
     assert scores.item() == 10
@@ -196,7 +201,7 @@ def test_a_lone_request_waits_out_the_queue_delay() -> None:
 def test_a_lone_request_does_not_wait_when_no_delay_is_set() -> None:
     async def main() -> Scores:
         async with serving(Batcher(Tenfold(), BatchLimits(), Recorder())) as batcher:
-            return await batcher.submit(MODEL, rows(1), soon())
+            return await scores_of(batcher, MODEL, rows(1), soon())
 
     assert clock.run(main())[1] == 0
 
@@ -204,7 +209,7 @@ def test_a_lone_request_does_not_wait_when_no_delay_is_set() -> None:
 async def test_a_request_whose_deadline_passes_in_the_queue_is_told_so() -> None:
     async with serving(Batcher(Tenfold(), BatchLimits(max_queue_delay=0.05), Recorder())) as batcher:
         with pytest.raises(DeadlineError):
-            await batcher.submit(MODEL, rows(1), soon(0.01))
+            await scores_of(batcher, MODEL, rows(1), soon(0.01))
 
 
 async def test_nobody_waits_after_shutdown() -> None:
@@ -212,10 +217,10 @@ async def test_nobody_waits_after_shutdown() -> None:
     run.gate.clear()
     limits = BatchLimits(max_batch_size=1, max_queue_delay=5)
     async with serving(Batcher(run, limits, Recorder())) as batcher:
-        running = asyncio.create_task(batcher.submit(MODEL, rows(1), soon()))
+        running = asyncio.create_task(scores_of(batcher, MODEL, rows(1), soon()))
         while not run.batches:
             await asyncio.sleep(0)
-        queued = asyncio.create_task(batcher.submit(MODEL, rows(2), soon()))
+        queued = asyncio.create_task(scores_of(batcher, MODEL, rows(2), soon()))
         await asyncio.sleep(0)
     for call in (running, queued):
         with pytest.raises(UnavailableError):
@@ -243,7 +248,7 @@ def test_every_caller_gets_exactly_its_own_rows_whatever_its_neighbours_do(
 
             async def call(index: int, count: int, arrives: int) -> Scores:
                 await asyncio.sleep(arrives * 0.005)
-                return await batcher.submit(MODEL, rows(*range(index * 100, index * 100 + count)), soon())
+                return await scores_of(batcher, MODEL, rows(*range(index * 100, index * 100 + count)), soon())
 
             calls = [
                 asyncio.create_task(call(index, count, arrives))
@@ -263,3 +268,32 @@ def test_every_caller_gets_exactly_its_own_rows_whatever_its_neighbours_do(
                 assert result.ravel().tolist() == [(index * 100 + i) * 10 for i in range(count)]
 
     clock.run(main())
+
+
+async def test_only_a_caller_that_asks_gets_its_own_rows_of_each_members_scores() -> None:
+    limits = BatchLimits(max_batch_size=3, max_queue_delay=0.05)
+    async with serving(Batcher(Tenfold(), limits, Recorder())) as batcher:
+        plain, curious = await asyncio.gather(
+            batcher.submit(MODEL, rows(1, 2), soon()), batcher.submit(MODEL, rows(3), soon(), members=True)
+        )
+    assert dict(plain.by_member) == {}
+    assert {name: scores.tolist() for name, scores in curious.by_member.items()} == {"a": [[31.0]]}
+
+
+def test_a_batch_tells_where_its_time_went() -> None:
+    told = Recorder()
+
+    async def slow(_: Servable, batch: Rows) -> Scored:
+        await asyncio.sleep(0.25)
+        return Scored(batch["x"], {}, {"a": 0.125})
+
+    async def main() -> None:
+        limits = BatchLimits(max_queue_delay=3, max_batch_size=4)
+        async with serving(Batcher(slow, limits, told)) as batcher:
+            await batcher.submit(MODEL, rows(1, 2), soon())
+
+    clock.run(main())
+
+    [(model, version, times)] = told.of("scored")
+    assert (model, version) == ("digits", 1)
+    assert times == BatchTimes(2, [3.0], 0.0, 0.25, 0.0, {"a": 0.125})

@@ -27,7 +27,7 @@ async def test_the_answer_is_the_weighted_average_of_the_members() -> None:
     sharp, flat = SoftmaxLinear("sharp"), Constant("flat")
     model = servable(sharp, flat, weights={"sharp": 0.75, "flat": 0.25})
     async with running(Recorder()) as engine:
-        scores = await engine.run(model, ROWS)
+        scores = (await engine.run(model, ROWS)).scores
     expected = 0.75 * sharp.predict(ROWS).astype(np.float64) + 0.25 * flat.predict(ROWS).astype(np.float64)
     np.testing.assert_array_equal(scores, expected.astype(np.float32))
 
@@ -88,7 +88,7 @@ async def test_a_failing_silent_member_harms_no_caller() -> None:
     told = Recorder()
     model = servable(Constant("a"), Failing("silent"), weights={"a": 1.0, "silent": 0.0})
     async with running(told) as engine:
-        scores = await engine.run(model, ROWS)
+        scores = (await engine.run(model, ROWS)).scores
     assert scores[0].tolist() == [0.5, 0.25, 0.25]
     assert told.of("member_failed") == [("digits", "silent")]
 

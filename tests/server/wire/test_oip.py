@@ -24,11 +24,12 @@ def infer_request(**fields: Any) -> Any:
     return request
 
 
-def test_there_are_the_six_core_methods() -> None:
+def test_there_are_the_core_methods() -> None:
     methods = Oip(FakeModels()).methods()
 
     assert [method.name for method in methods] == [
         "ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer",
+        "ModelConfig",
     ]  # fmt: skip
     assert {method.service for method in methods} == {"inference.GRPCInferenceService"}
 
@@ -58,6 +59,25 @@ async def test_metadata_says_what_a_model_takes_and_gives() -> None:
         ("b", "INT64", [-1]),
     ]
     assert [(t.name, t.datatype, [*t.shape]) for t in answer.outputs] == [("scores", "FP32", [-1, 2])]
+
+
+async def test_a_config_says_how_a_model_is_put_together() -> None:
+    call = Call(0)
+
+    answer = await Oip(FakeModels()).model_config(message("ModelConfigRequest", name="sums"), call)
+
+    assert (answer.config.name, answer.config.platform) == ("sums", "ensemble")
+    assert (call.model, call.version) == ("sums", "3")
+
+
+async def test_members_are_asked_for_when_an_output_needs_them() -> None:
+    request = infer_request()
+    for name in ("scores", "member_scores"):
+        request.outputs.add(name=name)
+
+    answer = await Oip(FakeModels()).model_infer(request, Call(asyncio.get_running_loop().time() + 1))
+
+    assert np.frombuffer(answer.raw_output_contents[1], "<f4").tolist() == [10.0, 20.0, 20.0, 10.0]
 
 
 async def test_an_answer_carries_the_version_that_answered_and_the_call_hears_of_it() -> None:

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as npst
 from ensemble.errors import InvalidRequestError
 from ensemble.signature import TensorSpec
 from server.wire.messages import message_class
-from server.wire.oip_codec import decode_request, encode_response, requested_outputs
+from server.wire.oip_codec import decode_request
+from server.wire.oip_outputs import requested_outputs
 from server.wire.tensors import BY_DTYPE, WIRE_TYPES, WireType, to_raw
 from tests.support.models import info_of
 
@@ -259,10 +260,6 @@ def test_nan_is_refused_with_its_row_unless_allowed() -> None:
             "output 'scores' already exists in request",
         ),
         (
-            lambda r: r.outputs.add(name="scores").parameters["classification"].__setattr__("int64_param", 2),
-            "parameter 'classification' of output 'scores' is not offered for model 'sums'",
-        ),
-        (
             lambda r: r.parameters["triton_own"].__setattr__("bool_param", True),
             "parameter keys starting with 'triton_' are reserved, but got 'triton_own'; rename it",
         ),
@@ -277,24 +274,6 @@ def test_what_is_not_offered_is_refused(change: Callable[[Any], object], text: s
     change(request)
 
     assert refusal(request) == text
-
-
-def test_the_default_output_is_scores() -> None:
-    assert requested_outputs(request_of(("x", ROW)), SUMS) == ("scores",)
-
-
-def test_answers_are_raw_and_carry_the_version_and_the_id() -> None:
-    scores = np.array([[0.25, 0.75], [1, 0]], np.float32)
-
-    response = encode_response(request_of(id="7"), 12, scores, ("scores",))
-
-    assert (response.model_name, response.model_version, response.id) == ("m", "12", "7")
-    assert [(out.name, out.datatype, list(out.shape)) for out in response.outputs] == [
-        ("scores", "FP32", [2, 2])
-    ]
-    assert np.frombuffer(response.raw_output_contents[0], "<f4").tolist() == [0.25, 0.75, 1.0, 0.0]
-    assert not response.outputs[0].HasField("contents")
-    assert encode_response(request_of(), 1, scores, ()).id == ""
 
 
 SIZES = st.one_of(st.integers(-1, 5), st.sampled_from([2**31, 2**62, 2**63 - 1, -(2**63)]))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ensemble.errors import InvalidRequestError, ModelNotFoundError, UnavailableError
-from ensemble.member import Member, Rows, Scores
-from ensemble.servable import Servable
+from ensemble.member import Member, Rows
+from ensemble.servable import Scored, Servable
 from server.batching.batch_queue import BatchLimits
 from server.batching.batcher import Batcher
 from server.lifecycle.manager import Loaded, Manager
@@ -22,8 +22,9 @@ def load(name: str, version: int, _: Mapping[str, Member]) -> Loaded:
     return Loaded(servable(Constant("a"), SoftmaxLinear("b"), name=name, version=version), {}, None)
 
 
-async def run(model: Servable, rows: Rows) -> Scores:
-    return model.score(rows)
+async def run(model: Servable, rows: Rows) -> Scored:
+    by_member = {member.name: member.predict(rows) for member in model.voters}
+    return Scored(model.score(rows), by_member)
 
 
 class World:
@@ -41,6 +42,21 @@ async def test_an_ensemble_and_its_members_are_models() -> None:
     assert (info.name, info.version, info.versions, info.platform) == ("digits", 3, (3,), "ensemble")
     assert info.max_batch_size == 16
     assert world.models.find("digits.a", "3").platform == "onnxruntime_onnx"
+    assert [step.model for step in info.steps] == ["digits.a", "digits.b"]
+    assert world.models.find("digits.a", "3").steps == ()
+
+
+async def test_a_member_that_weighs_nothing_is_a_model_but_no_step() -> None:
+    def silent(name: str, version: int, _: Mapping[str, Member]) -> Loaded:
+        members = (Constant("a"), SoftmaxLinear("b"))
+        return Loaded(servable(*members, weights={"a": 1.0, "b": 0.0}, name=name, version=version), {}, None)
+
+    manager = Manager(silent, Recorder())
+    models = ServedModels(manager, World().batcher, max_batch_size=16)
+    await manager.take_up("digits", 3)
+
+    assert [step.model for step in models.find("digits", "").steps] == ["digits.a"]
+    assert models.find("digits.b", "").name == "digits.b"
 
 
 async def test_what_is_not_served_is_said_in_the_words_that_clients_know() -> None:
@@ -93,15 +109,16 @@ async def test_an_answer_comes_from_the_version_that_the_rows_were_read_for() ->
     asked = asyncio.create_task(world.models.infer("digits", "", decode, deadline))
     await asyncio.sleep(0)
     await world.manager.take_up("digits", 2)
-    version, scores = await asked
-    alone_version, alone = await world.models.infer("digits.b", "", decode, deadline)
+    first = await asked
+    alone = await world.models.infer("digits.b", "", decode, deadline, members=True)
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
 
     assert [info.version for info in seen] == [1, 2]
-    assert (version, alone_version) == (1, 2)
-    np.testing.assert_array_equal(scores, load("digits", 1, {}).servable.score(ROWS))
-    np.testing.assert_array_equal(alone, SoftmaxLinear("b").predict(ROWS))
+    assert (first.version, alone.version) == (1, 2)
+    np.testing.assert_array_equal(first.scores, load("digits", 1, {}).servable.score(ROWS))
+    np.testing.assert_array_equal(alone.scores, SoftmaxLinear("b").predict(ROWS))
+    assert (dict(first.by_member), list(alone.by_member), alone.weights) == ({}, ["b"], {"b": 1.0})
 
 
 async def test_ready_means_that_everything_wanted_is_served_and_no_drain_has_begun() -> None:

@@ -1,0 +1,159 @@
+"""What a request may be answered with, and scores -> OIP responses.
+
+A model's own output, `scores`, is answered unless others are named. Four more are answered when asked for
+by name, and cost nothing when not; metadata doesn't list them, because some clients ask for all it lists.
+They read scores as probabilities. Every tensor is answered raw: stock clients read nothing else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.engine.agreement import entropy
+
+from . import tensors
+from .messages import message_class
+from .oip_codec import Subject
+from .serving import Answer, ModelInfo
+
+CLASSIFICATION = "classification"
+SHARED_MEMORY = "shared_memory_region"
+# Those that can't be worked out from the ensemble's scores alone.
+OF_MEMBERS = frozenset({"disagreement", "member_scores"})
+
+Values = Callable[[Answer, ModelInfo], NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One output of `info` to answer with, and how its values come from the answer."""
+
+    name: str
+    info: ModelInfo
+    values: Values
+
+
+def wants_members(request: Any) -> bool:
+    """Whether the request asks for an output that needs each member's scores."""
+    return any(output.name in OF_MEMBERS for output in request.outputs)
+
+
+def requested_outputs(request: Any, info: ModelInfo) -> tuple[Wanted, ...]:
+    """List the outputs to answer with, in order: those asked for, or the model's own.
+
+    Raises InvalidRequestError.
+    """
+    subject = Subject(request.id, info.name)
+    wanted: dict[str, Wanted] = {}
+    for output in request.outputs:
+        own = info.signature.output(output.name) is not None
+        if not own and output.name not in OPTIONAL:
+            raise subject.refuse(f"unexpected inference output '{output.name}' for model '{info.name}'")
+        if output.name in wanted:
+            raise subject.refuse(f"output '{output.name}' already exists in request")
+        if SHARED_MEMORY in output.parameters:
+            raise subject.refuse(
+                f"shared memory is not offered: leave parameter '{SHARED_MEMORY}' of output '{output.name}' "
+                f"for model '{info.name}' out"
+            )
+        top = _top(output, subject) if own else 0
+        if top:
+            values: Values = partial(classified, top=top)
+        else:
+            values = scores if own else OPTIONAL[output.name]
+        wanted[output.name] = Wanted(output.name, info, values)
+    return tuple(wanted.values()) or tuple(Wanted(spec.name, info, scores) for spec in info.signature.outputs)
+
+
+def encode_response(request: Any, answer: Answer, outputs: Sequence[Wanted]) -> Any:
+    """Answer `request` with `outputs`."""
+    response = message_class("inference.ModelInferResponse")(
+        model_name=request.model_name, model_version=str(answer.version), id=request.id
+    )
+    response.parameters["weights_version"].int64_param = answer.version
+    for output in outputs:
+        array = output.values(answer, output.info)
+        wire = tensors.BY_DTYPE["bytes" if array.dtype == object else array.dtype.name]
+        tensor = response.outputs.add(name=output.name, datatype=wire.datatype, shape=array.shape)
+        if output.name == "member_scores":
+            tensor.parameters["members"].string_param = ",".join(answer.by_member)
+        response.raw_output_contents.append(tensors.to_raw(array, wire))
+    return response
+
+
+def scores(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others
+    """Give the model's scores: FP32 [row, class]."""
+    return answer.scores
+
+
+def classified(answer: Answer, info: ModelInfo, *, top: int) -> NDArray[Any]:
+    """Name the `top` classes of each row, best first, as `score:index:name`: BYTES [row, top]."""
+    best = np.argsort(-answer.scores, axis=1, kind="stable")[:, :top]
+    texts = [
+        f"{answer.scores[row, index]:f}:{index}:{info.classes[index]}".encode()
+        for row, indices in enumerate(best)
+        for index in indices
+    ]
+    return _column(texts).reshape(best.shape)
+
+
+def label(answer: Answer, info: ModelInfo) -> NDArray[Any]:
+    """Name each row's first class: BYTES [row, 1]."""
+    return _column([info.classes[index].encode() for index in answer.scores.argmax(axis=1)])
+
+
+def total_entropy(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others
+    """Say how undecided the ensemble is: the entropy of its scores in nats, FP32 [row, 1]."""
+    return _nats(entropy(answer.scores.astype(np.float64)))
+
+
+def disagreement(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others
+    """Say how much of that is because members differ: the mutual information in nats, FP32 [row, 1].
+
+    The entropy of the average less the weighted average of the members' own entropies.
+    """
+    within = sum(
+        answer.weights[name] * entropy(own.astype(np.float64)) for name, own in answer.by_member.items()
+    )
+    # Rounding can leave a hair below zero where all say the same.
+    return _nats(np.maximum(entropy(answer.scores.astype(np.float64)) - within, 0))
+
+
+def member_scores(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others
+    """Lay each voter's own scores side by side: FP32 [row, member, class]."""
+    return np.stack(list(answer.by_member.values()), axis=1)
+
+
+OPTIONAL: Mapping[str, Values] = {
+    "label": label,
+    "entropy": total_entropy,
+    "disagreement": disagreement,
+    "member_scores": member_scores,
+}
+
+
+def _top(output: Any, subject: Subject) -> int:
+    if CLASSIFICATION not in output.parameters:
+        return 0
+    parameter = output.parameters[CLASSIFICATION]
+    choice = parameter.WhichOneof("parameter_choice")
+    if choice not in {"int64_param", "uint64_param"} or getattr(parameter, choice) < 1:
+        raise subject.refuse(
+            f"parameter '{CLASSIFICATION}' of output '{output.name}' for model '{subject.model}' must be a "
+            "whole number of classes, 1 or more"
+        )
+    return int(getattr(parameter, choice))
+
+
+def _column(texts: Sequence[bytes]) -> NDArray[Any]:
+    column = np.empty((len(texts), 1), dtype=object)
+    column[:, 0] = texts
+    return column
+
+
+def _nats(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values.astype(np.float32)[:, None]
