@@ -162,7 +162,7 @@ def _tried(member: OnnxMember) -> tuple[Signature, int]:
     signature, output = member.signature, member.signature.outputs[0]
     try:
         scores = member.predict(random_rows(signature, _TRIAL_ROWS))
-    except MemberError as error:
+    except (MemberError, InvalidModelError) as error:
         raise InvalidModelError(f"member {member.name!r} can't score made-up rows: {error}") from error
     if not np.isfinite(scores).all():
         raise InvalidModelError(f"member {member.name!r} gives scores that are not finite; train it again")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from ensemble.errors import InvalidModelError, InvalidWeightsError
 from ensemble.loading.load import load_servable
@@ -180,6 +181,31 @@ def test_a_model_that_takes_no_made_up_rows_publishes_nothing(store: Store, tmp_
     )
 
     refused(store, {"odd": tmp_path / "odd.onnx"}, "member 'odd' can't score made-up rows")
+
+
+def test_a_model_that_takes_text_publishes_nothing(store: Store, tmp_path: Path) -> None:
+    path, shape = tmp_path / "text.onnx", ("rows", 3)
+    cast = helper.make_node("Cast", ["x"], ["scores"], to=TensorProto.FLOAT)
+    save_graph(path, [cast], inputs={"x": shape}, outputs={"scores": shape}, parameters={})
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+    onnx.save(model, path)
+
+    refused(store, {"text": path}, "member 'text' can't score made-up rows: input 'x' takes text")
+
+
+def test_a_graph_that_says_another_number_of_classes_publishes_nothing(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.onnx"
+    gather = helper.make_node("Gather", ["x", "which"], ["scores"], axis=1)
+    save_graph(
+        path,
+        [gather],
+        inputs={"x": ("rows", "any")},
+        outputs={"scores": ("rows", 3)},
+        parameters={"which": np.array([0, 1])},
+    )
+
+    refused(store, {"wrong": path}, "member 'wrong' gives 2 scores a row; its graph says 3")
 
 
 def test_scores_outputs_of_members_that_are_not_there_are_refused(
