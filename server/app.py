@@ -20,10 +20,13 @@ from .batching.batcher import Batcher
 from .config import ServeSettings
 from .engine.engine import Engine
 from .lifecycle.manager import Loaded, Manager
+from .lifecycle.repository import Repository
 from .lifecycle.watcher import Watcher
 from .telemetry.metrics import Metrics
 from .wire.health import Health
+from .wire.method import Method
 from .wire.oip import Oip
+from .wire.oip_management import OipManagement
 from .wire.served_models import ServedModels
 from .wire.transport_grpcio import GrpcTransport, TransportOptions
 
@@ -65,22 +68,17 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         _loader(store, settings.member_threads), metrics, warm_up_sizes=(1, settings.max_batch_size)
     )
     models = ServedModels(manager, batcher, max_batch_size=settings.max_batch_size)
-    transport = GrpcTransport(
-        Oip(models).methods(), health, observer=metrics, options=_transport_options(settings)
-    )
+
+    def show() -> None:
+        health.show(ready=models.ready(), models=models.names())
 
     async def take_up(name: str, version: int) -> None:
         await manager.take_up(name, version)
-        health.show(ready=models.ready(), models=models.names())
+        show()
 
     watcher = Watcher(_current(store, settings.ensemble), take_up, metrics, settings.watch_options)
-
-    async def drain() -> None:
-        models.drain()
-        health.drain()
-        # Whoever balances load by our health needs this long to hear of it.
-        await asyncio.sleep(settings.drain_delay_secs)
-        await transport.stop(settings.drain_timeout_secs)
+    methods = _methods(models, metrics, Repository(manager, watcher, show), settings)
+    transport = GrpcTransport(methods, health, observer=metrics, options=_transport_options(settings))
 
     async with AsyncExitStack() as stack:
         # Undone from the last to the first: calls drain while the batcher still runs.
@@ -88,11 +86,11 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         metrics_port = _serve_metrics(stack, metrics, settings)
         tasks = await stack.enter_async_context(_background_tasks())
         tasks(batcher.serve())
-        stack.push_async_callback(drain)
+        stack.push_async_callback(_drain, models, health, transport, settings)
         grpc_port = await transport.start()
         await watcher.look()
         models.want(frozenset(settings.ensemble) or frozenset(manager.served))
-        health.show(ready=models.ready(), models=models.names())
+        show()
         tasks(watcher.watch())
         yield Ports(grpc_port, metrics_port)
 
@@ -107,6 +105,16 @@ async def _background_tasks() -> AsyncIterator[Callable[[Coroutine[Any, Any, Non
         finally:
             for task in started:
                 task.cancel()
+
+
+async def _drain(
+    models: ServedModels, health: Health, transport: GrpcTransport, settings: ServeSettings
+) -> None:
+    models.drain()
+    health.drain()
+    # Whoever balances load by our health needs this long to hear of it.
+    await asyncio.sleep(settings.drain_delay_secs)
+    await transport.stop(settings.drain_timeout_secs)
 
 
 def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, settings: ServeSettings) -> int:
@@ -127,6 +135,15 @@ def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, settings: ServeSetti
 
     stack.callback(close)
     return server.server_port
+
+
+def _methods(
+    models: ServedModels, metrics: Metrics, repository: Repository, settings: ServeSettings
+) -> list[Method]:
+    management = OipManagement(
+        models, metrics.statistics, repository, model_control=settings.enable_model_control
+    )
+    return [*Oip(models).methods(), *management.methods()]
 
 
 def _transport_options(settings: ServeSettings) -> TransportOptions:

@@ -39,6 +39,8 @@ class ServeSettings:
         poll_interval_secs: How often to look for a new version in the store.
         drain_delay_secs: After SIGTERM, how long health says no before calls are turned away.
         drain_timeout_secs: How long calls in flight may take to finish after that.
+        enable_model_control: Let callers have published ensembles loaded and unloaded over gRPC.
+        enable_reflection: Describe the services to whoever asks over gRPC.
         log_level: One of debug, info, warning, error.
         log_format: text for people, json for machines.
     """
@@ -56,6 +58,8 @@ class ServeSettings:
     poll_interval_secs: float = 1.0
     drain_delay_secs: float = 0.0
     drain_timeout_secs: float = 30.0
+    enable_model_control: bool = False
+    enable_reflection: bool = False
     log_level: str = "info"
     log_format: LogFormat = "text"
 

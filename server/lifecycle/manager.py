@@ -6,7 +6,7 @@ queue, a batch that runs) goes on with it to the end; when the last of them is d
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -43,6 +43,10 @@ class Observer(Protocol):
         """`version` is served now."""
         ...
 
+    def dropped(self, model: str) -> None:
+        """No version of `model` is served any more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -74,6 +78,7 @@ class Manager:
         self._warm_up_sizes = warm_up_sizes
         self._served: dict[str, Served] = {}
         self._loading: dict[str, int] = {}
+        self._dropped: set[str] = set()
 
     @property
     def loading(self) -> Mapping[str, int]:
@@ -84,6 +89,17 @@ class Manager:
     def served(self) -> Mapping[str, Served]:
         """What is served now, by ensemble name."""
         return self._served
+
+    @property
+    def dropped(self) -> Collection[str]:
+        """The ensembles that are served no more because somebody said so."""
+        return self._dropped
+
+    def drop(self, name: str) -> None:
+        """Serve `name` no more; requests that hold it go on with it to the end."""
+        self._dropped.add(name)
+        if self._served.pop(name, None) is not None:
+            self._observer.dropped(name)
 
     async def take_up(self, name: str, version: int) -> None:
         """Serve `version` of `name` from now on; on any error the one before stays."""
@@ -101,6 +117,7 @@ class Manager:
         servable = loaded.servable
         alone = {member.name: servable.alone(member) for member in servable.members}
         self._served[name] = Served(servable, alone)
+        self._dropped.discard(name)
         self._observer.loaded(name, perf_counter() - began)
         self._observer.swapped(
             name,

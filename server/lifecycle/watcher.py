@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ensemble.errors import ModelNotFoundError
+
 log = logging.getLogger("unisono.lifecycle")
 
 
@@ -52,6 +54,32 @@ class Watcher:
         self._options = options
         self._served: dict[str, int] = {}
         self._failures: dict[str, _Failure] = {}
+        self._held: set[str] = set()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def published(self) -> Mapping[str, int]:
+        """Read what is current in the store; raise what reading it raises."""
+        return await asyncio.to_thread(self._current)
+
+    async def hold(self, name: str) -> None:
+        """Take nothing up of `name` until it is loaded; one that is being taken up is waited for."""
+        async with self._one_at_a_time:
+            self._held.add(name)
+            self._served.pop(name, None)
+
+    async def load(self, name: str) -> None:
+        """Take up what is current of `name` now, held or resting or not; raise what that raises."""
+        async with self._one_at_a_time:
+            version = (await self.published()).get(name)
+            if version is None:
+                raise ModelNotFoundError(
+                    f"failed to load '{name}', failed to poll from model repository: it isn't published there"
+                )
+            if self._served.get(name) != version:
+                await self._take_up(name, version)
+                self._served[name] = version
+            self._held.discard(name)
+            self._failures.pop(name, None)
 
     async def watch(self) -> None:
         """Look until cancelled; the first look is the caller's, through `look`."""
@@ -63,14 +91,16 @@ class Watcher:
     async def look(self) -> None:
         """Read the store once and take up what is new. Errors are logged and counted, never raised."""
         try:
-            current = await asyncio.to_thread(self._current)
+            current = await self.published()
         except Exception:
             self._observer.store_failed()
             log.exception("could not read the store; what is served stays served")
             return
         for name, version in current.items():
-            if self._served.get(name) != version and not self._resting(name, version):
-                await self._try(name, version)
+            async with self._one_at_a_time:
+                resting = name in self._held or self._resting(name, version)
+                if self._served.get(name) != version and not resting:
+                    await self._try(name, version)
 
     def _resting(self, name: str, version: int) -> bool:
         failure = self._failures.get(name)

@@ -187,8 +187,7 @@ class Metrics:
         loss: float | None,
     ) -> None:
         """`version` is served now, with these weights and, where known, validation losses in nats."""
-        for gauge in (self._member_weight, self._member_validation_loss, self._validation_loss):
-            gauge.remove_by_labels({"model": model})
+        self.dropped(model)
         for member, weight in weights.items():
             self._member_weight.labels(model, member).set(weight)
         for member, member_loss in losses.items():
@@ -197,6 +196,16 @@ class Metrics:
             self._validation_loss.labels(model).set(loss)
         self._active_version.labels(model).set(version)
         self.statistics.swapped(model, version)
+
+    def dropped(self, model: str) -> None:
+        """No version of `model` is served any more: what was said of the one before holds no longer."""
+        for gauge in (
+            self._member_weight,
+            self._member_validation_loss,
+            self._validation_loss,
+            self._active_version,
+        ):
+            gauge.remove_by_labels({"model": model})
 
     def loaded(self, model: str, seconds: float) -> None:
         """A version was read, checked and warmed."""

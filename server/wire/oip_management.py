@@ -21,7 +21,8 @@ from .serving import Models, Repository
 LOGGER = "unisono"
 LOG_LEVELS = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
 NO_CONTROL = (
-    "explicit model load / unload is not allowed on this server; start it with --model-control to allow it"
+    "explicit model load / unload is not allowed on this server; "
+    "start it with --enable-model-control to allow it"
 )
 
 

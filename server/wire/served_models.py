@@ -33,9 +33,12 @@ class ServedModels:
         self._draining = True
 
     def ready(self) -> bool:
-        """Whether every ensemble that is wanted, and one at least, is served."""
-        wanted, served = self._wanted, self._manager.served.keys()
-        return not self._draining and bool(wanted) and wanted is not None and wanted <= served
+        """Whether every ensemble that is wanted, and one at least, is served.
+
+        One that somebody had unloaded is wanted no more.
+        """
+        wanted = (self._wanted or frozenset()) - set(self._manager.dropped)
+        return not self._draining and bool(wanted) and wanted <= self._manager.served.keys()
 
     def names(self) -> list[str]:
         """Every model's name: the ensembles, then their members."""

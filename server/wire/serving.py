@@ -11,6 +11,7 @@ from typing import Protocol
 from ensemble.errors import InvalidRequestError, ModelNotFoundError, UnavailableError
 from ensemble.member import Rows, Scores
 from ensemble.signature import Signature
+from server.lifecycle.repository import IndexEntry
 
 # A signed 64-bit number has no more digits; a longer one is no version of anything.
 MAX_VERSION_DIGITS = 18
@@ -80,16 +81,6 @@ class Models(Protocol):
     def names(self) -> list[str]:
         """Every model's name."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One published model. `state` is READY, LOADING or UNAVAILABLE; `reason` says why it isn't READY."""
-
-    name: str
-    version: int
-    state: str
-    reason: str = ""
 
 
 class Repository(Protocol):

@@ -71,6 +71,13 @@ def test_members_of_an_older_version_leave_the_scrape() -> None:
     assert seen['unisono_active_version{model="digits"}'] == 2
 
 
+def test_nothing_is_said_of_an_ensemble_that_is_served_no_more() -> None:
+    metrics = fed()
+    metrics.dropped("digits")
+    gone = ("unisono_member_weight", "unisono_active_version", "unisono_validation_loss")
+    assert [name for name in scrape(metrics) if name.startswith(gone)] == []
+
+
 def test_the_page_and_the_scrape_name_the_same_metrics_and_labels() -> None:
     scraped = {
         family.name + ("_total" if family.type == "counter" else ""): {

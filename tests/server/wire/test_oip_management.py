@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from ensemble.errors import InvalidRequestError, ModelNotFoundError, NotOfferedError, UnavailableError
+from server.lifecycle.repository import IndexEntry
 from server.telemetry.statistics import BatchTimes, Statistics
 from server.wire.call import Call
 from server.wire.messages import message_class
 from server.wire.oip_management import OipManagement
-from server.wire.serving import IndexEntry
 from tests.support.models import FakeModels
 
 
@@ -129,7 +129,7 @@ async def test_who_may_not_control_models_is_told_the_way_out(method: str) -> No
     world = World(model_control=False)
 
     with pytest.raises(
-        UnavailableError, match=r"^explicit model load / unload is not allowed .*--model-control"
+        UnavailableError, match=r"^explicit model load / unload is not allowed .*--enable-model-control"
     ):
         await world.ask(method, model_name="digits")
     with pytest.raises(InvalidRequestError, match=r"^'digits.cnn' is a member"):

@@ -1,0 +1,103 @@
+from collections.abc import Mapping
+
+import pytest
+
+from ensemble.errors import ModelNotFoundError
+from ensemble.member import Member
+from server.lifecycle.manager import Loaded, Manager
+from server.lifecycle.repository import IndexEntry, Repository
+from server.lifecycle.watcher import Watcher, WatchOptions
+from tests.support.members import Constant, servable
+from tests.support.observers import Recorder
+
+
+class World:
+    """`digits` is published in version 2, and `letters`, which can't be loaded, in version 1."""
+
+    def __init__(self) -> None:
+        self.published = {"digits": 2, "letters": 1}
+        self.broken = {"letters"}
+        self.changes = 0
+        self.told = Recorder()
+        self.manager = Manager(self.load, self.told)
+        options = WatchOptions(first_retry=1000, last_retry=1000)
+        self.watcher = Watcher(lambda: self.published, self.manager.take_up, Recorder(), options)
+        self.repository = Repository(self.manager, self.watcher, self.changed)
+
+    def load(self, name: str, version: int, _: Mapping[str, Member]) -> Loaded:
+        if name in self.broken:
+            raise ValueError(f"{name} is broken")
+        return Loaded(servable(Constant("a"), name=name, version=version), {}, None)
+
+    def changed(self) -> None:
+        self.changes += 1
+
+
+async def test_the_index_says_what_is_served_and_why_the_rest_is_not() -> None:
+    world = World()
+    await world.watcher.look()
+    await world.repository.unload("digits")
+
+    assert await world.repository.index() == [
+        IndexEntry("digits", 2, "UNAVAILABLE", "unloaded"),
+        IndexEntry("letters", 1, "UNAVAILABLE", "not loaded; the server's log says why"),
+    ]
+    await world.repository.load("digits")
+    world.published["digits"] = 3
+    assert await world.repository.index() == [
+        IndexEntry("digits", 2, "READY"),
+        IndexEntry("digits.a", 2, "READY"),
+        IndexEntry("digits", 3, "UNAVAILABLE", "not loaded; the server's log says why"),
+        IndexEntry("letters", 1, "UNAVAILABLE", "not loaded; the server's log says why"),
+    ]
+
+
+async def test_what_is_unloaded_stays_so_until_it_is_loaded() -> None:
+    world = World()
+    await world.watcher.look()
+    await world.repository.unload("digits")
+    world.published["digits"] = 3
+    await world.watcher.look()
+    assert world.manager.served == {}
+    assert list(world.manager.dropped) == ["digits"]
+    assert world.told.of("dropped") == [("digits",)]
+
+    await world.repository.load("digits")
+    assert world.manager.served["digits"].servable.version == 3
+    assert list(world.manager.dropped) == []
+    world.published["digits"] = 4
+    await world.watcher.look()
+    assert world.manager.served["digits"].servable.version == 4
+    assert world.changes == 2
+
+
+async def test_loading_what_is_served_does_nothing_and_unloading_twice_neither() -> None:
+    world = World()
+    await world.watcher.look()
+    served = world.manager.served["digits"]
+    await world.repository.load("digits")
+    assert world.manager.served["digits"] is served
+    await world.repository.unload("digits")
+    await world.repository.unload("digits")
+    assert world.told.of("dropped") == [("digits",)]
+
+
+async def test_a_load_tries_at_once_what_the_watcher_would_leave_alone_and_says_what_is_wrong() -> None:
+    world = World()
+    await world.watcher.look()
+    with pytest.raises(ValueError, match="letters is broken"):
+        await world.repository.load("letters")
+    world.broken.clear()
+    await world.repository.load("letters")
+    assert world.manager.served["letters"].servable.version == 1
+
+
+async def test_only_what_is_published_can_be_loaded_and_unloaded() -> None:
+    world = World()
+    with pytest.raises(
+        ModelNotFoundError, match=r"^failed to load 'x', failed to poll from model repository"
+    ):
+        await world.repository.load("x")
+    with pytest.raises(ModelNotFoundError, match=r"^failed to unload 'x', it is not in the model repository"):
+        await world.repository.unload("x")
+    assert world.changes == 0
