@@ -67,7 +67,8 @@ bench: install ## Run the benchmarks and write what they print to benchmarks/res
 proto: install ## Compile protos/ into the checked-in descriptors.
 	$(BIN)/python protos/compile.py
 
-docs: install ## Run every command and check every reference of the docs.
+docs: install ## Write the page of commands anew; run every command and check every reference of the docs.
+	$(BIN)/python -m server.cli.commands_page
 	$(BIN)/python -m pytest tests/test_docs.py
 
 # Needs `uv` on the PATH. One resolution for every Python and platform; the others are parts of it.

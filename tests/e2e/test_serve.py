@@ -21,10 +21,9 @@ from server.cli.demonstration.callers import calling
 from server.cli.demonstration.scrape import samples_of
 from server.cli.demonstration.server_process import ServerProcess, serving
 from server.wire.client import Client
+from tests.conftest import Unisono
 from tests.support.clients import clients_python
 from tests.support.figures import report
-
-from .conftest import Unisono
 
 pytestmark = pytest.mark.slow
 

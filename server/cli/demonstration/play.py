@@ -217,18 +217,20 @@ class Play:
 
 def verdict_on_test(losses: Mapping[str, Any]) -> str:
     """Say honestly how the learned weights do on rows that nothing was learned from."""
-    learned, uniform, best = losses["learned"], losses["uniform"], losses["best_single"]
-    beaten = [
-        f"{name} ({loss:.4f})"
-        for name, loss in (("uniform weights", uniform), (f"best single, {best['member']}", best["loss"]))
-        if learned < loss
-    ]
-    if len(beaten) == 2:  # noqa: PLR2004 - both of them
-        return f"on test rows learned ({learned:.4f} nats) beats {' and '.join(beaten)}"
-    return (
-        f"on test rows learned ({learned:.4f} nats) does NOT beat both: uniform {uniform:.4f}, best single"
-        f" {best['member']} {best['loss']:.4f}; {'beaten: ' + beaten[0] if beaten else 'it beats neither'}"
-    )
+    learned, best = losses["learned"], losses["best_single"]
+    rivals = {"uniform weights": losses["uniform"], f"best single, {best['member']}": best["loss"]}
+    beaten = [f"{name} ({loss:.4f})" for name, loss in rivals.items() if learned < loss]
+    missed = [f"{name} ({loss:.4f})" for name, loss in rivals.items() if learned >= loss]
+    said = f"on test rows learned ({learned:.4f} nats) "
+    said += f"beats {' and '.join(beaten)}" if beaten else "beats nothing"
+    said += f"; it does NOT beat {' and '.join(missed)}" if missed else ""
+    lucky = min(losses["members"], key=lambda name: losses["members"][name])
+    if losses["members"][lucky] < learned and lucky != best["member"]:
+        said += (
+            f"; {lucky} alone ({losses['members'][lucky]:.4f}) happens to do better on these rows,"
+            " which the validation rows could not tell"
+        )
+    return said
 
 
 def scores_column(folder: Path) -> Scores:
