@@ -102,19 +102,20 @@ class Statistics:
     def scored(self, model: str, version: int, times: BatchTimes) -> None:
         """A batch came to an end: count it for the model, and for the members of an ensemble.
 
-        Members wait in their ensemble's queue, and their rows are joined and parted with its: those
-        stages are the ensemble's, and take a member no time.
+        Members are asked one after another, so only the first has its rows wait in the queue, and the
+        members' times add up to their ensemble's. Joining and parting rows is the ensemble's alone.
         """
-        requests, waited = len(times.waited), sum(times.waited)
         with self._lock:
             stages = (times.joining, times.running, times.parting)
             self._of(model, str(version)).add(times.rows, times.waited, stages)
             if "." in model:
                 return
+            waited = times.waited
             for member, seconds in times.by_member.items():
                 figures = self._of(f"{model}.{member}", str(version))
-                figures.add(times.rows, times.waited, (0.0, seconds, 0.0))
-                figures.success.add(requests, waited + requests * seconds)
+                figures.add(times.rows, waited, (0.0, seconds, 0.0))
+                figures.success.add(len(waited), sum(waited) + len(waited) * seconds)
+                waited = [0.0] * len(waited)
 
     def member_failed(self, model: str, member: str) -> None:
         """`member` could not score a batch: one failure, of the version served now."""

@@ -21,7 +21,7 @@ def test_a_request_counts_its_batchs_whole_time_and_a_batch_counts_once_for_its_
     }
 
 
-def test_the_members_of_an_ensemble_count_what_it_asks_of_them() -> None:
+def test_members_are_asked_in_turn_so_only_the_first_has_its_rows_wait() -> None:
     told = Statistics()
     told.scored("digits", 3, batch(4, 0.5, 0.25, cnn=0.25, forest=0.125))
 
@@ -30,7 +30,9 @@ def test_the_members_of_an_ensemble_count_what_it_asks_of_them() -> None:
     assert cnn.compute == Stages(Duration(2, 0), Duration(2, 500_000_000), Duration(2, 0))
     assert cnn.success == Duration(2, 1_250_000_000)
     assert (cnn.rows, cnn.batches) == (4, 1)
-    assert told.of("digits.forest", 3).compute.infer == Duration(2, 250_000_000)
+    forest = told.of("digits.forest", 3)
+    assert forest.queue == Duration(2, 0)
+    assert forest.compute.infer == forest.success == Duration(2, 250_000_000)
 
 
 def test_a_member_asked_by_itself_has_no_members() -> None:
