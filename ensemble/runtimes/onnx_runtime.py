@@ -62,7 +62,7 @@ class OnnxMember:
         `threads` is how many may work on one batch; 0: one a core.
         """
         way = Way(1 if _holds(path, _TREES) else threads)
-        session = _session(path, name, way.threads)
+        session = open_session(path, name, way.threads)
         _check_names(session, name, signature)
         member = cls(name, digest, signature, way, 0.0, session)
         spread = _spread(member)
@@ -70,7 +70,7 @@ class OnnxMember:
             return member
         # A second session costs memory only until the first one goes, and only the odd member needs it.
         way = Way(1, fewest=2)
-        member = replace(member, way=way, spread=spread, session=_session(path, name, way.threads))
+        member = replace(member, way=way, spread=spread, session=open_session(path, name, way.threads))
         return member if _spread(member) == 0 else replace(member, way=Way(1, most=1))
 
     def predict(self, rows: Rows) -> Scores:
@@ -101,6 +101,24 @@ class OnnxMember:
         return np.ascontiguousarray(scores[:count], dtype=np.float32)
 
 
+def open_session(model: Path | bytes, name: str, threads: int) -> Any:
+    """Start a session that logs nothing and whose threads sleep while they wait; InvalidModelError."""
+    given = model if isinstance(model, bytes) else str(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    # Spinning threads would take the cores from the members that run beside this one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise InvalidModelError(
+            f"member {name!r} can't be opened by ONNX Runtime: {_one_line(error)}"
+        ) from error
+
+
 def _spread(member: OnnxMember) -> float:
     """Try made-up rows in batches of several sizes: how far scores moved at most, 0.0 if not by a bit.
 
@@ -112,23 +130,6 @@ def _spread(member: OnnxMember) -> float:
         return max(_distance(member.predict(_cut(rows, *cut)), together[slice(*cut)]) for cut in _cuts())
     except (MemberError, InvalidModelError):
         return float("inf")
-
-
-def _session(path: Path, name: str, threads: int) -> Any:
-    """Start a session that logs nothing and whose threads sleep while they wait."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL_ONLY
-    # Spinning threads would take the cores from the members that run beside this one.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no class in common
-        raise InvalidModelError(
-            f"member {name!r} can't be opened by ONNX Runtime: {_one_line(error)}"
-        ) from error
 
 
 def _check_names(session: Any, name: str, signature: Signature) -> None:

@@ -101,7 +101,7 @@ def test_branches_that_read_tensors_around_them_are_renamed_with_them(tmp_path: 
         ],
         inputs={"x": ("rows", 4)},
         outputs={"scores": ("rows", 4)},
-        parameters={"two": np.float32(2), "zero": np.float32(0)},
+        parameters={"two": np.array(2, np.float32), "zero": np.array(0, np.float32)},
     )
     write_constant(tmp_path / "b", [0.5, 0.5])
     ones = np.ones((1, 4), np.float32)
