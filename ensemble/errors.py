@@ -44,7 +44,14 @@ class InvalidModelError(EnsembleError):
 
 
 class InvalidDataError(EnsembleError):
-    """A data file doesn't hold what the signature asks for, or its labels don't fit the classes."""
+    """A data file doesn't hold what the signature asks for, or its labels don't fit the classes.
+
+    `code` says in one word what is wrong with a row, for the list of those that weren't scored.
+    """
+
+    def __init__(self, message: str, *, code: str = "invalid") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SolverError(EnsembleError):

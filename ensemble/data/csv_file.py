@@ -3,9 +3,11 @@
 Text has no types, so labels and kept columns are read as text: "007" stays "007".
 """
 
+import csv as lines
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from ..errors import InvalidDataError
-from .source import Raw, Wanted
-from .table import check_columns, columns_of, rebatched, to_raw, used_columns
+from .source import Block, Raw, Wanted
+from .table import check_columns, columns_of, table_blocks, to_raw, used_columns
 from .tensors import Place
 
 # Bytes parsed at once. A line must fit, with its thousands of columns if the input is an image; Arrow reads
@@ -33,8 +35,11 @@ class CsvFile:
     @classmethod
     def open(cls, path: Path) -> "CsvFile":
         """Read the names in the first line of `path`."""
-        with _clear_errors(path), _open(path, csv.ConvertOptions()) as reader:
-            return cls(path, tuple(reader.schema.names))
+        with _clear_errors(path):
+            names = next(_records(path), None)
+        if names is None:
+            raise InvalidDataError(f"{path}: can't be read as CSV: Empty CSV file")
+        return cls(path, tuple(names))
 
     def check(self, wanted: Wanted) -> None:
         """Raise `InvalidDataError` unless the wanted columns are there."""
@@ -44,22 +49,106 @@ class CsvFile:
         """Read the whole file once and count its rows."""
         column = used_columns(wanted, self.names, Place(self.path))[0]
         options = csv.ConvertOptions(include_columns=[column], column_types={column: pa.string()})
-        with _clear_errors(self.path), _open(self.path, options) as reader:
-            return sum(batch.num_rows for batch in reader)
+        try:
+            with _clear_errors(self.path), _open(self.path, options) as reader:
+                return sum(batch.num_rows for batch in reader)
+        except InvalidDataError:
+            if not wanted.lenient:
+                raise
+        with _clear_errors(self.path):
+            return sum(1 for _ in _records(self.path)) - 1
 
-    def read(self, wanted: Wanted, rows: int) -> Iterator[Raw]:
-        """Give the wanted columns in order, `rows` rows at a time."""
+    def floor(self, row: int) -> int:  # noqa: ARG002 - where a row begins can't be known
+        """The first row: a line may be part of a value, so there is no way into the middle."""
+        return 0
+
+    def read(self, wanted: Wanted, rows: int, start: int = 0) -> Iterator[Block]:
+        """Give the wanted columns in order from row `start`, `rows` rows at a time."""
+        types = self._types(wanted)
+        done = start
+        try:
+            for block in self._parsed(wanted, types, rows, start):
+                yield block
+                done += block.rows
+        except InvalidDataError:
+            if not wanted.lenient:
+                raise
+        else:
+            return
+        # Arrow says nothing of a block with one bad value, so from there on each row is parsed by itself.
+        with _clear_errors(self.path):
+            records = islice(_records(self.path), 1 + done, None)
+            while some := list(islice(records, rows)):
+                yield TextBlock(some, self.names, types, wanted, Place(self.path, done))
+                done += len(some)
+
+    def _parsed(self, wanted: Wanted, types: dict[str, Any], rows: int, start: int) -> Iterator[Block]:
+        """Give the rows as Arrow parses them: fast, all or nothing."""
+        options = csv.ConvertOptions(include_columns=list(types), column_types=types)
+        with _clear_errors(self.path), _open(self.path, options) as reader:
+            yield from table_blocks(reader, wanted, Place(self.path, start), rows, start)
+
+    def _types(self, wanted: Wanted) -> dict[str, Any]:
+        """Return the Arrow type that each column in use is parsed as."""
         place = Place(self.path)
-        used = used_columns(wanted, self.names, place)
-        types = dict.fromkeys(used, pa.string())
+        types = dict.fromkeys(used_columns(wanted, self.names, place), pa.string())
         for spec in wanted.inputs:
             types |= dict.fromkeys(columns_of(spec, self.names, place), _parsed_as(spec.dtype))
-        options = csv.ConvertOptions(include_columns=used, column_types=types)
-        start = 0
-        with _clear_errors(self.path), _open(self.path, options) as reader:
-            for batch in rebatched(reader, rows):
-                yield to_raw(batch, wanted, Place(self.path, start))
-                start += batch.num_rows
+        return types
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Rows as lists of texts, any of which may be wrong."""
+
+    records: list[list[str]]
+    names: tuple[str, ...]
+    types: dict[str, Any]
+    wanted: Wanted
+    place: Place
+
+    @property
+    def rows(self) -> int:
+        """How many they are."""
+        return len(self.records)
+
+    def slice(self, start: int, count: int) -> "TextBlock":
+        """Return `count` of the rows, from `start`."""
+        some = self.records[start : start + count]
+        return TextBlock(some, self.names, self.types, self.wanted, self.place.after(start))
+
+    def raw(self) -> Raw:
+        """Parse them, or raise `InvalidDataError`."""
+        for index, record in enumerate(self.records):
+            if len(record) != len(self.names):
+                raise InvalidDataError(
+                    f"{self.place.row(index)}: has {len(record)} values, the header {len(self.names)} names",
+                    code="columns",
+                )
+        columns = [self._column(name, dtype) for name, dtype in self.types.items()]
+        batch = pa.record_batch(columns, names=list(self.types))
+        return to_raw(batch, self.wanted, self.place)
+
+    def _column(self, name: str, dtype: Any) -> Any:
+        """Parse one column by the rules that Arrow's reader of CSV has."""
+        index = self.names.index(name)
+        texts: list[str | None] = [record[index] for record in self.records]
+        try:
+            if dtype == pa.string():
+                return pa.array(texts, dtype)
+            missing = frozenset(csv.ConvertOptions().null_values)
+            bare = (text.strip(" \t") for text in texts if text is not None)
+            return pa.array([None if text in missing else text for text in bare], pa.string()).cast(dtype)
+        except (pa.ArrowException, UnicodeEncodeError) as error:
+            raise InvalidDataError(
+                f"{self.place.row(0)}: column {name!r} can't be read: {error}", code="parse"
+            ) from None
+
+
+def _records(path: Path) -> Iterator[list[str]]:
+    """Give the lines as lists of texts, the header first; empty lines are no rows, as in Arrow."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        yield from (record for record in lines.reader(file) if record)
 
 
 def _parsed_as(dtype: str) -> Any:
@@ -83,8 +172,8 @@ def _open(path: Path, options: Any) -> Any:
 
 @contextmanager
 def _clear_errors(path: Path) -> Iterator[None]:
-    """Turn what Arrow says about a broken file into our error."""
+    """Turn what Arrow and Python say about a broken file into our error."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, lines.Error, OSError) as error:
         raise InvalidDataError(f"{path}: can't be read as CSV: {error}") from error

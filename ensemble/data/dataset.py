@@ -5,60 +5,41 @@ be known without reading every row is checked when the dataset is opened, before
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from ..errors import InvalidDataError
-from ..member import Rows
 from ..signature import ANY_SIZE, Signature
+from .chunk import Chunk
 from .csv_file import CsvFile
+from .cursor import Cursor, Found, OpenFile
 from .labels import OUTSIDE, LabelRule
 from .npz_file import NpzFile
 from .parquet_file import ParquetFile
 from .paths import find_files
-from .source import Raw, Source, Wanted
+from .sifting import BadRow, sift
+from .source import Block, Source, Wanted
 from .tensors import Place, to_tensor
+
+__all__ = ["Chunk", "Dataset", "open_dataset", "reopen_dataset"]
 
 READ_SIZE = 1 << 20  # bytes
 LABEL_ROWS = 65_536  # labels checked at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows that follow each other in one file.
-
-    `start` is the first one's place in the whole dataset, `row` its place in `source`, both from 0.
-    """
-
-    rows: Rows
-    labels: NDArray[np.int64] | None
-    start: int
-    source: Path
-    row: int
-    kept: Mapping[str, Any] = field(default_factory=dict)  # name -> pyarrow array
-
-
-@dataclass(frozen=True, slots=True)
-class OpenFile:
-    """One file of a dataset: how it is read, how many rows it has, which labels it may hold."""
-
-    source: Source
-    rows: int
-    rule: LabelRule
+TYPE_ROWS = 64  # rows that tell the type of a column
 
 
 class Dataset:
     """Files, opened: rows for a signature, and labels if they were asked for. Made by `open_dataset`."""
 
-    def __init__(self, files: Sequence[OpenFile], wanted: Wanted) -> None:
+    def __init__(self, files: Sequence[OpenFile], wanted: Wanted, kept_types: Mapping[str, Any]) -> None:
         self._files = tuple(files)
         self._wanted = wanted
+        self.kept_types = kept_types  # Arrow's, of the columns that are handed on
 
     @property
     def rows(self) -> int:
@@ -69,6 +50,11 @@ class Dataset:
     def files(self) -> tuple[Path, ...]:
         """The files, in the order in which they are read."""
         return tuple(file.source.path for file in self._files)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many rows each file holds."""
+        return tuple(file.rows for file in self._files)
 
     @property
     def keep(self) -> tuple[str, ...]:
@@ -85,21 +71,25 @@ class Dataset:
                     digest.update(data)
         return digest.hexdigest()
 
-    def batches(self, rows: int) -> Iterator[Chunk]:
-        """Give all rows in order, `rows` at a time; a file's last chunk may be shorter.
+    def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
+        """Give the rows from `start` to before `stop`, in order, `rows` at a time; a file's last may be less.
 
         Holds one chunk and the reader's buffers in memory, whatever the files. Raises
         `InvalidDataError` at the first row that doesn't fit the signature.
         """
+        for found in self.cursor(rows).blocks(start, self.rows if stop is None else stop):
+            yield self._chunk(found.block, found)
+
+    def cursor(self, rows: int) -> Cursor:
+        """Return what reads `rows` rows at a time, for `sifted`; asked for in order, no row is read twice."""
         if rows < 1:
             raise InvalidDataError(f"batch size must be >= 1 rows; got {rows}")
-        start = 0
-        for file in self._files:
-            row = 0
-            for raw in file.source.read(self._wanted, rows):
-                yield self._chunk(raw, file.rule, Place(file.source.path, row), start)
-                row += raw.rows
-                start += raw.rows
+        return Cursor(self._files, self._wanted, rows)
+
+    def sifted(self, cursor: Cursor, start: int, stop: int) -> Iterator[tuple[list[Chunk], list[BadRow]]]:
+        """Give the rows from `start` to before `stop`, block by block: the good ones and the bad ones."""
+        for found in cursor.blocks(start, stop):
+            yield sift(found.block, lambda block, found=found: self._chunk(block, found))  # type: ignore[misc]
 
     def check_labels(self) -> None:
         """Read all labels, and nothing else; raise `InvalidDataError` if any is outside the classes."""
@@ -107,25 +97,26 @@ class Dataset:
             raise InvalidDataError("no labels to check: name their column or array")
         outside, first = 0, ""
         for file in self._files:
-            row = 0
-            for raw in file.source.read(self._wanted.only_label, LABEL_ROWS):
-                place, labels = Place(file.source.path, row), np.asarray(raw.label)
+            for block in file.source.read(self._wanted.only_label, LABEL_ROWS):
+                place, labels = block.place, np.asarray(block.raw().label)
                 bad = np.flatnonzero(file.rule.indices(labels, place) == OUTSIDE)
                 if len(bad) and not outside:
                     value = labels.ravel()[bad[:1]].tolist()[0]
                     first = f"{place.row(int(bad[0]))}: label {value!r} is outside the classes"
                 outside += len(bad)
-                row += raw.rows
         if outside:
             raise InvalidDataError(
                 f"{first}; {outside} of {self.rows} labels are; allowed are {self._files[0].rule.allowed()}"
             )
 
-    def _chunk(self, raw: Raw, rule: LabelRule, place: Place, start: int) -> Chunk:
-        """Make what the file has into what the signature asks for."""
+    def _chunk(self, block: Block, found: Found) -> Chunk:
+        """Make what the file has into what the signature asks for; `block` is `found`'s, or a part of it."""
+        raw, place = block.raw(), block.place
         rows = {spec.name: to_tensor(raw.inputs[spec.name], spec, place) for spec in self._wanted.inputs}
-        labels = None if raw.label is None else rule.indices(raw.label, place)
-        return Chunk(rows, labels, start, place.path, place.start, raw.kept)
+        labels = None if raw.label is None else found.file.rule.indices(raw.label, place)
+        kept = {name: _cast(raw.kept[name], dtype, name, place) for name, dtype in self.kept_types.items()}
+        start = found.start + place.start - found.block.place.start
+        return Chunk(rows, labels, start, place.path, place.start, kept)
 
 
 def open_dataset(
@@ -135,13 +126,15 @@ def open_dataset(
     label: str | None = None,
     classes: Sequence[str] = (),
     keep: Sequence[str] = (),
+    lenient: bool = False,
 ) -> Dataset:
     """Open `paths` (files, folders, patterns) as rows for `signature`'s inputs.
 
     `label` names the column or array of labels; `classes` the names that text labels may be, in the
-    order of the scores; `keep` columns to hand on as they are. Raises `InvalidDataError`.
+    order of the scores; `keep` columns to hand on as they are; `lenient` that rows which can't be parsed
+    are left to `sifted`. Raises `InvalidDataError`.
     """
-    wanted = Wanted(signature.inputs, label, tuple(keep))
+    wanted = Wanted(signature.inputs, label, tuple(keep), lenient)
     only = signature.inputs[0].name if len(signature.inputs) == 1 else None
     sources = [_open(path, only) for path in find_files(paths)]
     for source in sources:
@@ -151,12 +144,69 @@ def open_dataset(
         OpenFile(source, source.count(wanted), LabelRule(tuple(classes), count, source.untyped))
         for source in sources
     ]
-    dataset = Dataset(files, wanted)
+    dataset = Dataset(files, wanted, _common_types(sources, wanted))
     if not dataset.rows:
         raise InvalidDataError(f"{', '.join(str(path) for path in paths)}: no rows: the data is empty")
     if label is not None:
         dataset.check_labels()
     return dataset
+
+
+def reopen_dataset(
+    files: Sequence[tuple[Path, int]], signature: Signature, kept_types: Mapping[str, Any]
+) -> Dataset:
+    """Open files whose rows have been counted, leniently; `kept_types` are those of the first opening."""
+    wanted = Wanted(signature.inputs, None, tuple(kept_types), lenient=True)
+    only = signature.inputs[0].name if len(signature.inputs) == 1 else None
+    opened = [OpenFile(_open(path, only), rows, LabelRule((), 0)) for path, rows in files]
+    return Dataset(opened, wanted, kept_types)
+
+
+def _common_types(sources: Sequence[Source], wanted: Wanted) -> Mapping[str, Any]:
+    """Return the type of each column that is handed on: the first file's, into which the others must go."""
+    types: dict[str, Any] = {}
+    for source in sources if wanted.keep else ():
+        for name, dtype in _kept_types(source, wanted).items():
+            _check_cast(source, name, dtype, types.setdefault(name, dtype))
+    return types
+
+
+def _kept_types(source: Source, wanted: Wanted) -> Mapping[str, Any]:
+    """Return the types of the kept columns: those of the first rows that can be read."""
+    error = None
+    for block in source.read(wanted.unlabelled, TYPE_ROWS):
+        for part in (block, *(block.slice(row, 1) for row in range(block.rows))):
+            try:
+                kept = part.raw().kept
+            except InvalidDataError as one:
+                error = error or one
+                continue
+            # A column of nulls has no type; text holds anything.
+            types = {name: kept[name].type for name in wanted.keep}
+            return {name: pa.string() if pa.types.is_null(found) else found for name, found in types.items()}
+    if error is not None:
+        raise error
+    return {}
+
+
+def _check_cast(source: Source, name: str, dtype: Any, wanted: Any) -> None:
+    """Raise `InvalidDataError` if no value of `dtype` can become one of `wanted`."""
+    try:
+        pa.array([], dtype).cast(wanted)
+    except pa.ArrowException as error:
+        raise InvalidDataError(
+            f"{source.path}: column {name!r} is {dtype}, in the first file {wanted}: {error}"
+        ) from None
+
+
+def _cast(column: Any, dtype: Any, name: str, place: Place) -> Any:
+    """Return a kept column in the type that the first file gave it."""
+    try:
+        return column if column.type == dtype else column.cast(dtype)
+    except pa.ArrowException as error:
+        raise InvalidDataError(
+            f"{place.row(0)}: {name!r} is {column.type}, in the first file {dtype}: {error}", code="type"
+        ) from None
 
 
 def _open(path: Path, only_input: str | None) -> Source:

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from io import SEEK_CUR
 from math import prod
 from pathlib import Path
 from shutil import copyfileobj
@@ -17,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
-from .source import Raw, Wanted
+from .source import Block, Raw, Wanted
 from .tensors import Place
 
 ENDING = ".npy"
@@ -85,16 +86,23 @@ class NpzFile:
         """How many rows the wanted arrays have; other arrays may be of any length."""
         return self.headers[_names(wanted)[0]].shape[0]
 
-    def read(self, wanted: Wanted, rows: int) -> Iterator[Raw]:
-        """Give the wanted arrays in order, `rows` rows at a time."""
+    def floor(self, row: int) -> int:
+        """The row itself in a `.npy`; a zip member is read from its start."""
+        straight = self.path.suffix == ENDING and not any(
+            header.by_column for header in self.headers.values()
+        )
+        return row if straight else 0
+
+    def read(self, wanted: Wanted, rows: int, start: int = 0) -> Iterator[Block]:
+        """Give the wanted arrays in order from row `start`, `rows` rows at a time."""
         names = _names(wanted)
         total = self.count(wanted)
         with ExitStack() as stack, _clear_errors(self.path):
-            take = {name: _reader(stack, self.path, name) for name in names}
-            for start in range(0, total, rows):
-                count = min(rows, total - start)
-                arrays = {name: take[name](start, count) for name in names}
-                yield _raw(arrays, wanted, count, Place(self.path, start))
+            take = {name: _reader(stack, self.path, name, start) for name in names}
+            for first in range(start, total, rows):
+                count = min(rows, total - first)
+                arrays = {name: take[name](first, count) for name in names}
+                yield ArrayBlock(arrays, wanted, count, Place(self.path, first))
 
 
 def _names(wanted: Wanted) -> list[str]:
@@ -103,14 +111,28 @@ def _names(wanted: Wanted) -> list[str]:
     return list(dict.fromkeys((*(spec.name for spec in wanted.inputs), *label, *wanted.keep)))
 
 
-def _raw(arrays: Mapping[str, NDArray[Any]], wanted: Wanted, count: int, place: Place) -> Raw:
-    """Sort what was read into tensors, labels and what is kept."""
-    return Raw(
-        count,
-        {spec.name: arrays[spec.name] for spec in wanted.inputs},
-        None if wanted.label is None else arrays[wanted.label],
-        {name: _column(arrays[name], name, place) for name in wanted.keep},
-    )
+@dataclass(frozen=True, slots=True)
+class ArrayBlock:
+    """Rows of arrays."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    wanted: Wanted
+    rows: int
+    place: Place
+
+    def slice(self, start: int, count: int) -> "ArrayBlock":
+        """Return `count` of the rows, from `start`."""
+        arrays = {name: array[start : start + count] for name, array in self.arrays.items()}
+        return ArrayBlock(arrays, self.wanted, count, self.place.after(start))
+
+    def raw(self) -> Raw:
+        """Sort the arrays into tensors, labels and what is kept."""
+        return Raw(
+            self.rows,
+            {spec.name: self.arrays[spec.name] for spec in self.wanted.inputs},
+            None if self.wanted.label is None else self.arrays[self.wanted.label],
+            {name: _column(self.arrays[name], name, self.place) for name in self.wanted.keep},
+        )
 
 
 def _column(array: NDArray[Any], name: str, place: Place) -> Any:
@@ -134,13 +156,15 @@ def _stream(stack: ExitStack, path: Path, name: str) -> IO[bytes]:
     return stack.enter_context(archive.open(name + ENDING))
 
 
-def _reader(stack: ExitStack, path: Path, name: str) -> Callable[[int, int], NDArray[Any]]:
-    """Return what gives `count` rows from row `start` of one array; to be called in order of the rows."""
+def _reader(stack: ExitStack, path: Path, name: str, first: int) -> Callable[[int, int], NDArray[Any]]:
+    """Return what gives `count` rows from row `start` of one array; to be called in order, from `first`."""
     stream = _stream(stack, path, name)
     header = _header(stream, path, name)
     if header.by_column:
         spilled = _spilled(stack, stream, header, f"{path}: array {name!r}")
         return lambda start, count: np.ascontiguousarray(spilled[start : start + count])
+
+    stream.seek(replace(header, shape=(first, *header.shape[1:])).size, SEEK_CUR)
 
     def take(_: int, count: int) -> NDArray[Any]:
         part = replace(header, shape=(count, *header.shape[1:]))

@@ -8,20 +8,30 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from ..signature import TensorSpec
+from .tensors import Place
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to read from each file: tensors by name, the labels, columns to pass through as they are."""
+    """What to read from each file: tensors by name, the labels, columns to pass through as they are.
+
+    `lenient`: a row that can't be parsed must not hide the rows after it.
+    """
 
     inputs: tuple[TensorSpec, ...]
     label: str | None = None
     keep: tuple[str, ...] = ()
+    lenient: bool = False
 
     @property
     def only_label(self) -> "Wanted":
         """The same, without tensors and kept columns: enough to check the labels first."""
         return Wanted((), self.label)
+
+    @property
+    def unlabelled(self) -> "Wanted":
+        """The same, without labels: enough to know the types of what is kept."""
+        return Wanted(self.inputs, None, self.keep, self.lenient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,28 @@ class Raw:
     inputs: Mapping[str, NDArray[Any]]
     label: NDArray[Any] | None
     kept: Mapping[str, Any]  # name -> pyarrow array
+
+
+class Block(Protocol):
+    """Some rows that follow each other in a file, read but not looked at: they may hold anything."""
+
+    @property
+    def rows(self) -> int:
+        """How many they are."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where the first of them is."""
+        ...
+
+    def slice(self, start: int, count: int) -> "Block":
+        """Return `count` of the rows, from `start`, counted within this block."""
+        ...
+
+    def raw(self) -> Raw:
+        """Return them as arrays; `InvalidDataError` if one of them isn't of the others' kind."""
+        ...
 
 
 class Source(Protocol):
@@ -58,6 +90,10 @@ class Source(Protocol):
         """How many rows there are of what is wanted."""
         ...
 
-    def read(self, wanted: Wanted, rows: int) -> Iterator[Raw]:
-        """Give what is wanted in file order, `rows` rows at a time; only the last may be shorter."""
+    def floor(self, row: int) -> int:
+        """The row at which reading from `row` has to begin: `row` where the format can go there at once."""
+        ...
+
+    def read(self, wanted: Wanted, rows: int, start: int = 0) -> Iterator[Block]:
+        """Give what is wanted in file order from row `start`, `rows` at a time; the last may be fewer."""
         ...

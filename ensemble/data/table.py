@@ -5,6 +5,7 @@ for each value of a row: `image_0`, `image_1`, ... in C order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,6 +20,46 @@ from .source import Raw, Wanted
 from .tensors import Place
 
 NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TableBlock:
+    """Rows of a record batch."""
+
+    batch: Any
+    wanted: Wanted
+    place: Place
+
+    @property
+    def rows(self) -> int:
+        """How many they are."""
+        return int(self.batch.num_rows)
+
+    def slice(self, start: int, count: int) -> "TableBlock":
+        """Return `count` of the rows, from `start`."""
+        return TableBlock(self.batch.slice(start, count), self.wanted, self.place.after(start))
+
+    def raw(self) -> Raw:
+        """Return them as arrays, or raise `InvalidDataError`."""
+        return to_raw(self.batch, self.wanted, self.place)
+
+
+def table_blocks(
+    batches: Iterable[Any], wanted: Wanted, place: Place, rows: int, skip: int = 0
+) -> Iterator[TableBlock]:
+    """Cut record batches into blocks of `rows`, without the first `skip`; `place` is the first kept one."""
+    done = 0
+    for batch in rebatched(_after(batches, skip), rows):
+        yield TableBlock(batch, wanted, place.after(done))
+        done += batch.num_rows
+
+
+def _after(batches: Iterable[Any], skip: int) -> Iterator[Any]:
+    """Leave out the first `skip` rows."""
+    for batch in batches:
+        if batch.num_rows > skip:
+            yield batch.slice(skip)
+        skip = max(0, skip - batch.num_rows)
 
 
 def columns_of(spec: TensorSpec, names: Sequence[str], place: Place) -> list[str]:
@@ -103,7 +144,9 @@ def _array(column: Any, name: str, place: Place) -> NDArray[Any]:
             values = values.dictionary_decode()
         if values.null_count:
             row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) * rows // len(values)
-            raise InvalidDataError(f"{place.row(row)}: {name!r} is missing: fill or drop such rows")
+            raise InvalidDataError(
+                f"{place.row(row)}: {name!r} is missing: fill or drop such rows", code="missing"
+            )
         if not _is_list(values.type):
             break
         _check_lengths(values, name, rows, place)
@@ -120,7 +163,8 @@ def _check_lengths(lists: Any, name: str, rows: int, place: Place) -> None:
         row = int(odd[0]) * rows // len(lengths)
         raise InvalidDataError(
             f"{place.row(row)}: {name!r} has {lengths[odd[0]]} values where row {place.start} has"
-            f" {lengths[0]}: rows must be of one length"
+            f" {lengths[0]}: rows must be of one length",
+            code="shape",
         )
 
 

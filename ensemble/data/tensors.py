@@ -25,6 +25,10 @@ class Place:
     path: Path
     start: int = 0
 
+    def after(self, rows: int) -> "Place":
+        """The place `rows` rows further on."""
+        return Place(self.path, self.start + rows)
+
     def row(self, index: int) -> str:
         """Name the row `index` rows further on, the way errors do."""
         return f"{self.path}: row {self.start + index}"
@@ -38,10 +42,11 @@ def to_tensor(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[An
     if shaped.dtype.kind not in NUMERIC:
         raise InvalidDataError(
             f"{place.path}: {spec.name!r} holds {shaped.dtype}, the ensemble takes {spec.dtype}:"
-            " store it as numbers"
+            " store it as numbers",
+            code="type",
         )
     if shaped.dtype.kind == "f":
-        _refuse(np.isnan(shaped), shaped, f"{spec.name!r} is NaN: fill or drop such rows", place)
+        _refuse(np.isnan(shaped), shaped, f"{spec.name!r} is NaN: fill or drop such rows", place, "nan")
     return _converted(shaped, spec, place)
 
 
@@ -58,7 +63,8 @@ def _shaped(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[Any]
         return array.reshape((len(array), *(rest if size == ANY_SIZE else size for size in spec.shape)))
     raise InvalidDataError(
         f"{place.path}: a row of {spec.name!r} has shape {list(array.shape[1:])},"
-        f" the ensemble takes {list(spec.shape)}"
+        f" the ensemble takes {list(spec.shape)}",
+        code="shape",
     )
 
 
@@ -77,7 +83,7 @@ def _converted(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[A
             # Back and equal isn't enough: the largest int64 rounds up to 2**63 and wraps when it returns.
             lost = (result.astype(array.dtype) != array) | ((result < 0) != (array < 0))
             lost |= _out_of_range(result, array.dtype)
-    _refuse(lost, array, f"{spec.name!r} can't be {spec.dtype} without changing", place)
+    _refuse(lost, array, f"{spec.name!r} can't be {spec.dtype} without changing", place, "range")
     return result
 
 
@@ -95,7 +101,8 @@ def _texts(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[Any]:
     """Return text or bytes as an object array of `bytes`, text in UTF-8."""
     if array.dtype.kind not in "SUO":
         raise InvalidDataError(
-            f"{place.path}: {spec.name!r} holds {array.dtype}, the ensemble takes text or bytes"
+            f"{place.path}: {spec.name!r} holds {array.dtype}, the ensemble takes text or bytes",
+            code="type",
         )
     texts = [value.encode() if isinstance(value, str) else bytes(value) for value in array.ravel()]
     result = np.empty(len(texts), dtype=np.object_)
@@ -103,10 +110,10 @@ def _texts(array: NDArray[Any], spec: TensorSpec, place: Place) -> NDArray[Any]:
     return result.reshape(array.shape)
 
 
-def _refuse(bad: NDArray[Any], array: NDArray[Any], what: str, place: Place) -> None:
+def _refuse(bad: NDArray[Any], array: NDArray[Any], what: str, place: Place, code: str) -> None:
     """Raise for the first row with a bad value, if there is one."""
     if not bad.any():
         return
     rows = np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))
     value = array[rows[0]][bad[rows[0]]].ravel()[0] if array.ndim > 1 else array[rows[0]]
-    raise InvalidDataError(f"{place.row(int(rows[0]))}: {what}; got {value}")
+    raise InvalidDataError(f"{place.row(int(rows[0]))}: {what}; got {value}", code=code)

@@ -52,7 +52,7 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
 def test_arrays_stored_column_by_column_are_read_row_by_row(rows: int, tmp_path: Path) -> None:
     values = np.arange(6, dtype=np.float32).reshape(3, 2)
     path = saved(tmp_path, x=np.asfortranarray(values))
-    raws = list(NpzFile.open(path, None).read(Wanted((X,)), rows))
+    raws = [block.raw() for block in NpzFile.open(path, None).read(Wanted((X,)), rows)]
     np.testing.assert_array_equal(np.concatenate([raw.inputs["x"] for raw in raws]), values)
 
 
@@ -76,7 +76,7 @@ def test_a_npy_file_is_the_only_input(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(6, dtype=np.float32).reshape(3, 2))
     file = NpzFile.open(tmp_path / "a.npy", "x")
     file.check(Wanted((X,)))
-    raws = list(file.read(Wanted((X,)), 2))
+    raws = [block.raw() for block in file.read(Wanted((X,)), 2)]
     assert [raw.inputs["x"].tolist() for raw in raws] == [[[0, 1], [2, 3]], [[4, 5]]]
     with pytest.raises(InvalidDataError, match=r"several inputs; store them by name in \.npz"):
         NpzFile.open(tmp_path / "a.npy", None)
@@ -103,7 +103,7 @@ def test_a_flipped_bit_in_the_zip_is_noticed(tmp_path: Path) -> None:
 
 def test_kept_arrays_become_columns(tmp_path: Path) -> None:
     path = saved(tmp_path, x=np.zeros((2, 2)), id=np.array(["a", "b"]), box=np.arange(4).reshape(2, 2))
-    raw = next(NpzFile.open(path, None).read(Wanted((X,), keep=("id", "box")), 8))
+    raw = next(NpzFile.open(path, None).read(Wanted((X,), keep=("id", "box")), 8)).raw()
     assert raw.kept["id"].to_pylist() == ["a", "b"]
     assert raw.kept["box"].type == pa.list_(pa.int64(), 2)
     assert raw.kept["box"].to_pylist() == [[0, 1], [2, 3]]
@@ -112,4 +112,4 @@ def test_kept_arrays_become_columns(tmp_path: Path) -> None:
 def test_a_kept_array_that_has_no_column_type_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, x=np.zeros((2, 2)), wave=np.zeros(2, np.complex128))
     with pytest.raises(InvalidDataError, match="can't keep 'wave', of dtype complex128"):
-        next(NpzFile.open(path, None).read(Wanted((X,), keep=("wave",)), 8))
+        next(NpzFile.open(path, None).read(Wanted((X,), keep=("wave",)), 8)).raw()

@@ -24,7 +24,7 @@ def read(folder: Path, columns: dict[str, Any], wanted: Wanted | None = None, ro
     file = ParquetFile.open(folder / "a.parquet")
     wanted = wanted or Wanted((X,))
     file.check(wanted)
-    return list(file.read(wanted, rows))
+    return [block.raw() for block in file.read(wanted, rows)]
 
 
 @pytest.mark.parametrize(
