@@ -8,10 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import figures
 from tests.support import small_members as support
 from tests.support.small_members import REPOSITORY
+
+# How long an example takes depends on what else the machine does; no property does.
+settings.register_profile("unisono", deadline=None)
+settings.load_profile("unisono")
 
 MEMBERS = ("sepconv.keras", "bndense.keras", "bnconv.keras", "forest.onnx")
 Unisono = Callable[..., subprocess.CompletedProcess[str]]

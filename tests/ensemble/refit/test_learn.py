@@ -196,3 +196,15 @@ def test_a_solver_that_stopped_short_is_held() -> None:
     learned = learn(world.servable(), world.data(), options)
     assert not learned.verdict.publish
     assert "the solver did not converge" in learned.verdict.reasons[0]
+
+
+def test_one_row_is_too_few_to_be_sure_of_anything() -> None:
+    learned = learn(World().servable(), InMemory([0]))
+    assert not learned.verdict.publish
+    assert learned.to_json()["held_out_gain"] == {"mean": None, "standard_error": None}
+
+
+def test_libraries_that_are_not_there_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ensemble.refit.learn.LIBRARIES", ("numpy", "no-such-library"))
+    world = World()
+    assert list(learn(world.servable(), world.data()).to_json()["libraries"]) == ["numpy"]

@@ -195,3 +195,45 @@ def test_em_never_raises_the_loss_and_keeps_its_promise(seed: int, members: int)
         loss - least <= np.log(members) / steps + 1e-12
         for loss, steps in zip(losses, (1, 2, 5, 20), strict=True)
     )
+
+
+def test_em_takes_over_where_the_quadratic_programs_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    monkeypatch.setattr("ensemble.refit.newton.nnls", fails)
+    scores = np.array([[0.9, 0.1], [0.1, 0.9], [0.6, 0.5]])
+    solution = solve(LogLoss.of(scores), uniform(2), SolverOptions(tolerance=1e-7))
+    assert solution.converged
+    assert "newton" not in solution.how
+    assert solution.how.endswith("em")
+
+
+def test_a_first_guess_of_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nothing:
+        success, message, nit = False, "Positive directional derivative for linesearch", 4
+        x = np.array([np.nan, np.nan, np.nan, np.nan])
+
+    monkeypatch.setattr("ensemble.refit.solver.minimize", lambda *_, **__: Nothing())
+    solution = fit(true_class_scores(4))
+    assert solution.converged
+    assert solution.message == "slsqp found nothing: Positive directional derivative for linesearch"
+
+
+def test_a_first_guess_that_stopped_early_is_used_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Early:
+        success, message, nit = False, "Iteration limit reached", 100
+        x = np.array([0.7, 0.1, 0.3, -1e-9])
+
+    monkeypatch.setattr("ensemble.refit.solver.minimize", lambda *_, **__: Early())
+    solution = fit(true_class_scores(4))
+    assert solution.converged
+    assert solution.message == "slsqp stopped early: Iteration limit reached"
+
+
+def test_a_tiny_weight_that_a_row_depends_on_is_no_dust() -> None:
+    # The second member alone explains a row that counts for one in ten million.
+    scores = np.array([[0.5, 0.0], [0.0, 1e-3]])
+    solution = solve(LogLoss.of(scores, np.array([9_999_999.0, 1.0])), uniform(2))
+    assert 0 < solution.weights[1] < 1e-6
+    assert np.isfinite(solution.loss)
