@@ -97,7 +97,7 @@ def test_two_hundred_callers_of_the_stock_client_get_exactly_their_own_rows(
     np.savez(file, image=rows["image"], expected=expected)
 
     script = Path(__file__).parents[1] / "clients/digits_callers.py"
-    command = [clients_python(), script, server.address, file, "200"]
+    command = [str(clients_python()), str(script), server.address, str(file), "200"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,8 @@ def subclasses(error: type[Exception]) -> Iterator[type[Exception]]:
 
 def test_every_error_has_a_code() -> None:
     raised = [*subclasses(errors.EnsembleError), *subclasses(store_errors.StoreError)]
-    ours = [error for error in raised if not error.__module__.startswith("tests.")]
+    # The command line's own (a wrong setting, a demo that failed) never reach the wire.
+    ours = [error for error in raised if error.__module__.split(".")[0] in {"ensemble", "model_store"}]
 
     assert len(ours) >= 16
     assert [error.__name__ for error in ours if error not in CODES] == []
