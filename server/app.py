@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -164,7 +165,11 @@ def _loader(store: Store, threads: int) -> Callable[[str, int, Mapping[str, Memb
     def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         servable = load_servable(store, name, version, reuse=reuse, threads=threads)
         losses = store.manifest(name, version).evidence.get("validation", {}).get("losses", {})
-        return Loaded(servable, losses.get("members", {}), losses.get("learned"))
+        # JSON has no infinity: null says that the member gave some true class no score at all.
+        members = {
+            member: inf if loss is None else loss for member, loss in losses.get("members", {}).items()
+        }
+        return Loaded(servable, members, losses.get("learned"))
 
     return load
 
