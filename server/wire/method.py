@@ -19,3 +19,6 @@ class Method:
     request: type[Any]
     response: type[Any]
     function: Callable[[Any, Call], Awaitable[Any]]
+    # Set for a method whose requests come on a stream: makes the answer to one that failed with this text.
+    # The request is None if its bytes could not be read.
+    refuse: Callable[[Any, str], Any] | None = None

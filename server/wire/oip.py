@@ -34,6 +34,8 @@ SCORES_DATATYPE = "FP32"
 # How long a request may wait to be run: a parameter of the request, in microseconds.
 TIMEOUT = "timeout"
 MICROSECONDS = 1e-6
+# Says of an answer on a stream that it is the last one to its request.
+FINAL = "triton_final_response"
 
 
 class Oip:
@@ -54,10 +56,16 @@ class Oip:
             "ModelInfer": self.model_infer,
             "ModelConfig": self.model_config,
         }
-        return [
+        stream = Method(
+            *(SERVICE, "ModelStreamInfer", _class("ModelInferRequest"), _class("ModelStreamInferResponse")),
+            self.model_stream_infer,
+            refuse=stream_refusal,
+        )
+        unary = [
             Method(SERVICE, name, _class(f"{name}Request"), _class(f"{name}Response"), function)
             for name, function in functions.items()
         ]
+        return [*unary, stream]
 
     async def server_live(self, _request: Any, _call: Call) -> Any:
         """Say that the process answers."""
@@ -122,6 +130,23 @@ class Oip:
                 raise UnavailableError("Request timeout expired") from error
             raise
         return encode_response(request, answer, outputs)
+
+    async def model_stream_infer(self, request: Any, call: Call) -> Any:
+        """Score the rows of one request of a stream. Every request has one answer, which is its last."""
+        response = await self.model_infer(request, call)
+        response.parameters[FINAL].bool_param = True
+        return _class("ModelStreamInferResponse")(infer_response=response)
+
+
+def stream_refusal(request: Any, text: str) -> Any:
+    """Answer a request of a stream that failed with `text`; None is one that could not be read."""
+    response = _class("ModelStreamInferResponse")(error_message=text)
+    if request is not None:
+        response.infer_response.model_name = request.model_name
+        response.infer_response.model_version = request.model_version
+        response.infer_response.id = request.id
+    response.infer_response.parameters[FINAL].bool_param = True
+    return response
 
 
 def installed_version() -> str:

@@ -19,11 +19,14 @@ from .call import Call
 from .health import Health
 from .method import Method
 from .status import status_of
+from .stream_grpcio import Outcome, Stream
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 # A drain is over when no call has come for so long; callers that ask again without pause, and so never
 # are quiet, are waited for no longer than this.
 QUIET_SECS = 0.1
+# A stream with this metadata, "true", ends at the first request that fails.
+END_ON_ERROR = "triton_grpc_error"
 LINGER_SECS = 2.0
 
 log = logging.getLogger("unisono.wire")
@@ -77,6 +80,7 @@ class GrpcTransport:
         self._draining = False
         self._running = 0  # calls that were accepted: those refused in a drain don't count
         self._arrived = 0
+        self._streams: set[Stream] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -99,6 +103,8 @@ class GrpcTransport:
         """Turn health to NOT_SERVING, then refuse new calls; those that run go on."""
         self._health.drain()
         self._draining = True
+        for stream in self._streams:
+            stream.close()
 
     async def stop(self, grace_secs: float) -> None:
         """Drain, give running calls `grace_secs` to end, then cut off the rest and stop listening."""
@@ -136,24 +142,58 @@ class GrpcTransport:
         return [grpc.method_handlers_generic_handler(name, handlers) for name, handlers in services.items()]
 
     def _bind(self, method: Method) -> Any:
-        async def handle(data: bytes, context: Any) -> bytes | None:
-            return await self._handle(method, data, context)
+        if method.refuse is not None:
+
+            async def handle_stream(_requests: Any, context: Any) -> None:
+                await self._handle_stream(method, context)
+
+            return grpc.stream_stream_rpc_method_handler(handle_stream)
+
+        async def handle(data: bytes, context: Any) -> bytes:
+            outcome = await self._outcome(method, data, context)
+            if outcome.code is not grpc.StatusCode.OK:
+                await context.abort(outcome.code, outcome.text)
+            return outcome.data
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
-    async def _handle(self, method: Method, data: bytes, context: Any) -> bytes | None:
-        """Answer one call and have it counted, once, however it ends."""
+    async def _handle_stream(self, method: Method, context: Any) -> None:
+        """Answer every request of one stream; a drain ends the stream once those taken have their answers."""
+        metadata = dict(context.invocation_metadata())
+        stream = Stream(
+            context,
+            lambda data: self._outcome(method, data, context),
+            end_on_error=metadata.get(END_ON_ERROR) == "true",
+        )
+        self._streams.add(stream)
+        if self._draining:
+            stream.close()
+        try:
+            failed = await stream.run()
+        finally:
+            self._streams.discard(stream)
+        if failed is not None:
+            await context.abort(failed.code, failed.text)
+        if stream.closed:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+
+    async def _outcome(self, method: Method, data: bytes, context: Any) -> Outcome:
+        """Answer one request and have it counted, once, however it ends."""
         started = asyncio.get_running_loop().time()
         call = self._call(context, started)
-        code, text = grpc.StatusCode.UNKNOWN, ""
+        code, message = grpc.StatusCode.UNKNOWN, None
         accepted = not self._draining
         self._running += accepted
         self._arrived += 1
         if accepted:
             self._idle.clear()
         try:
-            answer = await self._answer(method, data, call)
+            if not accepted:
+                raise UnavailableError(SHUTTING_DOWN)  # noqa: TRY301 - as every other refusal
+            message = self._parsed(method, data)
+            answer = await self._answer(method, message, call)
             code = grpc.StatusCode.OK
+            return Outcome(code, "", answer)
         except asyncio.CancelledError:
             # gRPC cancels the handler when the client does, and when its deadline passes.
             late = context.time_remaining() == 0
@@ -161,8 +201,8 @@ class GrpcTransport:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
             code, text = status_of(error)
-        else:
-            return answer
+            refusal = method.refuse(message, text).SerializeToString() if method.refuse else b""
+            return Outcome(code, text, refusal)
         finally:
             self._running -= accepted
             if not self._running:
@@ -171,16 +211,14 @@ class GrpcTransport:
             self._observer.handled(
                 method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
             )
-        await context.abort(code, text)
-        return None
 
-    async def _answer(self, method: Method, data: bytes, call: Call) -> bytes:
-        if self._draining:
-            raise UnavailableError(SHUTTING_DOWN)
+    def _parsed(self, method: Method, data: bytes) -> Any:
         try:
-            message = method.request.FromString(data)
+            return method.request.FromString(data)
         except DecodeError as error:
             raise InvalidRequestError(f"the bytes are not a {method.request.__name__}") from error
+
+    async def _answer(self, method: Method, message: Any, call: Call) -> bytes:
         limit = asyncio.timeout_at(call.deadline)
         try:
             async with limit:

@@ -8,7 +8,7 @@ import pytest
 from ensemble.errors import DeadlineError, InvalidRequestError, ModelNotFoundError, UnavailableError
 from server.wire.call import Call
 from server.wire.messages import message_class
-from server.wire.oip import Oip, installed_version
+from server.wire.oip import Oip, installed_version, stream_refusal
 from tests.support import clock
 from tests.support.models import FakeModels
 
@@ -29,7 +29,7 @@ def test_there_are_the_core_methods() -> None:
 
     assert [method.name for method in methods] == [
         "ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer",
-        "ModelConfig",
+        "ModelConfig", "ModelStreamInfer",
     ]  # fmt: skip
     assert {method.service for method in methods} == {"inference.GRPCInferenceService"}
 
@@ -78,6 +78,28 @@ async def test_members_are_asked_for_when_an_output_needs_them() -> None:
     answer = await Oip(FakeModels()).model_infer(request, Call(asyncio.get_running_loop().time() + 1))
 
     assert np.frombuffer(answer.raw_output_contents[1], "<f4").tolist() == [10.0, 20.0, 20.0, 10.0]
+
+
+async def test_an_answer_on_a_stream_says_that_it_is_the_last_one() -> None:
+    call = Call(asyncio.get_running_loop().time() + 1)
+
+    answer = await Oip(FakeModels()).model_stream_infer(infer_request(id="7"), call)
+
+    assert (answer.error_message, answer.infer_response.id) == ("", "7")
+    assert answer.infer_response.parameters["triton_final_response"].bool_param
+    assert np.frombuffer(answer.infer_response.raw_output_contents[0], "<f4").tolist() == [10.0, 20.0]
+
+
+def test_a_refusal_on_a_stream_says_whose_it_is_if_that_could_be_read() -> None:
+    known = stream_refusal(infer_request(id="7"), "full")
+
+    assert (known.error_message, known.infer_response.id, known.infer_response.model_name) == (
+        "full",
+        "7",
+        "sums",
+    )
+    assert stream_refusal(None, "no message").infer_response.id == ""
+    assert known.infer_response.parameters["triton_final_response"].bool_param
 
 
 async def test_an_answer_carries_the_version_that_answered_and_the_call_hears_of_it() -> None:

@@ -1,0 +1,80 @@
+"""One open stream of grpc.aio: requests in, answers out in the requests' order, a bounded number at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+# So many requests of one stream may be on their way; then it isn't read further, and the client feels it.
+MAX_IN_FLIGHT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one request ended: its code and text, and what to write."""
+
+    code: grpc.StatusCode
+    text: str
+    data: bytes
+
+
+class Stream:
+    """Reads, has `answer` called for each request, and writes.
+
+    A request that fails is answered like any other and the stream goes on; with `end_on_error` the stream
+    ends there, with the request's code.
+    """
+
+    def __init__(
+        self, context: Any, answer: Callable[[bytes], Awaitable[Outcome]], *, end_on_error: bool
+    ) -> None:
+        self._context = context
+        self._answer = answer
+        self._end_on_error = end_on_error
+        self._free = asyncio.Semaphore(MAX_IN_FLIGHT)
+        # In the order of the requests; None says that no more come.
+        self._answers: asyncio.Queue[asyncio.Task[Outcome] | None] = asyncio.Queue()
+        self._reader: asyncio.Task[None] | None = None
+        self.closed = False
+
+    async def run(self) -> Outcome | None:
+        """Serve until the client has no more requests or `close` is called; give the error that ended it."""
+        async with asyncio.TaskGroup() as tasks:
+            self._reader = tasks.create_task(self._read(tasks))
+            # Not in the reader itself: one that is cancelled before it has begun runs none of its lines.
+            self._reader.add_done_callback(lambda _: self._answers.put_nowait(None))
+            if self.closed:
+                self._reader.cancel()
+            while (answer := await self._answers.get()) is not None:
+                outcome = await answer
+                if self._end_on_error and outcome.code is not grpc.StatusCode.OK:
+                    self._give_up()
+                    return outcome
+                await self._context.write(outcome.data)
+                self._free.release()
+        return None
+
+    def close(self) -> None:
+        """Take no more requests; those taken are still answered."""
+        self.closed = True
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def _read(self, tasks: asyncio.TaskGroup) -> None:
+        while (data := await self._context.read()) is not grpc.aio.EOF:
+            await self._free.acquire()
+            self._answers.put_nowait(tasks.create_task(self._outcome(data)))
+
+    async def _outcome(self, data: bytes) -> Outcome:
+        return await self._answer(data)
+
+    def _give_up(self) -> None:
+        """Cancel what is left."""
+        if self._reader is not None:
+            self._reader.cancel()
+        while not self._answers.empty():
+            answer = self._answers.get_nowait()
+            if answer is not None:
+                answer.cancel()
