@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from ensemble.errors import UnavailableError
 from ensemble.loading.load import load_servable
 from ensemble.member import Member
+from ensemble.runtimes.merged import Merger
+from model_store.errors import StoreError
 from model_store.store import Store
 
 from .batching.batcher import Batcher
@@ -28,6 +30,7 @@ from .wire.health import Health
 from .wire.method import Method
 from .wire.oip import Oip
 from .wire.oip_management import OipManagement
+from .wire.reflection import reflection_method
 from .wire.served_models import ServedModels
 from .wire.transport_grpcio import GrpcTransport, TransportOptions
 
@@ -144,7 +147,10 @@ def _methods(
     management = OipManagement(
         models, metrics.statistics, repository, model_control=settings.enable_model_control
     )
-    return [*Oip(models).methods(), *management.methods()]
+    methods = [*Oip(models).methods(), *management.methods()]
+    if settings.enable_reflection:
+        methods.append(reflection_method(methods))
+    return methods
 
 
 def _transport_options(settings: ServeSettings) -> TransportOptions:
@@ -162,8 +168,10 @@ def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
 
 
 def _loader(store: Store, threads: int) -> Callable[[str, int, Mapping[str, Member]], Loaded]:
+    merger = Merger()
+
     def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
-        servable = load_servable(store, name, version, reuse=reuse, threads=threads)
+        servable = load_servable(store, name, version, reuse=reuse, threads=threads, merger=merger)
         losses = store.manifest(name, version).evidence.get("validation", {}).get("losses", {})
         # JSON has no infinity: null says that the member gave some true class no score at all.
         members = {
@@ -174,8 +182,14 @@ def _loader(store: Store, threads: int) -> Callable[[str, int, Mapping[str, Memb
     return load
 
 
-def _current(store: Store, only: tuple[str, ...]) -> Callable[[], Mapping[str, int]]:
-    def current() -> Mapping[str, int]:
-        return {name: store.current(name) for name in store.ensembles() if not only or name in only}
+def _current(store: Store, only: tuple[str, ...]) -> Callable[[], Mapping[str, int | Exception]]:
+    def current_of(name: str) -> int | Exception:
+        try:
+            return store.current(name)
+        except StoreError as error:
+            return error
+
+    def current() -> Mapping[str, int | Exception]:
+        return {name: current_of(name) for name in store.ensembles() if not only or name in only}
 
     return current

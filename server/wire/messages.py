@@ -13,13 +13,18 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 DESCRIPTORS = Path(__file__).with_name("descriptors.binpb")
 
 
+def descriptor_files() -> list[bytes]:
+    """Read our files' descriptors, each after those that it needs."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
+    return [file.SerializeToString() for file in files.file]
+
+
 @cache
 def pool() -> Any:
     """Return the private `DescriptorPool`: a constant, read at its first use."""
-    files = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes())
     private = descriptor_pool.DescriptorPool()
-    for file in files.file:
-        private.AddSerializedFile(file.SerializeToString())
+    for file in descriptor_files():
+        private.AddSerializedFile(file)
     return private
 
 
