@@ -1,7 +1,7 @@
 """New weights for a servable's members, judged against its own: all of a refit but the store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import Any
@@ -98,7 +98,10 @@ def learn(
     scores = predictions.true_class_scores()
     # Before the folds are made, so that an impossible row is named by its place in the file.
     LogLoss.of(scores)
-    choice = choose(scores, incumbent, options.choice)
+    learned_before = "validation" in evidence
+    # Weights that nobody learned are no prior: shrinking towards them would only keep what was never judged.
+    among = options.choice if learned_before else replace(options.choice, taus=())
+    choice = choose(scores, incumbent, among)
     solution = fit(choice, scores, incumbent, options.solver)
     contenders = Contenders(incumbent, solution.weights, best_single(predictions))
     compared = compare(predictions, contenders, validation.digest)
@@ -106,9 +109,9 @@ def learn(
     if test is not None:
         tested = compare(_predict(servable, test, options, validation.rows), contenders, test.digest)
     findings = check(predictions, compared, evidence)
-    held_out, by_class = _gains(predictions, scores, incumbent, options.choice)
+    held_out, by_class = _gains(predictions, scores, incumbent, among)
     jump = float(np.abs(solution.weights - incumbent).sum())
-    trial = Trial(solution, held_out, by_class, jump, "validation" in evidence, findings)
+    trial = Trial(solution, held_out, by_class, jump, learned_before, findings)
     after = dict(zip(names, solution.weights.tolist(), strict=True))
     verdict = judge(trial, options.gate)
     return Learned(dict(before), after, choice, solution, compared, tested, held_out, findings, verdict)

@@ -47,6 +47,14 @@ def test_a_second_refit_on_the_same_rows_is_held() -> None:
     assert second.findings.notes == ("these are the rows that the weights being served were learned on",)
 
 
+def test_weights_are_shrunk_only_towards_weights_that_were_learned() -> None:
+    world = World()
+    first = learn(world.servable(), world.data())
+    assert list(first.choice.held_out) == ["incumbent", "uniform", "linear", "best_single"]
+    second = learn(world.servable(weights=first.after), world.data(), evidence=first.to_json())
+    assert {"shrunk_10", "shrunk_300"} < set(second.choice.held_out)
+
+
 def test_labels_gone_wrong_raise_an_alarm_where_members_did_not_change() -> None:
     world = World(rows=600)
     first = learn(world.servable(), world.data())
