@@ -96,7 +96,7 @@ def mistakes(client: Any) -> dict[str, Callable[[], object]]:
             client, "takes_INT32", tensor("x", np.ones((1, 2), np.int32), "INT32")
         ),
         "unexpected": lambda: infer(client, "takes_INT64", tensor("x", np.ones((1, 2), np.int64), "INT64")),
-        "not implemented": client.get_model_repository_index,
+        "not implemented": client.get_system_shared_memory_status,
     }
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from ensemble.errors import DeadlineError, MemberError, OverloadedError
+from server.telemetry.statistics import BatchTimes, Statistics
 from server.wire.health import Health
 from server.wire.oip import Oip
+from server.wire.oip_management import OipManagement
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
-from tests.support.models import FakeModels
+from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,42 @@ ERRORS = {
 }
 
 
+UNIMPLEMENTED = "StatusCode.UNIMPLEMENTED"
+REFUSED = {
+    "unknown config": (NOT_FOUND, f"{UNKNOWN}'x' is not found"),
+    "unknown statistics": (INVALID, "requested model 'x' is not available"),
+    "load from the wire": (
+        INVALID,
+        "failed to load 'digits', models and configs are not taken from the wire",
+    ),
+    "trace change": (UNIMPLEMENTED, "trace settings can't be changed over the wire"),
+    "log change": (UNIMPLEMENTED, "log settings can't be changed over the wire"),
+    "shared memory": (UNIMPLEMENTED, ""),
+    "shared memory status": (UNIMPLEMENTED, ""),
+    "cuda memory": (UNIMPLEMENTED, ""),
+}
+ENSEMBLE_CONFIG = {
+    "name": "sums",
+    "platform": "ensemble",
+    "version_policy": {"latest": {"num_versions": 1}},
+    "max_batch_size": 8,
+    "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": ["4"]}],
+    "output": [{"name": "scores", "data_type": "TYPE_FP32", "dims": ["2"]}],
+    "ensemble_scheduling": {
+        "step": [
+            {
+                "model_name": "sums.first",
+                "model_version": "-1",
+                "input_map": {"x": "x"},
+                "output_map": {"scores": "sums.first:scores"},
+            }
+        ]
+    },
+    "model_transaction_policy": {},
+    "response_cache": {},
+}
+
+
 @pytest.fixture(autouse=True)
 def clients() -> None:
     if not PYTHON.exists():
@@ -102,7 +140,11 @@ async def served(models: FakeModels) -> AsyncIterator[tuple[str, GrpcTransport, 
     """A real server on a free port: its address, itself, and what its observer was told."""
     observer = Recorder()
     options = TransportOptions(address="127.0.0.1:0")
-    transport = GrpcTransport(Oip(models).methods(), Health(), observer=observer, options=options)
+    statistics = Statistics()
+    statistics.scored("sums", 3, BatchTimes(5, [0.5, 0.25], 0.001, 0.01, 0.002, {"first": 0.008}))
+    management = OipManagement(models, statistics, FakeRepository(), model_control=True)
+    methods = [*Oip(models).methods(), *management.methods()]
+    transport = GrpcTransport(methods, Health(), observer=observer, options=options)
     port = await transport.start()
     try:
         yield f"127.0.0.1:{port}", transport, observer
@@ -138,7 +180,17 @@ async def test_the_sync_client_gets_every_answer() -> None:
         "version ready": True,
         "loading ready": False,
     }
-    assert (getters["server"]["name"], getters["server"]["extensions"]) == ("unisono", ["binary_tensor_data"])
+    assert (getters["server"]["name"], getters["server"]["extensions"]) == (
+        "unisono",
+        [
+            "binary_tensor_data",
+            "classification",
+            "model_configuration",
+            "model_repository",
+            "parameters",
+            "statistics",
+        ],
+    )
     assert getters["model"] == {
         "name": "sums",
         "versions": ["2", "3"],
@@ -191,6 +243,69 @@ async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> Non
     assert len(observer.calls) == len(ERRORS) - 1
 
 
+async def test_the_sync_client_gets_what_triton_adds() -> None:
+    async with served(FakeModels()) as (address, _, _observer):
+        answers = await run("triton_additions.py", address)
+
+    about = answers["models"]
+    assert about["config"] == ENSEMBLE_CONFIG
+    member = about["member's config"]
+    assert (member["platform"], member["backend"]) == ("onnxruntime_onnx", "onnxruntime")
+    [statistics] = about["statistics"]
+    assert (statistics["inference_count"], statistics["execution_count"]) == ("5", "1")
+    assert statistics["inference_stats"]["compute_infer"] == {"count": "2", "ns": "20000000"}
+    assert "sums.first" in about["all statistics"]
+    assert about["index"] == [
+        {"name": "digits", "version": "3", "state": "READY"},
+        {"name": "letters", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"},
+    ]
+    assert about["trace"] == {"trace_level": {"value": ["OFF"]}}
+    assert about["log"]["log_error"] == {"bool_param": True}
+    assert (about["load"], about["unload"]) == (None, None)
+
+
+async def test_the_sync_client_gets_optional_outputs_and_classifications() -> None:
+    async with served(FakeModels()) as (address, _, _observer):
+        answers = await run("triton_additions.py", address)
+
+    assert answers["outputs"] == {
+        "shapes": {
+            "scores": [2, 2],
+            "label": [2, 1],
+            "entropy": [2, 1],
+            "disagreement": [2, 1],
+            "member_scores": [2, 2, 2],
+        },
+        "labels": ["yes", "yes"],
+        "members": [[[10.0, 20.0], [20.0, 10.0]], [[26.0, 52.0], [52.0, 26.0]]],
+        "weights version": 3,
+        "top": ["20.000000:1:yes", "52.000000:1:yes"],
+    }
+
+
+async def test_the_sync_client_streams_and_one_bad_request_harms_no_other() -> None:
+    async with served(FakeModels()) as (address, _, _observer):
+        answers = await run("triton_additions.py", address)
+
+    assert answers["stream"] == [
+        ["0", X_SCORES, True],
+        f"{UNKNOWN}'x' is not found",
+        ["2", [[18.0, 36.0], [34.0, 68.0]], True],
+        ["3", [[22.0, 44.0], [38.0, 76.0]], True],
+    ]
+
+
+async def test_what_is_not_offered_is_refused_in_the_words_that_clients_know() -> None:
+    async with served(FakeModels()) as (address, _, _observer):
+        answers = await run("triton_additions.py", address)
+
+    assert {name: code for name, (code, _) in answers["refused"].items()} == {
+        name: code for name, (code, _) in REFUSED.items()
+    }
+    for name, (_, text) in answers["refused"].items():
+        assert text.startswith(REFUSED[name][1]), name
+
+
 async def test_a_draining_server_says_so() -> None:
     async with served(FakeModels()) as (address, transport, _):
         transport.drain()
@@ -208,4 +323,4 @@ async def test_a_draining_server_says_so() -> None:
 async def test_our_messages_are_the_stock_ones_and_both_live_in_one_interpreter(first: str) -> None:
     answers = await run("one_interpreter.py", first)
 
-    assert answers == {"messages": 71, "methods": 14, "differences": {}}
+    assert answers == {"messages": 69, "methods": 14, "differences": {}}

@@ -8,6 +8,7 @@ import numpy as np
 from ensemble.errors import EnsembleError
 from ensemble.member import Rows, Scores, row_count
 from ensemble.signature import Signature, TensorSpec
+from server.lifecycle.repository import IndexEntry
 from server.wire.serving import Answer, ModelInfo, Step, find_version
 from server.wire.tensors import WIRE_TYPES
 
@@ -90,3 +91,19 @@ class FakeModels:
 
     def names(self) -> list[str]:
         return sorted(self.by_name)
+
+
+class FakeRepository:
+    """Has `digits` served and `letters` not, and remembers what it was told to do."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    async def index(self) -> list[IndexEntry]:
+        return [IndexEntry("digits", 3, "READY"), IndexEntry("letters", 1, "UNAVAILABLE", "unloaded")]
+
+    async def load(self, name: str) -> None:
+        self.done.append(f"load {name}")
+
+    async def unload(self, name: str) -> None:
+        self.done.append(f"unload {name}")

@@ -4,26 +4,11 @@ from typing import Any
 import pytest
 
 from ensemble.errors import InvalidRequestError, ModelNotFoundError, NotOfferedError, UnavailableError
-from server.lifecycle.repository import IndexEntry
 from server.telemetry.statistics import BatchTimes, Statistics
 from server.wire.call import Call
 from server.wire.messages import message_class
 from server.wire.oip_management import OipManagement
-from tests.support.models import FakeModels
-
-
-class FakeRepository:
-    def __init__(self) -> None:
-        self.done: list[str] = []
-
-    async def index(self) -> list[IndexEntry]:
-        return [IndexEntry("digits", 3, "READY"), IndexEntry("letters", 1, "UNAVAILABLE", "unloaded")]
-
-    async def load(self, name: str) -> None:
-        self.done.append(f"load {name}")
-
-    async def unload(self, name: str) -> None:
-        self.done.append(f"unload {name}")
+from tests.support.models import FakeModels, FakeRepository
 
 
 class World:

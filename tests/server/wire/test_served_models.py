@@ -124,12 +124,13 @@ async def test_an_answer_comes_from_the_version_that_the_rows_were_read_for() ->
 async def test_ready_means_that_everything_wanted_is_served_and_no_drain_has_begun() -> None:
     world = World()
     assert not world.models.ready()
-    world.models.want(frozenset())
-    assert not world.models.ready()
     world.models.want(frozenset({"digits"}))
     assert not world.models.ready()
     await world.manager.take_up("digits", 1)
     assert world.models.ready()
+    world.models.want(frozenset({"digits", "letters"}))
+    assert not world.models.ready()
+    world.models.want(frozenset({"digits"}))
     world.manager.drop("digits")
     assert not world.models.ready()
     await world.manager.take_up("digits", 1)
@@ -138,3 +139,11 @@ async def test_ready_means_that_everything_wanted_is_served_and_no_drain_has_beg
     assert world.models.ready()
     world.models.drain()
     assert not world.models.ready()
+
+
+async def test_a_server_of_an_empty_store_is_ready_once_something_is_published() -> None:
+    world = World()
+    world.models.want(frozenset())
+    assert not world.models.ready()
+    await world.manager.take_up("digits", 1)
+    assert world.models.ready()
