@@ -64,7 +64,9 @@ async def serve(store: Store, settings: ServeSettings) -> None:
 
 @asynccontextmanager
 async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]:
-    """Run the whole server while the block runs; drain when it ends."""
+    """Run the whole server while the block runs; drain when it ends. StoreError if there is no store."""
+    # A store that isn't there at all is a mistake of whoever starts the server, who should hear of it now.
+    await asyncio.to_thread(store.ensembles)
     metrics, health = Metrics(CollectorRegistry()), Health()
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
@@ -92,8 +94,8 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         tasks(batcher.serve())
         stack.push_async_callback(_drain, models, health, transport, settings)
         grpc_port = await transport.start()
-        await watcher.look()
-        models.want(frozenset(settings.ensemble) or frozenset(manager.served))
+        published = await watcher.look()
+        models.want(frozenset(settings.ensemble) or published)
         show()
         tasks(watcher.watch())
         yield Ports(grpc_port, metrics_port)
@@ -103,12 +105,16 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
 async def _background_tasks() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], None]]:
     """Give a function that starts a task; cancel them all at the end. One that crashes ends the block."""
     started: list[asyncio.Task[None]] = []
-    async with asyncio.TaskGroup() as group:
-        try:
-            yield lambda work: started.append(group.create_task(work))
-        finally:
-            for task in started:
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            try:
+                yield lambda work: started.append(group.create_task(work))
+            finally:
+                for task in started:
+                    task.cancel()
+    except ExceptionGroup as errors:
+        # The first one ended the rest; whoever waits for the server wants it, not its wrapping.
+        raise errors.exceptions[0] from None
 
 
 async def _drain(

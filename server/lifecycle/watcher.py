@@ -43,7 +43,7 @@ class Watcher:
 
     def __init__(
         self,
-        current: Callable[[], Mapping[str, int]],
+        current: Callable[[], Mapping[str, int | Exception]],
         take_up: Callable[[str, int], Awaitable[None]],
         observer: Observer,
         options: WatchOptions,
@@ -55,11 +55,21 @@ class Watcher:
         self._served: dict[str, int] = {}
         self._failures: dict[str, _Failure] = {}
         self._held: set[str] = set()
+        self._complaints: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def published(self) -> Mapping[str, int]:
-        """Read what is current in the store; raise what reading it raises."""
-        return await asyncio.to_thread(self._current)
+        """Read what is current in the store; raise what reading it raises.
+
+        An ensemble that can't be read is left out, counted and logged; the others go on.
+        """
+        found = await asyncio.to_thread(self._current)
+        for name, current in found.items():
+            if isinstance(current, Exception):
+                self._complain(name, current)
+            else:
+                self._complaints.pop(name, None)
+        return {name: current for name, current in found.items() if not isinstance(current, Exception)}
 
     async def hold(self, name: str) -> None:
         """Take nothing up of `name` until it is loaded; one that is being taken up is waited for."""
@@ -88,19 +98,30 @@ class Watcher:
             await asyncio.sleep(self._options.poll_interval * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
             await self.look()
 
-    async def look(self) -> None:
-        """Read the store once and take up what is new. Errors are logged and counted, never raised."""
+    async def look(self) -> frozenset[str]:
+        """Read the store once, take up what is new, and return the names that were there to be read.
+
+        Errors are logged and counted, never raised.
+        """
         try:
             current = await self.published()
-        except Exception:
-            self._observer.store_failed()
-            log.exception("could not read the store; what is served stays served")
-            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may fare better
+            self._complain("the store", error)
+            return frozenset()
+        self._complaints.pop("the store", None)
         for name, version in current.items():
             async with self._one_at_a_time:
                 resting = name in self._held or self._resting(name, version)
                 if self._served.get(name) != version and not resting:
                     await self._try(name, version)
+        return frozenset(current)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        """Count that `what` couldn't be read; log it when it is news, and not every second anew."""
+        self._observer.store_failed()
+        if self._complaints.get(what) != str(error):
+            self._complaints[what] = str(error)
+            log.error("could not read %s; what is served stays served: %s", what, error)
 
     def _resting(self, name: str, version: int) -> bool:
         failure = self._failures.get(name)

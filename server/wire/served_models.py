@@ -37,8 +37,10 @@ class ServedModels:
 
         One that somebody had unloaded is wanted no more.
         """
-        wanted = (self._wanted or frozenset()) - set(self._manager.dropped)
-        return not self._draining and bool(wanted) and wanted <= self._manager.served.keys()
+        served = self._manager.served.keys()
+        if self._draining or self._wanted is None or not served:
+            return False
+        return self._wanted - set(self._manager.dropped) <= served
 
     def names(self) -> list[str]:
         """Every model's name: the ensembles, then their members."""

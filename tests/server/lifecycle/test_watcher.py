@@ -1,5 +1,8 @@
 import asyncio
+import logging
 from collections.abc import Mapping
+
+import pytest
 
 from server.lifecycle.watcher import Watcher, WatchOptions
 from tests.support.observers import Recorder
@@ -9,12 +12,12 @@ class World:
     """A store whose current versions the test sets, and a server that takes them up or fails to."""
 
     def __init__(self) -> None:
-        self.current: dict[str, int] | Exception = {"digits": 1}
+        self.current: dict[str, int | Exception] | Exception = {"digits": 1}
         self.broken: set[int] = set()
         self.tries: list[tuple[str, int]] = []
         self.told = Recorder()
 
-    def read(self) -> Mapping[str, int]:
+    def read(self) -> Mapping[str, int | Exception]:
         if isinstance(self.current, Exception):
             raise self.current
         return self.current
@@ -80,6 +83,23 @@ async def test_a_store_that_cannot_be_read_is_counted_and_looked_at_again() -> N
     world.current = {"digits": 1}
     await watcher.look()
     assert world.tries == [("digits", 1)]
+
+
+async def test_an_ensemble_that_cannot_be_read_is_logged_once_and_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    watcher = world.watcher()
+    world.current = {"broken": OSError("a page is missing"), "digits": 1}
+    with caplog.at_level(logging.ERROR, "unisono"):
+        await watcher.look()
+        await watcher.look()
+    assert world.tries == [("digits", 1)]
+    assert world.told.of("store_failed") == [(), ()]
+    assert caplog.messages == ["could not read broken; what is served stays served: a page is missing"]
+    world.current = {"broken": 4, "digits": 1}
+    await watcher.look()
+    assert world.tries == [("digits", 1), ("broken", 4)]
 
 
 async def test_watching_goes_on_until_cancelled() -> None:
