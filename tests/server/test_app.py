@@ -1,18 +1,108 @@
-from dataclasses import replace
-from math import inf
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from ensemble.errors import InvalidRequestError, UnavailableError
+from ensemble.publishing.publish import PublishOptions, publish
+from model_store.errors import StoreUnavailableError
 from model_store.store import Store
-from server.app import _loader
-from tests.ensemble.refit.published import NAME, publish_uniform
+from server.app import running, serve
+from server.config import ServeSettings
+from server.wire.client import Client
+from tests.support.onnx_models import write_linear
+
+SETTINGS = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02)
 
 
-def test_a_member_whose_recorded_loss_is_infinite_is_loaded_with_it(tmp_path: Path) -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with the ensemble `linear` of two members, `a` and `b`."""
+    for seed, name in enumerate("ab"):
+        write_linear(tmp_path / f"{name}.onnx", seed=seed)
     store = Store.open(str(tmp_path / "store"))
-    publish_uniform(store, tmp_path)
-    losses = {"members": {"blunt": 0.9, "fair": 0.4, "over": None}, "learned": 0.3}
-    draft = replace(store.manifest(NAME).draft, evidence={"validation": {"losses": losses}}, parent=1)
-    store.publish(NAME, draft, by="test", why="refit")
-    loaded = _loader(store, 0)(NAME, 2, {})
-    assert loaded.member_losses == {"blunt": 0.9, "fair": 0.4, "over": inf}
-    assert loaded.loss == 0.3
+    publish(store, "linear", {name: tmp_path / f"{name}.onnx" for name in "ab"}, PublishOptions())
+    return store
+
+
+@asynccontextmanager
+async def client_of(store: Store, settings: ServeSettings = SETTINGS) -> AsyncIterator[Client]:
+    async with running(store, settings) as ports:
+        with Client(f"127.0.0.1:{ports.grpc}") as client:
+            yield client
+
+
+async def test_the_whole_server_answers_and_tells_its_health(store: Store) -> None:
+    async with client_of(store) as client:
+        for name in ("", "linear", "linear.a", "linear.b"):
+            assert await asyncio.to_thread(client.healthy, name)
+        rows = {"x": np.ones((2, 4), np.float32)}
+        answer = await asyncio.to_thread(client.infer, "linear", rows)
+        parts = [(await asyncio.to_thread(client.infer, f"linear.{m}", rows)).scores for m in "ab"]
+    assert answer.version == 1
+    mean = (parts[0].astype(np.float64) + parts[1].astype(np.float64)) / 2
+    np.testing.assert_array_equal(answer.scores, mean.astype(np.float32))
+
+
+async def test_a_store_that_is_not_there_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match="doesn't exist; publish into it first"):
+        async with client_of(Store.open(str(tmp_path / "nowhere"))):
+            pass
+
+
+async def test_a_server_of_an_empty_store_gets_ready_when_something_is_published(
+    tmp_path: Path, store: Store
+) -> None:
+    (tmp_path / "late").mkdir()
+    late = Store.open(str(tmp_path / "late"))
+    async with client_of(late) as client:
+        assert not await asyncio.to_thread(client.healthy)
+        await asyncio.to_thread(publish, late, "linear", {"a": tmp_path / "a.onnx"}, PublishOptions())
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(client.healthy):
+                await asyncio.sleep(0.02)
+    assert store.current("linear") == late.current("linear") == 1
+
+
+async def test_only_the_ensembles_that_are_named_are_served(tmp_path: Path, store: Store) -> None:
+    publish(store, "other", {"a": tmp_path / "a.onnx"}, PublishOptions())
+    settings = ServeSettings(grpc_port=0, metrics_port=0, ensemble=("other",))
+    async with client_of(store, settings) as client:
+        assert await asyncio.to_thread(client.healthy, "other")
+        with pytest.raises(InvalidRequestError, match="unknown service 'linear'"):
+            await asyncio.to_thread(client.healthy, "linear")
+
+
+async def test_a_grpc_port_in_use_is_said_plainly(store: Store) -> None:
+    async with running(store, SETTINGS) as ports:
+        settings = ServeSettings(grpc_port=ports.grpc, metrics_port=0)
+        with pytest.raises(UnavailableError, match=f"can't listen on 127.0.0.1:{ports.grpc}"):
+            async with client_of(store, settings):
+                pass
+
+
+async def test_a_metrics_port_in_use_is_said(store: Store) -> None:
+    async with running(store, SETTINGS) as ports:
+        settings = ServeSettings(grpc_port=0, metrics_port=ports.metrics)
+        with pytest.raises(UnavailableError, match=f"can't serve metrics on 127.0.0.1:{ports.metrics}"):
+            async with client_of(store, settings):
+                pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_serving_with_a_drain(
+    store: Store, number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "unisono"):
+        task = asyncio.create_task(serve(store, SETTINGS))
+        async with asyncio.timeout(20):
+            while not any(message.startswith("ready in") for message in caplog.messages):
+                await asyncio.sleep(0.01)
+            signal.raise_signal(number)
+            await task
+    assert [message.split(":")[0] for message in caplog.messages[-2:]] == ["draining", "stopped"]
