@@ -29,7 +29,16 @@ help: ## Show the verbs.
 	@.venv-clients/bin/python $(PIP) install --require-hashes -r requirements/clients.lock
 	@touch $@
 
-install: .venv/.dev .venv-clients/.done ## Set up both environments.
+# NVIDIA's load generator, on Linux on x86-64. It needs Debian's libb64, which is unpacked beside it where apt
+# has it; where it isn't to be had, the tests that use it say so and skip.
+.venv-perf/.done: requirements/perf.lock
+	@echo "installing perf_analyzer into .venv-perf"
+	@test -x .venv-perf/bin/python || $(PYTHON) -m venv .venv-perf
+	@.venv-perf/bin/python $(PIP) install --require-hashes -r requirements/perf.lock
+	@cd .venv-perf && { apt-get download libb64-0d && dpkg -x libb64-0d_*.deb .; } >/dev/null 2>&1 || true
+	@touch $@
+
+install: .venv/.dev .venv-clients/.done .venv-perf/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
@@ -79,8 +88,9 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) requirements/build.in -c requirements.lock -o requirements/build.lock
 	$(COMPILE) pyproject.toml requirements/build.in --extra training -c requirements.lock -o requirements/demo.lock
 	$(COMPILE) --upgrade requirements/clients.in -o requirements/clients.lock
+	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .cache dist demo
+	rm -rf .venv .venv-clients .venv-perf .cache dist demo
