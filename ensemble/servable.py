@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .errors import InvalidModelError
-from .member import Member, Rows, Scores
+from .member import Member, Rows, Scores, Together
 from .pooling.linear import LinearPool
 from .signature import Signature
 from .weights import Weights
@@ -15,7 +15,10 @@ Pool = Callable[[Mapping[str, Scores]], Scores]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """What some rows came to. `by_member` holds each voter's own scores, `seconds` how long each took."""
+    """What some rows came to. `by_member` holds each voter's own scores, `seconds` how long each took.
+
+    Of members that ran together, it is their share of the time when they last ran one after another.
+    """
 
     scores: Scores
     by_member: Mapping[str, Scores] = field(default_factory=dict)
@@ -36,6 +39,8 @@ class Servable:
     members: tuple[Member, ...]
     weights: Weights
     pool: Pool = field(repr=False)
+    # Voters that may be asked together, for the same scores in less time.
+    together: Together | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse weights that are not this ensemble's members'."""
@@ -63,6 +68,7 @@ class Servable:
             members=(member,),
             weights=weights,
             pool=LinearPool(weights),
+            together=None,
         )
 
     def score(self, rows: Rows) -> Scores:

@@ -1,6 +1,7 @@
 """From a published version to a servable, trusting nothing that wasn't checked on the way."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from model_store.errors import StoreCorruptError
@@ -10,6 +11,7 @@ from model_store.store import Store
 from ..errors import InvalidModelError
 from ..member import Member
 from ..pooling.linear import LinearPool
+from ..runtimes.merged import Merger
 from ..runtimes.onnx_runtime import OnnxMember
 from ..servable import Servable
 from ..signature import Signature
@@ -26,10 +28,12 @@ def load_servable(
     *,
     reuse: Mapping[str, Member] = _NONE,
     threads: int = 0,
+    merger: Merger | None = None,
 ) -> Servable:
     """Load `version` of an ensemble (None: the current one), every byte checked against the manifest.
 
     Members in `reuse`, by digest, are not loaded again. `threads` may work on one batch; 0: one a core.
+    With a `merger`, voters that run faster as one graph are ready to run so.
     InvalidModelError if this release can't serve it, StoreError if the store doesn't hold it whole.
     """
     manifest = store.manifest(name, version)
@@ -40,7 +44,7 @@ def load_servable(
             f"this release serves {POOL_FORM!r}"
         )
     weights = Weights(store.weights(manifest))
-    return Servable(
+    servable = Servable(
         name=name,
         version=manifest.version,
         signature=signature_of(manifest.signature, f"version {manifest.version} of {name!r}"),
@@ -49,6 +53,11 @@ def load_servable(
         weights=weights,
         pool=LinearPool(weights),
     )
+    if merger is None:
+        return servable
+    blobs = {record.name: served_blob(record) for record in manifest.members}
+    together = merger.merged(servable.voters, lambda member: store.read_blob(name, blobs[member]))
+    return replace(servable, together=together)
 
 
 def signature_of(data: Mapping[str, object], whose: str) -> Signature:

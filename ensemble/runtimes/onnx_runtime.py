@@ -7,7 +7,6 @@ The evidence is in docs/decisions/0003-batch-invariance.md.
 """
 
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,10 +18,8 @@ from ..errors import InvalidModelError, MemberError
 from ..member import Rows, Scores, row_count
 from ..signature import Signature
 from .sample import random_rows
+from .trial import TRIAL_ROWS, spread
 
-# Rows in the trial batch, and the sizes of the smaller batches, which must give what it gave.
-TRIAL_ROWS = 17
-TRIAL_SIZES = (1, 2, 3, 5, 8, 16)
 # ONNX Runtime adds up a small batch's trees in as many parts as there are threads.
 _TREES = b"TreeEnsemble"
 _FATAL_ONLY = 4
@@ -65,12 +62,12 @@ class OnnxMember:
         session = open_session(path, name, way.threads)
         _check_names(session, name, signature)
         member = cls(name, digest, signature, way, 0.0, session)
-        spread = _spread(member)
-        if spread == 0:
+        found = _spread(member)
+        if found == 0:
             return member
         # A second session costs memory only until the first one goes, and only the odd member needs it.
         way = Way(1, fewest=2)
-        member = replace(member, way=way, spread=spread, session=open_session(path, name, way.threads))
+        member = replace(member, way=way, spread=found, session=open_session(path, name, way.threads))
         return member if _spread(member) == 0 else replace(member, way=Way(1, most=1))
 
     def predict(self, rows: Rows) -> Scores:
@@ -93,7 +90,7 @@ class OnnxMember:
         try:
             scores = self.session.run([self.signature.outputs[0].name], dict(rows))[0]
         except Exception as error:  # ONNX Runtime's errors have no class in common
-            raise MemberError(f"member {self.name!r} failed on {count} rows: {_one_line(error)}") from error
+            raise MemberError(f"member {self.name!r} failed on {count} rows: {one_line(error)}") from error
         if scores.ndim != 2 or len(scores) != count + max(missing, 0):  # noqa: PLR2004 - row and class
             raise MemberError(
                 f"member {self.name!r} gave shape {scores.shape} for {count} rows; want [row, class]"
@@ -115,7 +112,7 @@ def open_session(model: Path | bytes, name: str, threads: int) -> Any:
         return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no class in common
         raise InvalidModelError(
-            f"member {name!r} can't be opened by ONNX Runtime: {_one_line(error)}"
+            f"member {name!r} can't be opened by ONNX Runtime: {one_line(error)}"
         ) from error
 
 
@@ -125,9 +122,7 @@ def _spread(member: OnnxMember) -> float:
     Rows that the model can't take say nothing, so they count as the worst: it is run row by row.
     """
     try:
-        rows = random_rows(member.signature, TRIAL_ROWS)
-        together = member.predict(rows)
-        return max(_distance(member.predict(_cut(rows, *cut)), together[slice(*cut)]) for cut in _cuts())
+        return spread(member.predict, random_rows(member.signature, TRIAL_ROWS))
     except (MemberError, InvalidModelError):
         return float("inf")
 
@@ -153,26 +148,10 @@ def _holds(path: Path, word: bytes) -> bool:
         raise InvalidModelError(f"model file can't be read: {error}") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what ONNX Runtime says, which may be many lines, in one."""
     return " ".join(str(error).split())
 
 
 def _cut(rows: Rows, start: int, stop: int) -> Rows:
     return {name: array[start:stop] for name, array in rows.items()}
-
-
-def _cuts() -> Iterator[tuple[int, int]]:
-    """Return the trial batches: for each size, one after another, and the last rows."""
-    for size in TRIAL_SIZES:
-        for start in (*range(0, TRIAL_ROWS - size, size), TRIAL_ROWS - size):
-            yield start, start + size
-
-
-def _distance(some: Scores, others: Scores) -> float:
-    """How far apart two arrays of scores are, relative above 1: 0.0 only if every bit is the same."""
-    if some.tobytes() == others.tobytes():
-        return 0.0
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(some.astype(np.float64) - others.astype(np.float64)) / np.maximum(1, np.abs(others))
-    # -0.0 and 0.0, or two kinds of NaN, differ in bits alone.
-    return max(float(np.nan_to_num(apart, nan=np.inf).max()), float(np.finfo(np.float64).tiny))

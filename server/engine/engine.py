@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ensemble.errors import MemberError
-from ensemble.member import Member, Rows, Scores, row_count
+from ensemble.member import Member, Rows, Scores, Together, row_count
 from ensemble.servable import Scored, Servable
 
 from .agreement import Agreement, agreement
@@ -18,8 +18,12 @@ from .agreement import Agreement, agreement
 log = logging.getLogger("unisono.engine")
 
 # Members that weigh nothing answer nobody, but whether they would agree is worth knowing:
-# they are asked for one batch in this many, after its callers have their answers.
+# they are asked for one compared batch in this many, after its callers have their answers.
 SILENT_MEMBERS_EVERY = 16
+# Members that run together can't be timed: for one batch in this many they run one after another.
+APART_EVERY = 64
+# Comparing a lone row costs more than a small member: once in so many seconds says enough about drift.
+COMPARE_EVERY_SECS = 0.01
 
 
 class Observer(Protocol):
@@ -39,10 +43,20 @@ class Observer(Protocol):
 
 
 class Engine:
-    """The threads that compute. `threads` is how many batches may run at once."""
+    """The threads that compute. `threads` is how many batches may run at once.
 
-    def __init__(self, observer: Observer, *, threads: int = 1) -> None:
+    Of the batches that follow each other closer than `compare_every_secs`, only some are compared.
+    """
+
+    def __init__(
+        self, observer: Observer, *, threads: int = 1, compare_every_secs: float = COMPARE_EVERY_SECS
+    ) -> None:
         self._observer = observer
+        self._compare_every_secs = compare_every_secs
+        self._compared_at = float("-inf")
+        self._compared = 0
+        # By servable's name: how members that run together share the time, when they last ran apart.
+        self._shares: dict[str, Mapping[str, float]] = {}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._batches = 0
 
@@ -50,8 +64,10 @@ class Engine:
         """Score `rows` with the voters of `servable` and pool; raise `MemberError` if one fails."""
         loop = asyncio.get_running_loop()
         scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
-        # The callers don't wait for this: it runs behind the batch, on the same threads.
-        self._threads.submit(self._compare, servable, rows, scored)
+        if loop.time() - self._compared_at >= self._compare_every_secs:
+            self._compared_at = loop.time()
+            # The callers don't wait for this: it runs behind the batch, on the same threads.
+            self._threads.submit(self._compare, servable, rows, scored)
         return scored
 
     def close(self) -> None:
@@ -60,14 +76,39 @@ class Engine:
 
     def _score(self, servable: Servable, rows: Rows) -> Scored:
         began = perf_counter()
-        by_member, seconds = {}, {}
+        self._batches += 1
+        by_member: dict[str, Scores] = {}
+        shared: dict[str, float] = {}
+        if servable.together is not None and self._batches % APART_EVERY:
+            by_member, shared = self._run_together(servable, servable.together, rows)
+        seconds = {}
         for member in servable.voters:
-            start = perf_counter()
-            by_member[member.name] = self._predict(servable, member, rows)
-            seconds[member.name] = perf_counter() - start
+            if member.name not in by_member:
+                start = perf_counter()
+                by_member[member.name] = self._predict(servable, member, rows)
+                seconds[member.name] = perf_counter() - start
+        if servable.together is not None and not shared:
+            self._shares[servable.name] = {name: seconds[name] for name in servable.together.names}
         scores = servable.pool(by_member)
         self._observer.computed(servable.name, perf_counter() - began, seconds)
-        return Scored(scores, by_member, seconds)
+        return Scored(scores, by_member, seconds | shared)
+
+    def _run_together(
+        self, servable: Servable, together: Together, rows: Rows
+    ) -> tuple[dict[str, Scores], dict[str, float]]:
+        """Return the scores and share of the time of members that run together; of none, if they can't."""
+        shares = self._shares.get(servable.name, {})
+        if shares.keys() != together.names:
+            return {}, {}
+        start, total = perf_counter(), sum(shares.values())
+        try:
+            by_member = dict(together.predict(rows))
+            for scores in by_member.values():
+                check_scores(scores, (row_count(rows), len(servable.classes)))
+        except Exception:  # noqa: BLE001 - asked one after another, the one whose fault it is says so itself
+            return {}, {}
+        spent = perf_counter() - start
+        return by_member, {name: spent * share / total for name, share in shares.items()}
 
     def _predict(self, servable: Servable, member: Member, rows: Rows) -> Scores:
         try:
@@ -84,10 +125,10 @@ class Engine:
         """Tell how each member agrees with the ensemble; an error here harms no caller, so it is logged."""
         by_member = dict(scored.by_member)
         try:
-            if self._batches % SILENT_MEMBERS_EVERY == 0:
+            if self._compared % SILENT_MEMBERS_EVERY == 0:
                 for member in servable.silent:
                     by_member[member.name] = self._predict(servable, member, rows)
-            self._batches += 1
+            self._compared += 1
             if len(servable.members) > 1:
                 self._observer.agreed(servable.name, agreement(by_member, scored.scores))
         except Exception:

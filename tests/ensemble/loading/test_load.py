@@ -10,6 +10,7 @@ import pytest
 from ensemble.errors import InvalidModelError
 from ensemble.loading.load import load_servable
 from ensemble.publishing.publish import PublishOptions, publish
+from ensemble.runtimes.merged import Merger
 from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.signature import Signature, TensorSpec
 from model_store.errors import StoreCorruptError
@@ -136,3 +137,15 @@ def test_a_keras_member_without_an_onnx_file_is_refused(store: Store) -> None:
 def _weights_for(store: Store, *records: MemberRecord) -> Any:
     digests = {record.name: record.digest for record in records}
     return store.put_blob("digits", weights_json(dict.fromkeys(digests, 0.5), digests))
+
+
+def test_a_merger_is_shown_the_voters_and_their_files_and_changes_no_score(store: Store) -> None:
+    merger = Merger()
+    alone = load_servable(store, "digits")
+
+    servable = load_servable(store, "digits", merger=merger)
+
+    # Whether one graph is worth it was measured, and so may be either.
+    assert servable.together is None or servable.together.names == {"constant", "linear"}
+    assert servable.score(ROWS).tobytes() == alone.score(ROWS).tobytes()
+    assert servable.alone(servable.members[0]).together is None

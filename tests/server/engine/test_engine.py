@@ -1,12 +1,13 @@
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from ensemble.errors import MemberError
-from ensemble.member import Rows
+from ensemble.member import Member, Rows, Scores
 from server.engine.engine import Engine, check_scores
 from tests.support.members import Constant, Failing, SoftmaxLinear, servable
 from tests.support.observers import Recorder
@@ -14,9 +15,25 @@ from tests.support.observers import Recorder
 ROWS: Rows = {"x": np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)}
 
 
+@dataclass
+class AtOnce:
+    """Asks `members` together, and counts how often."""
+
+    members: tuple[Member, ...]
+    asked: list[Rows] = field(default_factory=list)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(member.name for member in self.members)
+
+    def predict(self, rows: Rows) -> Mapping[str, Scores]:
+        self.asked.append(rows)
+        return {member.name: member.predict(rows) for member in self.members}
+
+
 @asynccontextmanager
 async def running(observer: Recorder) -> AsyncIterator[Engine]:
-    engine = Engine(observer)
+    engine = Engine(observer, compare_every_secs=0.0)
     try:
         yield engine
     finally:
@@ -96,3 +113,48 @@ async def test_a_failing_silent_member_harms_no_caller() -> None:
 def test_scores_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(MemberError, match=r"scores have shape \(2, 3\); expected \(2, 4\)"):
         check_scores(np.zeros((2, 3), np.float32), (2, 4))
+
+
+async def test_batches_that_follow_each_other_fast_are_not_all_compared() -> None:
+    told = Recorder()
+    engine = Engine(told, compare_every_secs=3600.0)
+    for _ in range(3):
+        await engine.run(servable(SoftmaxLinear("a"), Constant("b")), ROWS)
+    engine.close()
+    assert len(told.of("agreed")) == 1
+    assert len(told.of("computed")) == 3
+
+
+async def test_members_run_together_but_for_one_batch_in_64_which_times_each() -> None:
+    told, members = Recorder(), (SoftmaxLinear("a"), Constant("b"))
+    together = AtOnce(members)
+    model = replace(servable(*members), together=together)
+    async with running(told) as engine:
+        answers = [await engine.run(model, ROWS) for _ in range(65)]
+    timed = [index for index, (_, _, by_member) in enumerate(told.of("computed")) if by_member]
+    assert timed == [0, 63]  # the first, since nothing is known of their shares, and the 64th
+    assert len(together.asked) == 63
+    assert all(answer.seconds.keys() == {"a", "b"} for answer in answers)
+    assert {answer.scores.tobytes() for answer in answers} == {servable(*members).score(ROWS).tobytes()}
+
+
+async def test_a_member_that_stays_by_itself_is_timed_in_every_batch() -> None:
+    told, together = Recorder(), AtOnce((Constant("a"), Constant("b")))
+    model = replace(servable(*together.members, SoftmaxLinear("apart")), together=together)
+    async with running(told) as engine:
+        await engine.run(model, ROWS)
+        scored = await engine.run(model, ROWS)
+    assert [set(by_member) for _, _, by_member in told.of("computed")] == [{"a", "b", "apart"}, {"apart"}]
+    assert set(scored.by_member) == {"a", "b", "apart"}
+
+
+@pytest.mark.parametrize("bad", [Failing("b"), Constant("b", scores=(float("nan"), 0.5, 0.5))])
+async def test_a_member_that_fails_among_others_is_named(bad: Member) -> None:
+    told, good = Recorder(), (Constant("a"), Constant("b"))
+    model = replace(servable(*good), together=AtOnce(good))
+    async with running(told) as engine:
+        await engine.run(model, ROWS)
+        broken = (Constant("a"), bad)
+        with pytest.raises(MemberError, match="member 'b' failed"):
+            await engine.run(replace(servable(*broken), together=AtOnce(broken)), ROWS)
+    assert told.of("member_failed") == [("digits", "b")]
