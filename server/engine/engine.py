@@ -91,7 +91,9 @@ class Engine:
             self._shares[servable.name] = {name: seconds[name] for name in servable.together.names}
         scores = servable.pool(by_member)
         self._observer.computed(servable.name, perf_counter() - began, seconds)
-        return Scored(scores, by_member, seconds | shared)
+        names = [member.name for member in servable.voters]  # Whoever ran together, the order stays.
+        took = seconds | shared
+        return Scored(scores, {name: by_member[name] for name in names}, {name: took[name] for name in names})
 
     def _run_together(
         self, servable: Servable, together: Together, rows: Rows

@@ -4,7 +4,9 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from model_store.store import Store
 from server.app import running, serve
 from server.config import ServeSettings
 from server.wire.client import Client
+from server.wire.messages import message_class
 from tests.support.onnx_models import write_linear
 
 SETTINGS = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02)
@@ -35,6 +38,14 @@ async def client_of(store: Store, settings: ServeSettings = SETTINGS) -> AsyncIt
     async with running(store, settings) as ports:
         with Client(f"127.0.0.1:{ports.grpc}") as client:
             yield client
+
+
+async def told(wire: Any, method: str, **fields: Any) -> Any:
+    """Call one method of the Open Inference Protocol."""
+    request = message_class(f"inference.{method}Request")(**fields)
+    path, response = f"/inference.GRPCInferenceService/{method}", message_class(f"inference.{method}Response")
+    call = wire.unary_unary(path, type(request).SerializeToString, response.FromString)
+    return await call(request, timeout=10)
 
 
 async def test_the_whole_server_answers_and_tells_its_health(store: Store) -> None:
@@ -106,3 +117,59 @@ async def test_a_signal_ends_serving_with_a_drain(
             signal.raise_signal(number)
             await task
     assert [message.split(":")[0] for message in caplog.messages[-2:]] == ["draining", "stopped"]
+
+
+async def test_an_ensemble_is_unloaded_and_loaded_over_the_wire_where_that_is_allowed(store: Store) -> None:
+    settings = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02, enable_model_control=True)
+    async with (
+        running(store, settings) as ports,
+        grpc.aio.insecure_channel(f"127.0.0.1:{ports.grpc}") as wire,
+    ):
+        with Client(f"127.0.0.1:{ports.grpc}") as client:
+            await told(wire, "RepositoryModelUnload", model_name="linear")
+            assert [(m.name, m.state) for m in (await told(wire, "RepositoryIndex")).models] == [
+                ("linear", "UNAVAILABLE")
+            ]
+            assert not await asyncio.to_thread(client.healthy)
+            assert not await asyncio.to_thread(client.healthy, "linear")
+            await told(wire, "RepositoryModelLoad", model_name="linear")
+            assert [m.name for m in (await told(wire, "RepositoryIndex", ready=True)).models] == [
+                "linear", "linear.a", "linear.b",
+            ]  # fmt: skip
+            assert await asyncio.to_thread(client.healthy)
+
+
+async def test_statistics_count_what_the_whole_server_did(store: Store) -> None:
+    rows = {"x": np.ones((2, 4), np.float32)}
+    async with (
+        running(store, SETTINGS) as ports,
+        grpc.aio.insecure_channel(f"127.0.0.1:{ports.grpc}") as wire,
+    ):
+        with Client(f"127.0.0.1:{ports.grpc}") as client:
+            for name in ("linear", "linear", "linear.b"):
+                await asyncio.to_thread(client.infer, name, rows)
+        figures = {each.name: each for each in (await told(wire, "ModelStatistics")).model_stats}
+
+    counts = {
+        name: (each.inference_count, each.execution_count, each.inference_stats.success.count)
+        for name, each in figures.items()
+    }
+    assert counts == {"linear": (4, 2, 2), "linear.a": (4, 2, 2), "linear.b": (6, 3, 3)}
+    whole = figures["linear"].inference_stats
+    assert (
+        whole.success.ns > whole.compute_infer.ns > figures["linear.a"].inference_stats.compute_infer.ns > 0
+    )
+
+
+@pytest.mark.parametrize(("wanted", "code"), [(True, "OK"), (False, "UNIMPLEMENTED")])
+async def test_the_services_are_described_only_where_that_is_wanted(
+    store: Store, wanted: bool, code: str
+) -> None:
+    settings = ServeSettings(grpc_port=0, metrics_port=0, enable_reflection=wanted)
+    async with (
+        running(store, settings) as ports,
+        grpc.aio.insecure_channel(f"127.0.0.1:{ports.grpc}") as wire,
+    ):
+        call = wire.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
+        await call.done_writing()
+        assert (await call.code()).name == code
