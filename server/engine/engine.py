@@ -89,6 +89,8 @@ class Engine:
                 seconds[member.name] = perf_counter() - start
         if servable.together is not None and not shared:
             self._shares[servable.name] = {name: seconds[name] for name in servable.together.names}
+        # In the members' own order, however they ran.
+        by_member = {member.name: by_member[member.name] for member in servable.voters}
         scores = servable.pool(by_member)
         self._observer.computed(servable.name, perf_counter() - began, seconds)
         names = [member.name for member in servable.voters]  # Whoever ran together, the order stays.
