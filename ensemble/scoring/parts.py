@@ -1,64 +1,52 @@
-"""Parquet parts that are whole or not there: written under another name, synced, then renamed."""
+"""Parquet files written under a passing name, on disk when they are handed over."""
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model_store.durable import Disk, explained
+from model_store.durable import explained
+
+from ..data.sifting import BadRow
+from .ledger import FileRecord
+
+ERRORS_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+    ]
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One finished file of results."""
-
-    path: Path
-    rows: int
-    sha256: str
-
-
-def write_parts(batches: Iterable[Any], folder: Path, batches_per_part: int) -> Iterator[Part]:
-    """Write record batches, one row group each, to `part-00000.parquet` and on; give each part when done."""
-    rest = iter(batches)
-    for index, first in enumerate(rest):
-        yield _write_part(
-            folder / f"part-{index:05d}.parquet", chain([first], islice(rest, batches_per_part - 1))
-        )
-
-
-def _write_part(path: Path, batches: Iterable[Any]) -> Part:
-    """Write one part; whatever happens, nothing half-written stays under `path`."""
-    temp = path.with_name(f".{path.stem}-{os.getpid()}.partial")
-    try:
-        rows = _write_table(temp, batches)
-        with explained("write scores to", path):
-            with temp.open("rb") as file:
-                os.fsync(file.fileno())
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            temp.replace(path)
-            Disk().sync_folder(path.parent)
-    finally:
-        temp.unlink(missing_ok=True)
-    return Part(path, rows, digest)
-
-
-def _write_table(path: Path, batches: Iterable[Any]) -> int:
-    """Write `batches`, all of one schema, to a Parquet file; return how many rows they had."""
-    writer, rows = None, 0
+def write_parquet(temp: Path, final: str, schema: Any, batches: Iterable[Any]) -> FileRecord:
+    """Write `batches`, one row group each, to `temp`; return what is to be known of it as `final`."""
+    rows = 0
+    with explained("write scores to", temp):
+        temp.parent.mkdir(exist_ok=True)
+        writer = pq.ParquetWriter(temp, schema)
     try:
         for batch in batches:
             # Only the writing is explained: the batches are scored as they are asked for.
-            with explained("write scores to", path):
-                writer = writer or pq.ParquetWriter(path, batch.schema)
+            with explained("write scores to", temp):
                 writer.write_batch(batch)
             rows += batch.num_rows
     finally:
-        if writer is not None:
-            with explained("write scores to", path):
-                writer.close()
-    return rows
+        with explained("write scores to", temp):
+            writer.close()
+    with explained("write scores to", temp), temp.open("rb") as file:
+        os.fsync(file.fileno())
+        return FileRecord(final, rows, temp.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def errors_batch(rows: Iterable[BadRow]) -> Any:
+    """Return the rows that could not be scored as a record batch."""
+    told = [
+        {"source": str(row.source), "row": row.row, "code": row.code, "message": row.message} for row in rows
+    ]
+    return pa.RecordBatch.from_pylist(told, schema=ERRORS_SCHEMA)

@@ -1,143 +1,173 @@
-"""Batch scoring: rows from files -> the servable's scores -> Parquet parts, in order, in bounded memory."""
+"""Batch scoring: files -> plan -> shards -> the servable's scores -> parts, each row just once.
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+Resuming is the default: what the ledger says is done is left alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from ..data.dataset import Chunk, Dataset
-from ..data.table import rebatched
+from ..data.dataset import Dataset
 from ..errors import InvalidDataError
-from ..member import Scores
+from ..executors.executor import Executor, Work
+from ..executors.inline import InlineExecutor
 from ..servable import Servable
-from .job import Job, claim_folder, write_success
-from .parts import write_parts
+from ..signature import ANY_SIZE, Signature
+from .columns import Columns
+from .ledger import ERRORS_FOLDER, Done, Ledger
+from .plan import Plan
+from .shard import LoadedWork, StoredWork
+from .target import Target
 
-OWN_COLUMNS = ("source", "row", "scores")
-# Rows written at once: small enough to hold in memory with a thousand classes, large enough to read fast.
-GROUP_ROWS = 8192
+# A batch of large images is cut to this; a batch's copies on the way through a model are many times it.
+BATCH_BYTES = 64 << 20
 
+# The rows done so far, those that failed included.
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorLimit:
+    """How many rows may fail: a number, or a share of all."""
+
+    rows: int = 0
+    share: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> "ErrorLimit":
+        """Read `12` or `0.5%`; InvalidDataError."""
+        try:
+            limit = cls(share=float(text[:-1]) / 100) if text.endswith("%") else cls(rows=int(text))
+        except ValueError:
+            limit = cls(rows=-1)
+        if limit.rows < 0 or not 0 <= limit.share <= 1:
+            raise InvalidDataError(f"error rows allowed must be a number or a percentage; got {text!r}")
+        return limit
+
+    def of(self, rows: int) -> int:
+        """How many of `rows` rows may fail."""
+        return max(self.rows, int(self.share * rows))
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How a job runs. `batch_size` changes the speed only, `groups_per_part` how large a file gets."""
+    """How a job runs and what it writes. `batch_size` changes the speed; `part_rows` None: what suits."""
 
     batch_size: int = 256
-    groups_per_part: int = 16  # of 8192 rows each
+    part_rows: int | None = None
+    columns: Columns = field(default_factory=Columns)
+    errors_allowed: ErrorLimit = field(default_factory=ErrorLimit)
 
     def __post_init__(self) -> None:
         """Refuse sizes that hold no row."""
-        if self.batch_size < 1 or self.groups_per_part < 1:
+        if self.batch_size < 1 or (self.part_rows is not None and self.part_rows < 1):
             raise InvalidDataError(
-                f"batch size and groups in a part must be >= 1; got {self.batch_size}, {self.groups_per_part}"
+                f"batch size and rows in a part must be >= 1; got {self.batch_size}, {self.part_rows}"
             )
-
-    @property
-    def part_rows(self) -> int:
-        """How many rows every part but the last has."""
-        return GROUP_ROWS * self.groups_per_part
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """What a job wrote. `already_done`: an earlier run had, and this one only looked."""
+    """What a job wrote: `rows` were scored, `failed` could not be; `done_before` were by earlier runs."""
 
     rows: int
+    failed: int
     parts: tuple[Path, ...]
     seconds: float
+    done_before: int = 0
     already_done: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A published version to score with, wherever the work is done: the store's address and who does it."""
+
+    store: str
+    target: Target
+    executor: Executor = field(default_factory=InlineExecutor)
+
+
 def score(
-    servable: Servable,
+    scorer: Servable | Stored,
     dataset: Dataset,
     output: Path,
     options: ScoreOptions | None = None,
     *,
     on_progress: Progress | None = None,
 ) -> ScoreResult:
-    """Score every row of `dataset`, in order, into `output/part-*.parquet`; then write `_SUCCESS.json`.
+    """Score every row of `dataset` into `output/part-*.parquet`; then write `_SUCCESS.json`.
 
-    The scores are bit for bit those of `servable.score`. `on_progress` is called with the rows done so far.
-    A job that was cut off starts again; one that is done is left alone. Raises `InvalidDataError` for
-    bad rows and for a folder with other results, `StoreUnavailableError` if it can't be written.
+    The scores are bit for bit those of `Servable.score`. Rows that can't be scored are listed in
+    `output/_errors`. A job that was cut off goes on; one that is done is left alone. `InvalidDataError` for
+    a folder with other results, and at the end if more rows failed than allowed; `StoreUnavailableError` if
+    the folder can't be written; `MemberError` if a member fails whatever the row.
     """
     options = options or ScoreOptions()
-    clash = sorted(set(dataset.keep) & set(OWN_COLUMNS))
-    if clash:
-        raise InvalidDataError(f"can't keep {clash}: the results have columns of that name; rename yours")
     began = monotonic()
-    job = Job.of(servable, dataset, options.part_rows)
-    done = claim_folder(output, job)
-    if done is not None:
-        return ScoreResult(done.rows, done.parts, monotonic() - began, already_done=True)
-    batches = rebatched(_scored(servable, dataset, options.batch_size, job, on_progress), GROUP_ROWS)
-    written = tuple(write_parts(batches, output, options.groups_per_part))
-    rows = sum(part.rows for part in written)
-    write_success(output, job, written)
-    return ScoreResult(rows, tuple(part.path for part in written), monotonic() - began)
+    target = scorer.target if isinstance(scorer, Stored) else Target.of_servable(scorer)
+    plan = Plan.of(target, dataset, options.columns, options.part_rows)
+    ledger = Ledger(output, plan)
+    ledger.claim()
+    done = ledger.done()
+    before, finished = sum(one.part.rows + one.failed for one in done.values()), ledger.finished()
+    waiting = [shard.index for shard in plan.shards if shard.index not in done]
+    if waiting:
+        batch_size = min(options.batch_size, max(1, BATCH_BYTES // row_bytes(target.signature)))
+        work, executor = _work(scorer, dataset, ledger, batch_size)
+        for result in executor.run(work, waiting, _Counted(before, on_progress).report):
+            one = Done.from_json(result)
+            done[one.shard] = one
+    in_order = [done[shard.index] for shard in plan.shards]
+    failed = sum(one.failed for one in in_order)
+    if not finished:
+        _check_failed(failed, plan, options.errors_allowed, output)
+        ledger.finish(in_order)
+    parts = tuple(output / one.part.file for one in in_order)
+    return ScoreResult(plan.rows - failed, failed, parts, monotonic() - began, before, finished)
 
 
-def _scored(
-    servable: Servable, dataset: Dataset, batch_size: int, job: Job, on_progress: Progress | None
-) -> Iterator[Any]:
-    """Give the results of one chunk after another, as record batches of one schema."""
-    schema = None
-    for chunk in dataset.batches(batch_size):
-        scores = servable.score(chunk.rows)
-        schema = schema or _schema(chunk, scores, job)
-        yield _batch(chunk, scores, schema)
-        if on_progress is not None:
-            on_progress(chunk.start + len(scores))
+def _work(
+    scorer: Servable | Stored, dataset: Dataset, ledger: Ledger, batch_size: int
+) -> tuple[Work, Executor]:
+    """Return what is to be done on shards, and who does it."""
+    if isinstance(scorer, Stored):
+        work = StoredWork(scorer.store, str(ledger.folder), ledger.plan.fingerprint, batch_size)
+        return work, scorer.executor
+    return LoadedWork(scorer, dataset, ledger, batch_size), InlineExecutor()
 
 
-def _schema(chunk: Chunk, scores: Scores, job: Job) -> Any:
-    """Return the columns of the results, with what was scored by what in the metadata."""
-    kept = [pa.field(name, column.type) for name, column in chunk.kept.items()]
-    fields = [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-        *kept,
-        pa.field("scores", pa.list_(pa.float32(), scores.shape[1]), nullable=False),
-    ]
-    return pa.schema(
-        fields,
-        metadata={
-            "unisono.ensemble": job.ensemble,
-            "unisono.version": str(job.version),
-            "unisono.classes": json.dumps(job.classes, ensure_ascii=False),
-            "unisono.weights_sha256": job.weights_sha256,
-        },
-    )
+def row_bytes(signature: Signature) -> int:
+    """Roughly how many bytes a row of inputs has; a size that is free counts as one."""
+    total = 0
+    for spec in signature.inputs:
+        size = {"bool": 1, "bytes": 64}.get(spec.dtype) or int(spec.dtype.lstrip("uintfloa")) // 8
+        for axis in spec.shape:
+            size *= 1 if axis == ANY_SIZE else axis
+        total += size
+    return max(total, 1)
 
 
-def _batch(chunk: Chunk, scores: Scores, schema: Any) -> Any:
-    """Return the results of one chunk: where each row is from, what is kept of it, its scores."""
-    count = len(scores)
-    columns = {
-        "source": pa.array([str(chunk.source)] * count, pa.string()),
-        "row": pa.array(np.arange(chunk.row, chunk.row + count, dtype=np.int64)),
-        "scores": pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ascontiguousarray(scores).reshape(-1)), scores.shape[1]
-        ),
-    }
-    for name, column in chunk.kept.items():
-        columns[name] = _cast(column, schema.field(name).type, name, chunk)
-    return pa.record_batch([columns[field.name] for field in schema], schema=schema)
+@dataclass(slots=True)
+class _Counted:
+    """Adds up what the shards report, whichever worker does them and however often."""
+
+    before: int
+    on_progress: Progress | None
+    by_shard: dict[int, int] = field(default_factory=dict)
+
+    def report(self, shard: int, rows: int) -> None:
+        """Pass on the rows done so far in all shards."""
+        self.by_shard[shard] = rows
+        if self.on_progress is not None:
+            self.on_progress(self.before + sum(self.by_shard.values()))
 
 
-def _cast(column: Any, dtype: Any, name: str, chunk: Chunk) -> Any:
-    """Return a kept column in the type that the first file gave it."""
-    try:
-        return column if column.type == dtype else column.cast(dtype)
-    except pa.ArrowException as error:
+def _check_failed(failed: int, plan: Plan, limit: ErrorLimit, output: Path) -> None:
+    """Raise if more rows failed than may; the scores of the others stay, and count if more are allowed."""
+    if failed > limit.of(plan.rows):
         raise InvalidDataError(
-            f"{chunk.source}: column {name!r} is {column.type}, in the first file {dtype}: {error}"
-        ) from None
+            f"{failed:,} of {plan.rows:,} rows can't be scored, and {limit.of(plan.rows):,} are allowed;"
+            f" {output / ERRORS_FOLDER} lists them. The others are scored: allow more error rows to finish,"
+            " nothing is scored again"
+        )

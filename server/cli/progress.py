@@ -1,15 +1,21 @@
-"""How a long command says how far it is: a bar for people, a line every ten seconds for logs."""
+"""How a long command says how far it is: a bar for people, lines for logs, events for programs."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_EVENTS = 1.0
+
+# "auto": a bar on a terminal, else lines.
+ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
 
 Advance = Callable[[int], None]
 
@@ -45,6 +51,36 @@ class PlainLines:
             self.console.print(plain_line(self.verb, done, self.total, now - self.began), markup=False)
 
 
+@dataclass(slots=True)
+class JsonEvents:
+    """Prints a JSON object a line, at most one a second, and one for the last row. `clock` gives seconds."""
+
+    total: int
+    verb: str
+    console: Console
+    clock: Callable[[], float] = monotonic
+    began: float = field(init=False)
+    printed: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start counting."""
+        self.began = self.printed = self.clock()
+
+    def advance(self, done: int) -> None:
+        """Say that `done` rows of the total are done."""
+        now = self.clock()
+        if now - self.printed >= SECONDS_BETWEEN_EVENTS or done >= self.total:
+            self.printed = now
+            event = {
+                "event": self.verb,
+                "rows": done,
+                "total": self.total,
+                "seconds": round(now - self.began, 3),
+            }
+            self.console.file.write(json.dumps(event) + "\n")
+            self.console.file.flush()
+
+
 def plain_line(verb: str, done: int, total: int, seconds: float) -> str:
     """Say how far, how fast and how much longer, in one line; `seconds` have gone by."""
     speed = done / seconds
@@ -53,10 +89,16 @@ def plain_line(verb: str, done: int, total: int, seconds: float) -> str:
 
 
 @contextmanager
-def rows_progress(total: int, verb: str, console: Console) -> Iterator[Advance]:
+def rows_progress(total: int, verb: str, console: Console, mode: ProgressMode = "auto") -> Iterator[Advance]:
     """Show progress over `total` rows on `console`; the body calls what it gets with the rows done so far."""
-    if not console.is_terminal:
-        yield PlainLines(total, verb, console).advance
+    mode = ("bar" if console.is_terminal else "plain") if mode == "auto" else mode
+    if mode != "bar":
+        quiet: Advance = lambda _: None  # noqa: E731 - nothing to name
+        lines = {
+            "plain": PlainLines(total, verb, console).advance,
+            "json": JsonEvents(total, verb, console).advance,
+        }
+        yield lines.get(mode, quiet)
         return
     columns = (
         TextColumn("{task.description}"),

@@ -1,22 +1,20 @@
 """`unisono score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from model_store.store import Store
 
-from .main import EXIT_DONE
+from .main import EXIT_DONE, EXIT_ERROR_ROWS
 from .options import DEFAULT_STORE, StoreOption
-from .progress import rows_progress
+from .progress import ProgressMode, rows_progress
 
 InputOption = Annotated[
     list[Path],
-    Parameter(
-        name="--input", consume_multiple=True, help="Parquet, CSV, NPZ or NPY: files, folders or patterns."
-    ),
+    Parameter(name="--input", consume_multiple=True, help="Data files, folders or patterns."),
 ]
 OutputOption = Annotated[
     Path, Parameter(name="--output", help="A new or empty folder; gets Parquet files and _SUCCESS.json.")
@@ -30,6 +28,26 @@ BatchSizeOption = Annotated[
 KeepOption = Annotated[
     str, Parameter(name="--keep", help="Columns to copy beside the scores, separated by commas.")
 ]
+OutputsOption = Annotated[
+    str, Parameter(name="--outputs", help="Some of scores,label,entropy,disagreement; by name, with commas.")
+]
+MembersOption = Annotated[bool, Parameter(name="--member-outputs", help="Also each member's own scores.")]
+ErrorsOption = Annotated[
+    str,
+    Parameter(name="--max-error-rows", help="How many rows may fail: a number, or a percentage like 0.5%."),
+]
+ExecutorOption = Annotated[
+    Literal["inline", "process"],
+    Parameter(name="--executor", help="Where the work is done: in this process or in several."),
+]
+WorkersOption = Annotated[
+    int,
+    Parameter(name="--workers", help="Processes of --executor process; they share the cores. 0: one a core."),
+]
+ProgressOption = Annotated[
+    ProgressMode,
+    Parameter(name="--progress", help="A bar, plain lines, JSON events on stderr, or nothing."),
+]
 
 
 def score(  # noqa: PLR0913 - one parameter an option
@@ -40,31 +58,64 @@ def score(  # noqa: PLR0913 - one parameter an option
     version: VersionOption = None,
     batch_size: BatchSizeOption = 256,
     keep: KeepOption = "",
+    outputs: OutputsOption = "scores",
+    member_outputs: MembersOption = False,
+    max_error_rows: ErrorsOption = "0",
+    executor: ExecutorOption = "inline",
+    workers: WorkersOption = 0,
+    progress: ProgressOption = "auto",
     store: StoreOption = DEFAULT_STORE,
 ) -> int:
     """Score files with ensemble NAME into a folder of Parquet files; needs no server.
 
-    The scores are bit for bit those that the server gives. A job that was cut off starts again; one
-    that is done is left alone.
+    The scores are bit for bit those that the server gives. A job that was cut off goes on where it was; one
+    that is done is left alone. Rows that can't be scored are listed in _errors, and the exit code is 2.
     """
     from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.loading.load import load_servable  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.scoring.run import ScoreOptions  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.scoring.columns import Columns  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.scoring.run import ErrorLimit, ScoreOptions, Stored  # noqa: PLC0415 - heavy: as above
     from ensemble.scoring.run import score as run  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.scoring.target import Target  # noqa: PLC0415 - heavy: only when the command runs
 
-    options = ScoreOptions(batch_size=batch_size)
-    servable = load_servable(Store.open(store), name, version)
-    kept = [column.strip() for column in keep.split(",") if column.strip()]
-    dataset = open_dataset(inputs, servable.signature, keep=kept)
-    with rows_progress(dataset.rows, "scored", Console(stderr=True)) as advance:
-        result = run(servable, dataset, output, options, on_progress=advance)
+    columns = Columns(_names(outputs), member_outputs)
+    options = ScoreOptions(batch_size, None, columns, ErrorLimit.parse(max_error_rows))
+    opened = Store.open(store)
+    target = Target.of_manifest(opened, opened.manifest(name, version))
+    dataset = open_dataset(inputs, target.signature, keep=_names(keep), lenient=True)
+    scorer = Stored(store, target, _executor(executor, workers))
+    with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:
+        result = run(scorer, dataset, output, options, on_progress=advance)
+    print(_told(result, f"{name} version {target.version}", output))
+    return EXIT_ERROR_ROWS if result.failed else EXIT_DONE
+
+
+def _executor(kind: str, workers: int) -> Any:
+    """Return who does the work."""
+    import os  # noqa: PLC0415 - beside its only use
+
+    from ensemble.executors.inline import InlineExecutor  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.executors.process import ProcessExecutor  # noqa: PLC0415 - heavy: as above
+
+    return InlineExecutor() if kind == "inline" else ProcessExecutor(workers or os.cpu_count() or 1)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Read names that are separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _told(result: Any, who: str, output: Path) -> str:
+    """Say in one line what was done."""
     parts = f"{len(result.parts)} part{'s' if len(result.parts) != 1 else ''} in {output}"
-    who = f"{name} version {servable.version}"
+    failed = (
+        f"; {result.failed:,} rows could not be scored, see {output / '_errors'}" if result.failed else ""
+    )
     if result.already_done:
-        print(f"already done: {result.rows:,} rows scored with {who}, {parts}")
-    else:
-        speed = result.rows / max(result.seconds, 1e-9)
-        print(
-            f"scored {result.rows:,} rows with {who} in {result.seconds:.1f} s ({speed:,.0f} rows/s): {parts}"
-        )
-    return EXIT_DONE
+        return f"already done: {result.rows:,} rows scored with {who}, {parts}{failed}"
+    now = result.rows + result.failed - result.done_before
+    speed = now / max(result.seconds, 1e-9)
+    before = f", {result.done_before:,} of them before" if result.done_before else ""
+    return (
+        f"scored {result.rows:,} rows with {who} in {result.seconds:.1f} s ({speed:,.0f} rows/s){before}:"
+        f" {parts}{failed}"
+    )

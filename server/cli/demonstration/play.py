@@ -1,6 +1,7 @@
 """The demo's eight steps, in order."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,8 +168,7 @@ class Play:
     def _score(self, server: ServerProcess) -> None:
         self._stage.next("Score a file in batch, with no server, and compare with the server's answers")
         output = self._folder / "scores"
-        for old in output.glob("*") if output.is_dir() else ():
-            old.unlink()
+        shutil.rmtree(output, ignore_errors=True)
         self._stage.command(
             "score", NAME, "--input", str(self._test), "--output", str(output), "--store", self._store
         )

@@ -1,6 +1,5 @@
-import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,63 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemble.data.dataset import Dataset, open_dataset
 from ensemble.errors import InvalidDataError
-from ensemble.scoring import run
-from ensemble.scoring.run import ScoreOptions, ScoreResult, score
-from ensemble.servable import Servable
-from model_store.errors import StoreUnavailableError
-from tests.support.members import Constant, Failing, SoftmaxLinear, servable
+from ensemble.scoring import shard
+from ensemble.scoring.run import ErrorLimit, ScoreOptions, row_bytes, score
+from ensemble.signature import TensorSpec
+from tests.support.members import Failing, servable, signature_of
 
-ENSEMBLE = servable(
-    SoftmaxLinear("line"), Constant("constant", (0.5, 0.25, 0.25)), weights={"line": 0.75, "constant": 0.25}
-)
-
-
-def features(rows: int) -> np.ndarray:
-    return np.random.default_rng(7).normal(size=(rows, 2)).astype(np.float32)
-
-
-def written(folder: Path, rows: int, names: tuple[str, ...] = ("a",)) -> Path:
-    folder.mkdir()
-    for name in names:
-        ids = np.array([f"{name}{index}" for index in range(rows)])
-        np.savez(folder / f"{name}.npz", x=features(rows), id=ids, y=np.zeros(rows, np.int64))
-    return folder
-
-
-def dataset_of(folder: Path, ensemble: Servable = ENSEMBLE, **options: Any) -> Dataset:
-    return open_dataset([folder], ensemble.signature, **options)
+from .jobs import ENSEMBLE, Jobs, dataset_of, features, tree, written
 
 
 @pytest.fixture
-def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "GROUP_ROWS", 4)
+def jobs(tmp_path: Path) -> Jobs:
+    return Jobs(tmp_path)
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., ScoreResult]:
-    """Score `rows` rows of two files into `output`."""
-
-    def make(rows: int, output: str = "out", ensemble: Servable = ENSEMBLE, **options: Any) -> ScoreResult:
-        folder = tmp_path / f"in{rows}"
-        dataset = dataset_of(folder if folder.exists() else written(folder, rows, ("a", "b")))
-        return score(ensemble, dataset, tmp_path / output, ScoreOptions(**options))
-
-    return make
-
-
-@given(rows=st.integers(1, 60), batch_size=st.integers(1, 70))
+@given(rows=st.integers(1, 60), batch_size=st.integers(1, 70), part_rows=st.integers(1, 130))
 def test_scores_are_bit_for_bit_those_of_the_servable_in_order_whatever_the_batch_size(
-    rows: int, batch_size: int
+    rows: int, batch_size: int, part_rows: int
 ) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
-        dataset = dataset_of(written(folder / "in", rows, ("a", "b")))
-        result = score(ENSEMBLE, dataset, folder / "out", ScoreOptions(batch_size=batch_size))
+        dataset = dataset_of(written(folder / "in", rows))
+        result = score(ENSEMBLE, dataset, folder / "out", ScoreOptions(batch_size, part_rows))
         table = pq.read_table(folder / "out")
     expected = ENSEMBLE.score({"x": features(rows)})
-    assert result.rows == 2 * rows
+    assert (result.rows, result.failed) == (2 * rows, 0)
     assert table.column("scores").type == pa.list_(pa.float32(), 3)
     scores = np.array(table.column("scores").to_pylist(), dtype=np.float32)
     assert scores.tobytes() == np.concatenate([expected, expected]).tobytes()
@@ -79,34 +46,28 @@ def test_scores_are_bit_for_bit_those_of_the_servable_in_order_whatever_the_batc
     )
 
 
-@pytest.mark.usefixtures("small_groups")
-def test_parts_are_the_same_bytes_for_every_batch_size(
-    make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    one = make(10, "one", batch_size=1, groups_per_part=2)
-    three = make(10, "three", batch_size=3, groups_per_part=2)
+def test_all_files_are_the_same_bytes_for_every_batch_size(jobs: Jobs) -> None:
+    one = jobs(10, "one", batch_size=1, part_rows=8)
+    three = jobs(10, "three", batch_size=3, part_rows=8)
     assert [path.name for path in one.parts] == [f"part-0000{index}.parquet" for index in range(3)]
-    assert [pq.read_metadata(path).num_rows for path in one.parts] == [8, 8, 4]
-    assert [path.read_bytes() for path in one.parts] == [path.read_bytes() for path in three.parts]
-    assert (tmp_path / "one/_SUCCESS.json").read_bytes() == (tmp_path / "three/_SUCCESS.json").read_bytes()
+    assert [pq.read_metadata(path).num_rows for path in three.parts] == [8, 8, 4]
+    assert tree(jobs.folder / "one") == tree(jobs.folder / "three")
 
 
-def test_the_result_says_which_version_and_weights_made_it(
-    make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    make(3, ensemble=replace(ENSEMBLE, version=7))
-    metadata = pq.read_schema(tmp_path / "out/part-00000.parquet").metadata
+def test_the_result_says_which_version_and_weights_made_it(jobs: Jobs) -> None:
+    jobs(3, ensemble=replace(ENSEMBLE, version=7))
+    metadata = pq.read_schema(jobs.output / "part-00000.parquet").metadata
     assert metadata[b"unisono.ensemble"] == b"digits"
     assert metadata[b"unisono.version"] == b"7"
     assert json.loads(metadata[b"unisono.classes"]) == ["class0", "class1", "class2"]
-    success = json.loads((tmp_path / "out/_SUCCESS.json").read_text())
-    assert success["rows"] == 6
+    success = json.loads((jobs.output / "_SUCCESS.json").read_text())
+    assert (success["version"], success["rows"], success["scored"], success["failed"]) == (7, 6, 6, 0)
     assert success["parts"][0]["file"] == "part-00000.parquet"
-    assert success["job"]["weights_sha256"] == metadata[b"unisono.weights_sha256"].decode()
+    assert success["weights_sha256"] == metadata[b"unisono.weights_sha256"].decode()
 
 
 def test_kept_columns_stand_beside_the_scores(tmp_path: Path) -> None:
-    dataset = dataset_of(written(tmp_path / "in", 3), keep=["id"])
+    dataset = dataset_of(written(tmp_path / "in", 3, ("a",)), keep=["id"])
     score(ENSEMBLE, dataset, tmp_path / "out")
     table = pq.read_table(tmp_path / "out")
     assert table.column_names == ["source", "row", "id", "scores"]
@@ -124,142 +85,35 @@ def test_kept_columns_that_differ_between_files_are_refused_with_both_types(tmp_
     folder = written(tmp_path / "in", 2)
     np.savez(folder / "b.npz", x=features(1), id=np.array([[1, 2]]))
     with pytest.raises(InvalidDataError, match=r"b.npz: column 'id' is .*int64.*, in the first file string"):
-        score(ENSEMBLE, dataset_of(folder, keep=["id"]), tmp_path / "out")
+        dataset_of(folder, keep=["id"])
 
 
 def test_progress_counts_the_rows_done(tmp_path: Path) -> None:
     seen: list[int] = []
-    dataset = dataset_of(written(tmp_path / "in", 5, ("a", "b")))
+    dataset = dataset_of(written(tmp_path / "in", 5))
     score(ENSEMBLE, dataset, tmp_path / "out", ScoreOptions(batch_size=2), on_progress=seen.append)
     assert seen == [2, 4, 5, 7, 9, 10]
-
-
-def test_a_finished_job_is_left_alone(make: Callable[..., ScoreResult]) -> None:
-    first = make(3)
-    stamp = first.parts[0].stat().st_mtime_ns
-    again = make(3, batch_size=1)
-    assert (first.already_done, again.already_done) == (False, True)
-    assert (again.rows, again.parts) == (first.rows, first.parts)
-    assert again.parts[0].stat().st_mtime_ns == stamp
-
-
-def test_a_finished_job_that_lost_a_part_is_refused_until_told(
-    make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    first = make(3)
-    whole = first.parts[0].read_bytes()
-    first.parts[0].unlink()
-    with pytest.raises(InvalidDataError, match=r"\['part-00000.parquet'\] are gone since: remove _SUCCESS"):
-        make(3)
-    (tmp_path / "out/_SUCCESS.json").unlink()
-    assert make(3).parts[0].read_bytes() == whole
-
-
-@pytest.mark.parametrize("text", ["{}", '{"rows": 6, "parts": [7]}', '{"rows": null, "parts": []}'])
-def test_a_success_that_no_job_wrote_is_refused(
-    text: str, make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    make(3)
-    success = tmp_path / "out/_SUCCESS.json"
-    success.unlink()
-    success.write_text(text)
-    with pytest.raises(InvalidDataError, match=r"_SUCCESS.json: isn't what a job writes"):
-        make(3)
-
-
-def test_a_full_disk_is_told_as_such_and_leaves_no_part(
-    make: Callable[..., ScoreResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(pq, "ParquetWriter", full)
-    with pytest.raises(StoreUnavailableError, match="No space left on device; free some space"):
-        make(3)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["_job.json"]
-
-
-def test_results_of_another_version_are_not_mixed_in(make: Callable[..., ScoreResult]) -> None:
-    make(3)
-    with pytest.raises(InvalidDataError, match=r"another job \(version differ\): name an empty folder"):
-        make(3, ensemble=replace(ENSEMBLE, version=2))
-
-
-def test_a_folder_with_something_else_in_it_is_refused(
-    make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/thesis.txt").write_text("precious")
-    with pytest.raises(InvalidDataError, match="isn't empty and holds no scoring job"):
-        make(3)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
-
-
-def test_a_file_is_no_output_folder(make: Callable[..., ScoreResult], tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("precious")
-    with pytest.raises(InvalidDataError, match="is a file; name a folder"):
-        make(3)
-
-
-@pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_folder_whose_job_cannot_be_read_is_refused(
-    text: str, make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/_job.json").write_text(text)
-    with pytest.raises(InvalidDataError, match=r"_job.json: .*JSON.*: name an empty folder"):
-        make(3)
-
-
-@pytest.mark.usefixtures("small_groups")
-def test_a_job_cut_off_leaves_whole_parts_only_and_starts_again(
-    make: Callable[..., ScoreResult], tmp_path: Path
-) -> None:
-    whole = make(10, "whole", groups_per_part=1)
-    output = tmp_path / "out"
-
-    def cut_off(rows: int) -> None:
-        if rows == 18:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        score(
-            ENSEMBLE,
-            dataset_of(tmp_path / "in10"),
-            output,
-            ScoreOptions(batch_size=2, groups_per_part=1),
-            on_progress=cut_off,
-        )
-    left = sorted(path.name for path in output.iterdir())
-    assert left == ["_job.json", *(f"part-0000{index}.parquet" for index in range(4))]
-    (output / ".part-00004-1.partial").write_text("what a killed process leaves")
-
-    again = make(10, groups_per_part=1)
-    assert [path.read_bytes() for path in again.parts] == [path.read_bytes() for path in whole.parts]
-    assert sorted(path.name for path in output.iterdir()) == sorted(
-        ["_SUCCESS.json", "_job.json", *(path.name for path in whole.parts)]
-    )
 
 
 def test_a_failing_member_leaves_no_part_and_no_success(tmp_path: Path) -> None:
     ensemble = servable(Failing("broken"))
     with pytest.raises(RuntimeError, match="the device is gone"):
         score(ensemble, dataset_of(written(tmp_path / "in", 3), ensemble), tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["_job.json"]
+    assert list(tree(tmp_path / "out")) == ["_job/plan.json"]
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"groups_per_part": 0}])
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"part_rows": 0}])
 def test_sizes_below_one_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(InvalidDataError, match="must be >= 1"):
-        ScoreOptions(**options)
+        ScoreOptions(**options)  # type: ignore[arg-type]
 
 
 def test_no_more_than_a_row_group_waits_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Chunks asked for and row groups written take turns: reading never runs further ahead than one group.
-    monkeypatch.setattr(run, "GROUP_ROWS", 100)
+    monkeypatch.setattr(shard, "GROUP_ROWS", 100)
     behind: list[int] = []
     handed = 0
-    scored = run._scored  # noqa: SLF001 - the seam between reading and writing
+    scored = shard.ShardScorer._scored  # noqa: SLF001 - the seam between reading and writing
 
     def counted(*args: Any) -> Iterator[Any]:
         nonlocal handed
@@ -275,9 +129,75 @@ def test_no_more_than_a_row_group_waits_in_memory(tmp_path: Path, monkeypatch: p
             Counting.rows += batch.num_rows
             behind.append(handed - Counting.rows)
 
-    monkeypatch.setattr(run, "_scored", counted)
+    monkeypatch.setattr(shard.ShardScorer, "_scored", counted)
     monkeypatch.setattr(pq, "ParquetWriter", Counting)
-    dataset = dataset_of(written(tmp_path / "in", 1000))
+    dataset = dataset_of(written(tmp_path / "in", 1000, ("a",)))
     score(ENSEMBLE, dataset, tmp_path / "out", ScoreOptions(batch_size=30))
     assert Counting.rows == 1000
     assert max(behind) < 30
+
+
+def test_bad_rows_are_listed_and_their_neighbours_scored(tmp_path: Path) -> None:
+    x = features(10)
+    x[[2, 7], 1] = np.nan
+    np.savez(tmp_path / "a.npz", x=x)
+    options = ScoreOptions(batch_size=4, part_rows=5, errors_allowed=ErrorLimit(2))
+    result = score(ENSEMBLE, dataset_of(tmp_path / "a.npz"), tmp_path / "out", options)
+    assert (result.rows, result.failed) == (8, 2)
+    table = pq.read_table(tmp_path / "out")
+    good = [0, 1, 3, 4, 5, 6, 8, 9]
+    assert table.column("row").to_pylist() == good
+    scores = np.array(table.column("scores").to_pylist(), dtype=np.float32)
+    assert scores.tobytes() == ENSEMBLE.score({"x": x[good]}).tobytes()
+    errors = pq.read_table(tmp_path / "out/_errors").to_pylist()
+    assert [(row["row"], row["code"]) for row in errors] == [(2, "nan"), (7, "nan")]
+    assert errors[0]["message"] == "'x' is NaN: fill or drop such rows; got nan"
+    assert errors[0]["source"] == str(tmp_path / "a.npz")
+
+
+def test_more_bad_rows_than_allowed_fail_the_job_at_its_end_and_more_leave_finishes_it(
+    tmp_path: Path,
+) -> None:
+    x = features(10)
+    x[[2, 7], 1] = np.nan
+    np.savez(tmp_path / "a.npz", x=x)
+    dataset, output = dataset_of(tmp_path / "a.npz"), tmp_path / "out"
+    with pytest.raises(InvalidDataError, match=r"2 of 10 rows can.t be scored, and 1 are allowed; .*_errors"):
+        score(ENSEMBLE, dataset, output, ScoreOptions(errors_allowed=ErrorLimit(1)))
+    assert "_SUCCESS.json" not in tree(output)
+    stamp = (output / "part-00000.parquet").stat().st_mtime_ns
+    result = score(ENSEMBLE, dataset, output, ScoreOptions(errors_allowed=ErrorLimit(share=0.2)))
+    assert (result.rows, result.failed, result.done_before) == (8, 2, 10)
+    assert "_SUCCESS.json" in tree(output)
+    assert (output / "part-00000.parquet").stat().st_mtime_ns == stamp
+    again = score(ENSEMBLE, dataset, output)
+    assert (again.already_done, again.failed) == (True, 2)
+
+
+def test_a_shard_of_bad_rows_only_is_an_empty_part(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.full((4, 2), np.nan, np.float32))
+    options = ScoreOptions(part_rows=2, errors_allowed=ErrorLimit(share=1.0))
+    result = score(ENSEMBLE, dataset_of(tmp_path / "a.npz"), tmp_path / "out", options)
+    assert (result.rows, result.failed, len(result.parts)) == (0, 4, 2)
+    assert pq.read_table(tmp_path / "out").num_rows == 0
+
+
+@pytest.mark.parametrize(("text", "allowed"), [("0", 0), ("7", 7), ("0.5%", 5), ("100%", 1000), ("0.05%", 0)])
+def test_a_limit_of_error_rows_is_a_number_or_a_percentage(text: str, allowed: int) -> None:
+    assert ErrorLimit.parse(text).of(1000) == allowed
+
+
+@pytest.mark.parametrize("text", ["", "-1", "many", "101%", "-1%", "nan%"])
+def test_other_limits_are_refused(text: str) -> None:
+    with pytest.raises(InvalidDataError, match="a number or a percentage; got"):
+        ErrorLimit.parse(text)
+
+
+def test_the_bytes_of_a_row_count_all_inputs() -> None:
+    specs = (
+        TensorSpec("image", "float32", (28, 28, 1)),
+        TensorSpec("flag", "bool", ()),
+        TensorSpec("text", "bytes", (2,)),
+        TensorSpec("any", "int16", (-1,)),
+    )
+    assert row_bytes(signature_of(*specs)) == 28 * 28 * 4 + 1 + 128 + 2

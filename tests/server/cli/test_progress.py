@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from server.cli.progress import PlainLines, plain_line, rows_progress
+from server.cli.progress import JsonEvents, PlainLines, plain_line, rows_progress
 
 
 def test_a_line_says_how_far_how_fast_and_how_much_longer() -> None:
@@ -27,6 +27,25 @@ def test_a_log_gets_a_line_every_ten_seconds() -> None:
 def test_a_short_job_prints_nothing_to_a_log() -> None:
     out = io.StringIO()
     with rows_progress(10, "scored", Console(file=out)) as advance:
+        advance(10)
+    assert not out.getvalue()
+
+
+def test_a_program_gets_an_event_a_second_and_one_for_the_last_row() -> None:
+    out, now = io.StringIO(), 100.0
+    events = JsonEvents(30, "scored", Console(file=out), clock=lambda: now)
+    for rows in range(1, 31):
+        now = 100.0 + rows / 20
+        events.advance(rows)
+    assert out.getvalue().splitlines() == [
+        '{"event": "scored", "rows": 20, "total": 30, "seconds": 1.0}',
+        '{"event": "scored", "rows": 30, "total": 30, "seconds": 1.5}',
+    ]
+
+
+def test_nothing_at_all_can_be_asked_for() -> None:
+    out = io.StringIO()
+    with rows_progress(10, "scored", Console(file=out, force_terminal=True), "none") as advance:
         advance(10)
     assert not out.getvalue()
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from ensemble.errors import InvalidDataError
 from ensemble.loading.load import load_servable
 from model_store.errors import VersionNotFoundError
 from model_store.store import Store
-from server.cli.main import EXIT_DONE, application
+from server.cli.main import EXIT_DONE, EXIT_ERROR_ROWS, application
 from tests.ensemble.refit.published import NAME, publish_uniform, write_rows
 
 
@@ -62,3 +63,34 @@ def test_a_column_to_keep_that_is_not_there_scores_nothing(store: Store, tmp_pat
     with pytest.raises(InvalidDataError, match=r"has no array \['id'\]; it has \['x', 'y'\]"):
         run(store, tmp_path, "--input", str(write_rows(tmp_path / "a.npz", 9)), "--keep", "id")
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_cannot_be_scored_are_told_and_change_the_exit_code(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.zeros((9, 3), np.float32)
+    x[4] = np.nan
+    np.savez(tmp_path / "a.npz", x=x)
+    with pytest.raises(InvalidDataError, match="1 of 9 rows can't be scored, and 0 are allowed"):
+        run(store, tmp_path, "--input", str(tmp_path / "a.npz"))
+    code = run(store, tmp_path, "--input", str(tmp_path / "a.npz"), "--max-error-rows", "20%")
+    assert code == EXIT_ERROR_ROWS
+    assert f"; 1 rows could not be scored, see {tmp_path / 'out/_errors'}" in capsys.readouterr().out
+    assert pq.read_table(tmp_path / "out").column("row").to_pylist() == [0, 1, 2, 3, 5, 6, 7, 8]
+
+
+def test_more_can_be_told_of_each_row(store: Store, tmp_path: Path) -> None:
+    rows = str(write_rows(tmp_path / "a.npz", 9))
+    run(store, tmp_path, "--input", rows, "--outputs", "label, entropy", "--member-outputs")
+    table = pq.read_table(tmp_path / "out")
+    assert table.column_names == ["source", "row", "label", "entropy", "member_scores"]
+    assert sorted(table.column("member_scores").to_pylist()[0]) == ["blunt", "fair", "over"]
+
+
+def test_progress_can_be_events_for_a_program(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = str(write_rows(tmp_path / "a.npz", 9))
+    run(store, tmp_path, "--input", rows, "--progress", "json")
+    event = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (event["event"], event["rows"], event["total"]) == ("scored", 9, 9)

@@ -1,0 +1,1 @@
+"""Where work on shards runs: here, in processes, on a cluster."""

@@ -1,0 +1,80 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ensemble.data.chunk import Chunk
+from ensemble.errors import MemberError
+from ensemble.member import Rows, Scores, row_count
+from ensemble.scoring.asking import Asker
+from ensemble.signature import Signature
+from tests.support.members import Constant, servable, signature_of
+
+
+@dataclass
+class Picky:
+    """Refuses batches with a negative `x`, or of more than `most` rows; or all, once broken."""
+
+    most: int = 100
+    broken: bool = False
+    asked: list[int] = field(default_factory=list)
+    name: str = "picky"
+    digest: str = "0" * 64
+    signature: Signature = field(default_factory=signature_of)
+
+    def predict(self, rows: Rows) -> Scores:
+        self.asked.append(row_count(rows))
+        if self.broken or row_count(rows) > self.most or (rows["x"] < 0).any():
+            raise MemberError("member 'picky' failed")
+        return Constant("inner").predict(rows)
+
+
+def chunk(*values: float, start: int = 0) -> Chunk:
+    x = np.array([[value, 0] for value in values], np.float32)
+    return Chunk({"x": x}, None, start, Path("a.npz"), start)
+
+
+def rows(answers: object) -> list[int]:
+    return [row for piece, _ in answers for row in piece.row_numbers.tolist()]  # type: ignore[attr-defined]
+
+
+def test_a_row_that_a_member_refuses_fails_alone() -> None:
+    answers, bad = Asker(servable(Picky())).ask(chunk(1, 2, -3, 4, 5, -6, 7, start=10))
+    assert rows(answers) == [10, 11, 13, 14, 16]
+    assert [(row.row, row.code, row.message) for row in bad] == [
+        (12, "member", "member 'picky' failed"),
+        (15, "member", "member 'picky' failed"),
+    ]
+
+
+def test_a_member_that_takes_nothing_any_more_fails_the_job() -> None:
+    member = Picky()
+    asker = Asker(servable(member))
+    with pytest.raises(MemberError, match="picky"):
+        asker.ask(chunk(-1, -2))
+    asker.ask(chunk(1, 2))
+    assert [row.row for row in asker.ask(chunk(-1, -2, start=2))[1]] == [2, 3]
+    member.broken = True
+    with pytest.raises(MemberError, match="picky"):
+        asker.ask(chunk(1, 2, start=4))
+
+
+def test_batches_that_only_pass_in_parts_stay_that_small() -> None:
+    member = Picky(most=2)
+    asker = Asker(servable(member))
+    assert rows(asker.ask(chunk(*range(8)))[0]) == list(range(8))
+    assert asker.most == 2
+    member.asked.clear()
+    assert rows(asker.ask(chunk(*range(5)))[0]) == list(range(5))
+    assert member.asked == [2, 2, 1]
+
+
+def test_members_that_weigh_nothing_are_asked_only_if_all_are_wanted() -> None:
+    silent = Picky()
+    ensemble = servable(Constant("voter"), silent, weights={"voter": 1.0, "picky": 0.0})
+    Asker(ensemble).ask(chunk(1))
+    assert not silent.asked
+    ((_, answer),), _ = Asker(ensemble, "all").ask(chunk(1))
+    assert sorted(answer.by_member) == ["picky", "voter"]
+    assert answer.weights == {"voter": 1.0}
