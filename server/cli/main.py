@@ -37,6 +37,7 @@ COMMANDS = {
         "server.cli.history:history",
         "Show the journal: what was published and rolled back, and why.",
     ),
+    "diff": ("server.cli.diff:diff", "Show what changed between two versions: members, weights, losses."),
     "rollback": ("server.cli.rollback:rollback", "Make an older version the current one again."),
     "verify": ("server.cli.verify:verify", "Check every digest of every published version."),
     "gc": ("server.cli.gc:gc", "Clear away bytes that no published version needs."),
