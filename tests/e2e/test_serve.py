@@ -17,6 +17,7 @@ from ensemble.loading.load import load_servable
 from ensemble.member import Rows, Scores
 from ensemble.servable import Servable
 from model_store.store import Store
+from server.cli.demonstration import triton_client
 from server.cli.demonstration.callers import calling
 from server.cli.demonstration.scrape import samples_of
 from server.cli.demonstration.server_process import ServerProcess, serving
@@ -104,6 +105,37 @@ def test_two_hundred_callers_of_the_stock_client_get_exactly_their_own_rows(
     answer = json.loads(done.stdout)
     assert answer["callers"] == 200
     assert answer["furthest"] < 1e-5
+
+
+def test_the_stock_sync_client_gets_metadata_and_the_reference_scores(
+    server: ServerProcess, store: Path, small_members: Path
+) -> None:
+    rows = {"image": rows_of(small_members / "test.npz")["image"][:64]}
+    expected = plain_average(load_servable(Store.open(str(store)), "digits"), rows)
+
+    script = Path(triton_client.__file__)
+    command = [
+        str(clients_python()),
+        str(script),
+        server.address,
+        "digits",
+        str(small_members / "test.npz"),
+        "64",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    scores = np.array(answer.pop("scores"))
+    assert answer.pop("server").startswith("unisono ")
+    assert answer == {
+        "model": "digits",
+        "versions": ["1"],
+        "platform": "ensemble",
+        "inputs": ["image FP32 [-1, 8, 8, 1]"],
+        "version": "1",
+    }
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
 def test_a_refit_under_load_loses_no_request_and_every_answer_is_one_versions(
