@@ -10,8 +10,7 @@ from ensemble.refit.run import RefitOptions, refit
 from ensemble.refit.solver import SolverOptions
 from model_store.errors import ConflictError, EnsembleNotFoundError
 from model_store.store import Store
-
-from .published import CLASSES, NAME, SIGNATURE, publish_uniform, write_rows
+from tests.support.flowers import CLASSES, NAME, SIGNATURE, publish_uniform, write_rows
 
 
 @pytest.fixture(name="store")

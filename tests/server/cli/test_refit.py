@@ -7,7 +7,7 @@ import pytest
 from ensemble.errors import InvalidRequestError
 from model_store.store import Store
 from server.cli.main import application
-from tests.ensemble.refit.published import NAME, publish_uniform, write_rows
+from tests.support.flowers import NAME, publish_uniform, write_rows
 
 
 @pytest.fixture(name="folder")

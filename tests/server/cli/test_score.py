@@ -10,7 +10,7 @@ from ensemble.loading.load import load_servable
 from model_store.errors import VersionNotFoundError
 from model_store.store import Store
 from server.cli.main import EXIT_DONE, EXIT_ERROR_ROWS, application
-from tests.ensemble.refit.published import NAME, publish_uniform, write_rows
+from tests.support.flowers import NAME, publish_uniform, write_rows
 
 
 @pytest.fixture
