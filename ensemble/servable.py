@@ -17,7 +17,8 @@ Pool = Callable[[Mapping[str, Scores]], Scores]
 class Scored:
     """What some rows came to. `by_member` holds each voter's own scores, `seconds` how long each took.
 
-    Both are in the order of the voters. Of members that ran together, it is their share of the time when they last ran one after another.
+    Both are in the order of the voters. Members that ran together share the time as they did when they
+    last ran one after another.
     """
 
     scores: Scores

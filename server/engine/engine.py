@@ -90,12 +90,12 @@ class Engine:
         if servable.together is not None and not shared:
             self._shares[servable.name] = {name: seconds[name] for name in servable.together.names}
         # In the members' own order, however they ran.
-        by_member = {member.name: by_member[member.name] for member in servable.voters}
+        names = [member.name for member in servable.voters]
+        by_member = {name: by_member[name] for name in names}
         scores = servable.pool(by_member)
         self._observer.computed(servable.name, perf_counter() - began, seconds)
-        names = [member.name for member in servable.voters]  # Whoever ran together, the order stays.
         took = seconds | shared
-        return Scored(scores, {name: by_member[name] for name in names}, {name: took[name] for name in names})
+        return Scored(scores, by_member, {name: took[name] for name in names})
 
     def _run_together(
         self, servable: Servable, together: Together, rows: Rows
