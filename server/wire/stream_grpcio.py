@@ -50,7 +50,7 @@ class Stream:
             while (answer := await self._answers.get()) is not None:
                 outcome = await answer
                 if self._end_on_error and outcome.code is not grpc.StatusCode.OK:
-                    self._give_up()
+                    self._give_up(self._reader)
                     return outcome
                 await self._context.write(outcome.data)
                 self._free.release()
@@ -70,10 +70,9 @@ class Stream:
     async def _outcome(self, data: bytes) -> Outcome:
         return await self._answer(data)
 
-    def _give_up(self) -> None:
-        """Cancel what is left."""
-        if self._reader is not None:
-            self._reader.cancel()
+    def _give_up(self, reader: asyncio.Task[None]) -> None:
+        """Read no more, and cancel what waits to be written."""
+        reader.cancel()
         while not self._answers.empty():
             answer = self._answers.get_nowait()
             if answer is not None:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Mapping
 
 import pytest
@@ -90,6 +91,23 @@ async def test_a_load_tries_at_once_what_the_watcher_would_leave_alone_and_says_
     world.broken.clear()
     await world.repository.load("letters")
     assert world.manager.served["letters"].servable.version == 1
+
+
+async def test_what_is_being_loaded_is_listed_so() -> None:
+    world, seen = World(), []
+    loop = asyncio.get_running_loop()
+    load = world.load
+
+    def slow(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
+        seen.extend(asyncio.run_coroutine_threadsafe(world.repository.index(), loop).result(10))
+        return load(name, version, reuse)
+
+    world.manager = Manager(slow, world.told)
+    world.watcher = Watcher(lambda: {"digits": 2}, world.manager.take_up, Recorder(), WatchOptions())
+    world.repository = Repository(world.manager, world.watcher, world.changed)
+    await world.watcher.look()
+
+    assert seen == [IndexEntry("digits", 2, "LOADING", "being loaded")]
 
 
 async def test_only_what_is_published_can_be_loaded_and_unloaded() -> None:

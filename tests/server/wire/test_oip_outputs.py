@@ -107,3 +107,11 @@ def test_a_classification_of_no_classes_is_refused(value: dict[str, Any]) -> Non
 
     with pytest.raises(InvalidRequestError, match=r"^\[request id: 7\] parameter 'classification' of output"):
         requested_outputs(request, SUMS)
+
+
+def test_an_output_in_shared_memory_is_refused() -> None:
+    request = request_of("scores")
+    request.outputs[0].parameters["shared_memory_region"].string_param = "a"
+
+    with pytest.raises(InvalidRequestError, match="shared memory is not offered: leave parameter"):
+        requested_outputs(request, SUMS)

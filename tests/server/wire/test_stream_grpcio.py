@@ -115,6 +115,29 @@ async def test_a_client_may_have_its_stream_end_at_the_first_error() -> None:
         assert await ended(stream) == (UNAVAILABLE, "Exceeds maximum queue size; 8 rows wait")
 
 
+@pytest.mark.parametrize("more", [True, False])
+async def test_what_runs_behind_the_error_that_ends_a_stream_is_cancelled(more: bool) -> None:
+    behind, go_on = asyncio.Event(), asyncio.Event()
+
+    async def second_hangs(request: Any, _call: Call) -> Any:
+        if request.id == "1":
+            await go_on.wait()
+            raise OverloadedError("8 rows wait")
+        behind.set()
+        await asyncio.Event().wait()
+
+    async with served(second_hangs) as world:
+        stream = world.stub(metadata=[("triton_grpc_error", "true")])
+        await write(stream, ("1", ""), ("2", ""))
+        if not more:
+            await stream.done_writing()
+        await behind.wait()
+        go_on.set()
+        assert (await ended(stream))[0] == UNAVAILABLE
+
+    assert world.codes() == [UNAVAILABLE, "CANCELLED"]
+
+
 async def test_only_so_many_requests_of_a_stream_run_at_once() -> None:
     go_on, running = asyncio.Event(), 0
     full = asyncio.Event()
