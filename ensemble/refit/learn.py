@@ -18,6 +18,7 @@ from .crossfit import capped_losses
 from .gate import GateOptions, Trial, Verdict, judge
 from .objective import LogLoss, Matrix, Vector
 from .predictions import LabelledData, Predictions, Progress, predict_all
+from .report_data import figures
 from .solver import Solution, SolverOptions
 
 # What the figures depend on.
@@ -50,6 +51,7 @@ class Learned:
     gain: Gain  # over the weights being served, on rows that took no part in choice and fit
     findings: Findings
     verdict: Verdict
+    figures: Mapping[str, Any] = field(default_factory=dict)  # for the report, by dataset
 
     def to_json(self) -> dict[str, Any]:
         """Return what a version's manifest keeps as evidence of how its weights were learned."""
@@ -72,6 +74,7 @@ class Learned:
             "verdict": {"publish": self.verdict.publish, "reasons": list(self.verdict.reasons)},
             "replaced": dict(self.before),
             "libraries": _versions(),
+            "figures": dict(self.figures),
         }
         return evidence if self.test is None else evidence | {"test": self.test.to_json()}
 
@@ -105,16 +108,20 @@ def learn(
     solution = fit(choice, scores, incumbent, options.solver)
     contenders = Contenders(incumbent, solution.weights, best_single(predictions))
     compared = compare(predictions, contenders, validation.digest)
-    tested = None
+    tested, shown = None, {"validation": figures(predictions, incumbent, solution.weights)}
     if test is not None:
-        tested = compare(_predict(servable, test, options, validation.rows), contenders, test.digest)
+        unseen = _predict(servable, test, options, validation.rows)
+        tested = compare(unseen, contenders, test.digest)
+        shown["test"] = figures(unseen, incumbent, solution.weights)
     findings = check(predictions, compared, evidence)
     held_out, by_class = _gains(predictions, scores, incumbent, among)
     jump = float(np.abs(solution.weights - incumbent).sum())
     trial = Trial(solution, held_out, by_class, jump, learned_before, findings)
     after = dict(zip(names, solution.weights.tolist(), strict=True))
     verdict = judge(trial, options.gate)
-    return Learned(dict(before), after, choice, solution, compared, tested, held_out, findings, verdict)
+    return Learned(
+        dict(before), after, choice, solution, compared, tested, held_out, findings, verdict, shown
+    )
 
 
 def _gains(

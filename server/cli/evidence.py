@@ -16,6 +16,8 @@ from . import tables
 
 # What the table shows, in this order; the other measures are in `-o json`.
 SHOWN = (("losses", "log-loss"), ("accuracy", "accuracy"))
+# Tables of their own, too long for a terminal: `--report` draws them, `-o json` has them.
+DRAWN = frozenset({"figures"})
 WEIGHTINGS = (
     ("uniform", "uniform"),
     ("best_single", "best single"),
@@ -45,7 +47,8 @@ def measured(evidence: Mapping[str, Any], members: list[str]) -> Table | None:
 
 def recorded(evidence: Mapping[str, Any], members: list[str]) -> Table | None:
     """Return the table of all that is no measure, a line for each innermost object; None if there is none."""
-    lines = [(key, text) for key, value in _lines(evidence, "", members) if (text := _text(value))]
+    told = {key: value for key, value in evidence.items() if key not in DRAWN}
+    lines = [(key, text) for key, value in _lines(told, "", members) if (text := _text(value))]
     made = tables.table("recorded", "")
     for key, text in lines:
         made.add_row(Text(key, style="dim"), Text(text))

@@ -26,6 +26,7 @@ EVIDENCE = {
         "calibration_error": {"members": {"forest": 0.9, "sepconv": 0.9}},
     },
     "verdict": {"publish": True, "reasons": ["loss falls", "by a lot"]},
+    "figures": {"validation": {"classes": [{"name": "no", "rows": 120}]}},
 }
 
 

@@ -140,6 +140,8 @@ def test_inspect_shows_weights_as_bars_and_what_they_rest_on(call: Any) -> None:
     ):
         assert said in shown
     assert "forced" not in shown
+    # Drawn by --report, and too long for a terminal.
+    assert "figures" not in shown
 
 
 @pytest.mark.usefixtures("store")

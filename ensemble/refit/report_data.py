@@ -1,0 +1,144 @@
+"""What a report shows beside losses: how members err together, what each is worth, how sure the scores are.
+
+Plain data, computed while the members' scores are at hand, kept with the version's evidence.
+"""
+
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .comparison import BINS, row_losses
+from .newton import newton
+from .objective import LogLoss, Matrix, Vector
+from .predictions import Predictions
+from .squared import SquaredLoss
+
+# Rows whose scores are held in float64 at a time.
+BLOCK_ROWS = 4096
+# Rows, evenly spread, that correlations and what each member is worth are computed on.
+SAMPLE_ROWS = 20_000
+# How exactly a member's worth is known, in nats.
+TOLERANCE = 1e-6
+
+
+def figures(predictions: Predictions, incumbent: Vector, learned: Vector) -> dict[str, Any]:
+    """Return the figures for weights `[member]` before and after, on these rows. Null is infinite.
+
+    {"error_correlation": {"members", "matrix"}, "worth": {member: nats}, "classes": [{"name", "rows",
+    "incumbent": {"log_loss", "accuracy"}, "learned": ...}], "reliability": {"incumbent": [{"rows",
+    "confidence", "accuracy"}, one a bin that has rows], "learned": ...}}
+    """
+    before, after = _Judged(predictions, incumbent), _Judged(predictions, learned)
+    return {
+        "error_correlation": {
+            "members": list(predictions.members),
+            "matrix": [[round(value, 4) for value in row] for row in error_correlation(predictions).tolist()],
+        },
+        "worth": worth(predictions, learned),
+        "reliability": {"incumbent": before.reliability(), "learned": after.reliability()},
+        "classes": [
+            {
+                "name": name,
+                "rows": int((predictions.labels == index).sum()),
+                "incumbent": before.of_class(index),
+                "learned": after.of_class(index),
+            }
+            for index, name in enumerate(predictions.classes)
+        ],
+    }
+
+
+def error_correlation(predictions: Predictions) -> Matrix:
+    """Return how alike the errors of each two members are, `[member, member]`: 1 is the same, 0 unrelated.
+
+    The cosine of their errors (score minus truth, over all classes): averaging helps where it is low.
+    """
+    total: SquaredLoss | None = None
+    for rows in _blocks(predictions, sample=SAMPLE_ROWS):
+        part = SquaredLoss.brier(
+            np.stack([scores[rows] for scores in predictions.scores]), predictions.labels[rows]
+        )
+        total = part if total is None else total + part
+    products = np.eye(len(predictions.members)) if total is None else total.products
+    size = np.sqrt(np.maximum(np.diag(products), np.finfo(float).tiny))
+    correlation: Matrix = products / np.outer(size, size)
+    # A member that never errs is like itself all the same.
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def worth(predictions: Predictions, learned: Vector) -> dict[str, float | None]:
+    """Return by how many nats a row the least loss rises without each member; null where it gets infinite.
+
+    The others are weighed anew, so a member that another one can stand in for is worth nothing.
+    """
+    scores = predictions.true_class_scores()
+    scores = scores[:: -(-len(scores) // SAMPLE_ROWS)]
+    if len(predictions.members) == 1:
+        return {predictions.members[0]: None}
+    least = _least(scores, learned)
+    found: dict[str, float | None] = {}
+    for index, name in enumerate(predictions.members):
+        others = np.delete(scores, index, axis=1)
+        if (others.max(axis=1) == 0).any():
+            found[name] = None
+        else:
+            found[name] = max(0.0, _least(others, np.delete(learned, index)) - least)
+    return found
+
+
+def _least(scores: Matrix, start: Vector) -> float:
+    """Return the least log-loss of true-class scores `[row, member]`, looked for from `start`."""
+    members = scores.shape[1]
+    uniform = np.full(members, 1 / members)
+    # Every member has to be within reach.
+    point = 0.99 * start / start.sum() + 0.01 * uniform if start.sum() > 0 else uniform
+    objective = LogLoss.of(scores)
+    return objective.value(newton(objective, point, tolerance=TOLERANCE, max_steps=60).weights)
+
+
+class _Judged:
+    """The rows' top scores, whether these are right, and losses, of one weighting."""
+
+    def __init__(self, predictions: Predictions, weights: Vector) -> None:
+        self._labels = predictions.labels
+        self._losses = row_losses(predictions.true_class_scores(), weights)
+        self._confidence = np.empty(predictions.rows)
+        self._right = np.empty(predictions.rows, dtype=bool)
+        for rows in _blocks(predictions):
+            pooled = np.zeros((len(predictions.labels[rows]), len(predictions.classes)))
+            for index in np.flatnonzero(weights):
+                pooled += weights[index] * predictions.scores[index][rows].astype(np.float64)
+            self._confidence[rows] = pooled.max(axis=1)
+            self._right[rows] = pooled.argmax(axis=1) == predictions.labels[rows]
+
+    def reliability(self) -> list[dict[str, float]]:
+        """Return rows, mean top score and accuracy of each bin of top scores that has rows."""
+        bins = np.clip((self._confidence * BINS).astype(int), 0, BINS - 1)
+        return [
+            {
+                "rows": int(inside.sum()),
+                "confidence": float(self._confidence[inside].mean()),
+                "accuracy": float(self._right[inside].mean()),
+            }
+            for inside in (bins == index for index in range(BINS))
+            if inside.any()
+        ]
+
+    def of_class(self, index: int) -> dict[str, float | None]:
+        """Return log-loss and accuracy on the rows of one class; null if it has none, or for infinite."""
+        rows: NDArray[np.bool_] = self._labels == index
+        if not rows.any():
+            return {"log_loss": None, "accuracy": None}
+        loss = float(self._losses[rows].mean())
+        return {"log_loss": loss if isfinite(loss) else None, "accuracy": float(self._right[rows].mean())}
+
+
+def _blocks(predictions: Predictions, sample: int | None = None) -> Iterator[slice]:
+    """Yield the rows block by block; with `sample`, every n-th of them, so that at most so many are left."""
+    step = 1 if sample is None else -(-predictions.rows // sample)
+    for start in range(0, predictions.rows, BLOCK_ROWS * step):
+        yield slice(start, min(start + BLOCK_ROWS * step, predictions.rows), step)
