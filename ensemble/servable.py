@@ -1,16 +1,15 @@
 """One version of an ensemble, loaded: what the two ways, requests and weights, meet in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .errors import InvalidModelError
 from .member import Member, Rows, Scores, Together
 from .pooling.linear import LinearPool
+from .pooling.pool import Pool
 from .signature import Signature
 from .weights import Weights
-
-Pool = Callable[[Mapping[str, Scores]], Scores]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,8 @@
 """From a published version to a servable, trusting nothing that wasn't checked on the way."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from model_store.errors import StoreCorruptError
@@ -10,15 +11,27 @@ from model_store.store import Store
 
 from ..errors import InvalidModelError
 from ..member import Member
-from ..pooling.linear import LinearPool
+from ..pooling.forms import pool_of
+from ..pooling.pool import Pool
+from ..runtimes.choice import Open
 from ..runtimes.merged import Merger
 from ..runtimes.onnx_runtime import OnnxMember
 from ..servable import Servable
 from ..signature import Signature
 from ..weights import Weights
 
-POOL_FORM = "linear"
 _NONE: Mapping[str, Member] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Runtimes:
+    """What runs the members: `open` opens each, and `merger`, if given, makes one graph of those it can."""
+
+    open: Open = OnnxMember.open
+    merger: Merger | None = None
+
+
+_PLAIN = Runtimes()
 
 
 def load_servable(
@@ -28,36 +41,37 @@ def load_servable(
     *,
     reuse: Mapping[str, Member] = _NONE,
     threads: int = 0,
-    merger: Merger | None = None,
+    runtimes: Runtimes = _PLAIN,
 ) -> Servable:
     """Load `version` of an ensemble (None: the current one), every byte checked against the manifest.
 
     Members in `reuse`, by digest, are not loaded again. `threads` may work on one batch; 0: one a core.
-    With a `merger`, voters that run faster as one graph are ready to run so.
     InvalidModelError if this release can't serve it, StoreError if the store doesn't hold it whole.
     """
     manifest = store.manifest(name, version)
-    form = manifest.pool.get("form")
-    if form != POOL_FORM:
-        raise InvalidModelError(
-            f"version {manifest.version} of {name!r} has a pool of form {form!r}; "
-            f"this release serves {POOL_FORM!r}"
-        )
     weights = Weights(store.weights(manifest))
+    opener = partial(runtimes.open, threads=threads)
     servable = Servable(
         name=name,
         version=manifest.version,
         signature=signature_of(manifest.signature, f"version {manifest.version} of {name!r}"),
         classes=manifest.classes,
-        members=tuple(_member(store, manifest, record, reuse, threads) for record in manifest.members),
+        members=tuple(_member(store, manifest, record, reuse, opener) for record in manifest.members),
         weights=weights,
-        pool=LinearPool(weights),
+        pool=_pool(manifest, weights),
     )
-    if merger is None:
+    if runtimes.merger is None:
         return servable
     blobs = {record.name: served_blob(record) for record in manifest.members}
-    together = merger.merged(servable.voters, lambda member: store.read_blob(name, blobs[member]))
+    together = runtimes.merger.merged(servable.voters, lambda member: store.read_blob(name, blobs[member]))
     return replace(servable, together=together)
+
+
+def _pool(manifest: Manifest, weights: Weights) -> Pool:
+    try:
+        return pool_of(manifest.pool, weights)
+    except InvalidModelError as error:
+        raise InvalidModelError(f"version {manifest.version} of {manifest.ensemble!r}: {error}") from None
 
 
 def signature_of(data: Mapping[str, object], whose: str) -> Signature:
@@ -83,7 +97,7 @@ def served_blob(record: MemberRecord) -> BlobRef:
 
 
 def _member(
-    store: Store, manifest: Manifest, record: MemberRecord, reuse: Mapping[str, Member], threads: int
+    store: Store, manifest: Manifest, record: MemberRecord, reuse: Mapping[str, Member], opener: Open
 ) -> Member:
     """Return one member: the loaded one, if it is the same in every respect, or a new one."""
     signature = signature_of(record.signature, f"member {record.name!r}")
@@ -91,4 +105,4 @@ def _member(
     if loaded is not None and loaded.name == record.name and loaded.signature == signature:
         return loaded
     path = store.blob_path(manifest.ensemble, served_blob(record))
-    return OnnxMember.open(path, name=record.name, digest=record.digest, signature=signature, threads=threads)
+    return opener(path, name=record.name, digest=record.digest, signature=signature)

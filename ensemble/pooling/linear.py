@@ -2,24 +2,47 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..member import Scores
 from ..weights import Weights
+from .pool import ExactScores
+from .tempering import checked_temperature, floored_logs, tempered
+
+LINEAR = "linear"
 
 
 @dataclass(frozen=True, slots=True)
 class LinearPool:
-    """`sum(w_k * scores_k)`, added up in float64."""
+    """`sum(w_k * scores_k)`, added up in float64; then, unless it is 1, a temperature.
+
+    Uniform weights and a single member of weight one are linear pools like any other.
+    """
 
     weights: Weights
+    temperature: float = 1.0
 
-    def __call__(self, scores: Mapping[str, Scores]) -> Scores:
+    def __post_init__(self) -> None:
+        """Refuse a temperature that is none."""
+        checked_temperature(self.temperature)
+
+    def exact(self, scores: Mapping[str, Scores]) -> ExactScores:
         """Average `scores`, each [row, class], leaving out members that weigh nothing."""
         used = [(weight, scores[name]) for name, weight in self.weights.by_member.items() if weight > 0]
         # Sum in float64: with many members, float32 rounding would depend on their order.
         total = np.zeros(used[0][1].shape, dtype=np.float64)
         for weight, score in used:
             total += weight * score.astype(np.float64)
-        return total.astype(np.float32)
+        return total if self.temperature == 1 else tempered(floored_logs(total), self.temperature)
+
+    def __call__(self, scores: Mapping[str, Scores]) -> Scores:
+        """Average `scores` and round to float32."""
+        return self.exact(scores).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return (
+            {"form": LINEAR} if self.temperature == 1 else {"form": LINEAR, "temperature": self.temperature}
+        )

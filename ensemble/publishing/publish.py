@@ -17,8 +17,8 @@ from model_store.store import Store
 
 from ..errors import InvalidModelError, InvalidWeightsError
 from ..loading.convert import TOLERANCE
-from ..loading.load import POOL_FORM
 from ..member import Rows
+from ..pooling.linear import LinearPool
 from ..weights import Weights
 from .agreement import class_names, ensemble_signature, one_class_count
 from .prepare import Prepared, Wishes, prepare
@@ -60,7 +60,7 @@ def publish(store: Store, name: str, files: Mapping[str, Path], options: Publish
             members=records,
             classes=classes,
             signature=signature.to_json(),
-            pool={"form": POOL_FORM},
+            pool=LinearPool(weights).to_json(),
             weights=store.put_blob(name, weights_json(weights.by_member, digests)),
             evidence={},
             parent=None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import InvalidModelError
-from ensemble.loading.load import load_servable
+from ensemble.loading.load import Runtimes, load_servable
 from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.merged import Merger
 from ensemble.runtimes.onnx_runtime import OnnxMember
@@ -86,12 +86,22 @@ def test_threads_are_passed_to_the_members(store: Store) -> None:
     assert [member.way.threads for member in members if isinstance(member, OnnxMember)] == [1, 1]
 
 
+def test_a_log_pool_is_served(store: Store, tmp_path: Path) -> None:
+    reference = write_linear(tmp_path / "again.onnx")
+    republish(store, pool={"form": "log", "temperature": 0.5})
+
+    odds = np.array([0.5, 0.25, 0.25]) ** (0.25 / 0.5) * reference(ROWS) ** (0.75 / 0.5)
+
+    expected = odds / odds.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(load_servable(store, "digits").score(ROWS), expected, atol=1e-6)
+
+
 def test_another_pool_is_refused(store: Store) -> None:
-    republish(store, pool={"form": "log"})
+    republish(store, pool={"form": "median"})
 
     with pytest.raises(
         InvalidModelError,
-        match="version 2 of 'digits' has a pool of form 'log'; this release serves 'linear'",
+        match="version 2 of 'digits': the pool is of form 'median'; this release serves linear, log",
     ):
         load_servable(store, "digits")
 
@@ -143,7 +153,7 @@ def test_a_merger_is_shown_the_voters_and_their_files_and_changes_no_score(store
     merger = Merger()
     alone = load_servable(store, "digits")
 
-    servable = load_servable(store, "digits", merger=merger)
+    servable = load_servable(store, "digits", runtimes=Runtimes(merger=merger))
 
     # Whether one graph is worth it was measured, and so may be either.
     assert servable.together is None or servable.together.names == {"constant", "linear"}
