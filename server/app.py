@@ -13,8 +13,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, start_http_server
 
 from ensemble.errors import UnavailableError
-from ensemble.loading.load import load_servable
+from ensemble.loading.load import Runtimes, load_servable
 from ensemble.member import Member
+from ensemble.runtimes.choice import cache_folder, opener
 from ensemble.runtimes.merged import Merger
 from model_store.errors import StoreError
 from model_store.store import Store
@@ -70,9 +71,7 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
     metrics, health = Metrics(CollectorRegistry()), Health()
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
-    manager = Manager(
-        _loader(store, settings.member_threads), metrics, warm_up_sizes=(1, settings.max_batch_size)
-    )
+    manager = Manager(_loader(store, settings), metrics, warm_up_sizes=(1, settings.max_batch_size))
     models = ServedModels(manager, batcher, max_batch_size=settings.max_batch_size)
 
     def show() -> None:
@@ -173,11 +172,12 @@ def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
     stop.set()
 
 
-def _loader(store: Store, threads: int) -> Callable[[str, int, Mapping[str, Member]], Loaded]:
-    merger = Merger()
+def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mapping[str, Member]], Loaded]:
+    runtimes = Runtimes(opener(settings.runtime, cache_folder()), Merger())
+    threads = settings.member_threads
 
     def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
-        servable = load_servable(store, name, version, reuse=reuse, threads=threads, merger=merger)
+        servable = load_servable(store, name, version, reuse=reuse, threads=threads, runtimes=runtimes)
         losses = store.manifest(name, version).evidence.get("validation", {}).get("losses", {})
         # JSON has no infinity: null says that the member gave some true class no score at all.
         members = {

@@ -6,6 +6,7 @@ file; a flag beats the environment, which beats the file, which beats the defaul
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from ensemble.errors import EnsembleError
 
@@ -33,6 +34,7 @@ class ServeSettings:
         max_batch_size: Most rows in one batch, and so in one request.
         max_queue_delay_ms: How long a batch waits for more rows; 0 takes what waits when the engine is free.
         max_queue_size: Most rows that may wait; what comes beyond is refused.
+        runtime: What executes members: onnxruntime, openvino, or auto, the fastest one for each by measuring.
         threads: Threads that one member computes with; 0 means one a core.
         max_message_bytes: Largest request taken and answer given.
         default_deadline_secs: Deadline of a call that brings none, and the longest that is granted.
@@ -52,6 +54,7 @@ class ServeSettings:
     max_batch_size: int = 64
     max_queue_delay_ms: float = 0.0
     max_queue_size: int = 8192
+    runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
     threads: int = 0
     max_message_bytes: int = 64 * 2**20
     default_deadline_secs: float = 10.0
