@@ -15,7 +15,7 @@ def test_only_the_message_module_makes_a_descriptor_pool() -> None:
     users = [
         path.relative_to(ROOT).as_posix()
         for path in ROOT.glob("server/**/*.py")
-        if "descriptor_pool" in path.read_text()
+        if "DescriptorPool(" in path.read_text()
     ]
     assert users == ["server/wire/messages.py"]
 
