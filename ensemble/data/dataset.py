@@ -4,7 +4,7 @@ files -> *check the headers* -> *check the labels* -> chunks of rows that fit th
 be known without reading every row is checked when the dataset is opened, before anything is scored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from ..errors import InvalidDataError
 from ..signature import ANY_SIZE, Signature
+from .arrow_file import ArrowFile
 from .chunk import Chunk
 from .csv_file import CsvFile
 from .cursor import Cursor, Found, OpenFile
+from .jsonl_file import JsonlFile
 from .labels import OUTSIDE, LabelRule
 from .npz_file import NpzFile
 from .parquet_file import ParquetFile
@@ -25,6 +27,7 @@ from .paths import find_files
 from .sifting import BadRow, sift
 from .source import Block, Source, Wanted
 from .tensors import Place, to_tensor
+from .tfrecord_file import TfRecordFile
 
 __all__ = ["Chunk", "Dataset", "open_dataset", "reopen_dataset"]
 
@@ -211,11 +214,18 @@ def _cast(column: Any, dtype: Any, name: str, place: Place) -> Any:
 
 def _open(path: Path, only_input: str | None) -> Source:
     """Open one file by how its name ends."""
-    if path.suffix == ".parquet":
-        return ParquetFile.open(path)
-    if path.suffix == ".csv":
-        return CsvFile.open(path)
-    return NpzFile.open(path, only_input)
+    known: Mapping[str, Callable[[Path], Source]] = {
+        ".arrow": ArrowFile.open,
+        ".csv": CsvFile.open,
+        ".feather": ArrowFile.open,
+        ".jsonl": JsonlFile.open,
+        ".ndjson": JsonlFile.open,
+        ".parquet": ParquetFile.open,
+        ".tfrecord": TfRecordFile.open,
+        ".tfrecords": TfRecordFile.open,
+    }
+    opened = known.get(path.suffix)
+    return opened(path) if opened else NpzFile.open(path, only_input)
 
 
 def _score_count(signature: Signature) -> int:

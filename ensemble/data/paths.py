@@ -7,7 +7,9 @@ from pathlib import Path
 from ..errors import InvalidDataError
 
 # How a file's name ends says how it is read.
-ENDINGS = (".csv", ".npy", ".npz", ".parquet")
+ENDINGS = (
+    ".arrow", ".csv", ".feather", ".jsonl", ".ndjson", ".npy", ".npz", ".parquet", ".tfrecord", ".tfrecords",
+)  # fmt: skip
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:

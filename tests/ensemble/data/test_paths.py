@@ -41,8 +41,8 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> 
     ("path", "message"),
     [
         ("missing.csv", "missing.csv: no such file, folder or pattern"),
-        ("empty", r"empty: holds no data files; these end in \.csv, "),
-        ("readme.txt", r"readme.txt: can't be read; known endings are \.csv, "),
+        ("empty", r"empty: holds no data files; these end in \.arrow, \.csv, "),
+        ("readme.txt", r"readme.txt: can't be read; known endings are \.arrow, \.csv, "),
     ],
 )
 def test_what_holds_no_data_is_refused(path: str, message: str, folder: Path) -> None:
