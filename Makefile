@@ -4,10 +4,16 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint type e2e proof bench proto docs lock wheel clean
+.PHONY: help system-deps install demo test test-fast lint type e2e proof bench proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+# What tests and benchmarks use of Debian's, beside Python: crash points, a browser, a load generator.
+DEBIAN := strace chromium nghttp2-client
+system-deps: ## Install what Debian must bring, where apt-get is there and it is missing (as root).
+	@if command -v apt-get >/dev/null && ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); fi
 
 # One environment, made by what is asked for: the demo's part first, what developing needs on top.
 .venv/.demo: requirements/demo.lock pyproject.toml

@@ -11,13 +11,11 @@ def test_the_library_names_itself_relatively_so_that_it_works_inside_the_wheel(p
     assert re.findall(r"^\s*(?:from|import) ensemble\b", path.read_text(), re.MULTILINE) == []
 
 
-def test_only_the_message_module_makes_a_descriptor_pool() -> None:
-    users = [
-        path.relative_to(ROOT).as_posix()
-        for path in ROOT.glob("server/**/*.py")
-        if "DescriptorPool(" in path.read_text()
-    ]
-    assert users == ["server/wire/messages.py"]
+def test_our_descriptors_stay_out_of_the_default_pool_where_stock_clients_have_theirs() -> None:
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.glob("server/**/*.py")}
+    makers = sorted(name for name, text in sources.items() if "DescriptorPool(" in text)
+    assert makers == ["server/wire/messages.py", "server/wire/reflection.py"]
+    assert [name for name, text in sources.items() if "descriptor_pool.Default" in text] == []
 
 
 def test_nothing_unpickles() -> None:
