@@ -10,7 +10,7 @@ from ..member import Rows, Scores
 # Rows in the trial batch, and the sizes of the smaller batches, which must give what it gave.
 TRIAL_ROWS = 17
 TRIAL_SIZES = (1, 2, 3, 5, 8, 16)
-REPEATS = 3
+REPEATS = 5
 
 
 def spread(predict: Callable[[Rows], Scores], rows: Rows) -> float:

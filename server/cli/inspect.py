@@ -1,6 +1,7 @@
 """`unisono inspect`."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,15 +14,21 @@ from model_store.store import Store
 
 from . import evidence, tables
 from .main import EXIT_DONE
-from .options import DEFAULT_STORE, OutputOption, StoreOption
+from .options import DEFAULT_STORE, OutputOption, ReportOption, StoreOption
 
 CLASSES_SHOWN = 12
 
 
-def inspect(
+def inspect(  # noqa: PLR0913 - one parameter an option
     name: str,
     *,
     version: Annotated[int | None, Parameter(help="Which version; the current one if left out.")] = None,
+    runtimes: Annotated[
+        bool,
+        Parameter(negative="", help="Say which runtime is fastest for each member here; measure if need be."),
+    ] = False,
+    threads: Annotated[int, Parameter(help="For --runtimes: threads, as for serve; 0 means one a core.")] = 0,
+    report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -29,12 +36,36 @@ def inspect(
     opened = Store.open(store)
     manifest = opened.manifest(name, version)
     weights = opened.weights(manifest)
+    if report is not None:
+        _report(opened, manifest, weights, report)
+    if runtimes:
+        return _inspect_runtimes(opened, manifest, threads, output_format)
     shown = _as_json(opened, manifest, weights)
     if output_format == "json":
         tables.print_json(shown)
     else:
         _print(tables.console(), manifest, weights, shown)
     return EXIT_DONE
+
+
+def _inspect_runtimes(store: Store, manifest: Manifest, threads: int, output_format: str) -> int:
+    from server.config import ServeSettings  # noqa: PLC0415 - heavy: only when asked for
+
+    from . import runtimes_report  # noqa: PLC0415 - heavy: it opens every member
+
+    found = runtimes_report.choices(store, manifest, ServeSettings(threads=threads).member_threads)
+    if output_format == "json":
+        tables.print_json(runtimes_report.as_json(found))
+    else:
+        runtimes_report.print_choices(found)
+    return EXIT_DONE
+
+
+def _report(store: Store, manifest: Manifest, weights: Mapping[str, float], path: Path) -> None:
+    from .reporting import content, write  # noqa: PLC0415 - heavy: only where a report is asked for
+
+    published = _published(store.entries(manifest.ensemble), manifest.version)
+    write.writer(path)(content.of_version(manifest, weights, published))
 
 
 def _as_json(store: Store, manifest: Manifest, weights: Mapping[str, float]) -> dict[str, Any]:
