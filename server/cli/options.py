@@ -1,5 +1,6 @@
 """Options that several commands share, spelled once."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -11,6 +12,10 @@ StoreOption = Annotated[
 OutputOption = Annotated[
     Literal["table", "json"],
     Parameter(name=["--output-format", "-o"], help="A table for people, or one JSON object for programs."),
+]
+ReportOption = Annotated[
+    Path | None,
+    Parameter(help="Write a report here: one page if it ends in .html (needs matplotlib), data if in .json."),
 ]
 DEFAULT_STORE = "./store"
 AddressOption = Annotated[

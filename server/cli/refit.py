@@ -8,7 +8,7 @@ from rich.console import Console
 
 from . import tables
 from .main import EXIT_DONE, EXIT_HELD
-from .options import DEFAULT_STORE, OutputOption, StoreOption
+from .options import DEFAULT_STORE, OutputOption, ReportOption, StoreOption
 
 DataOption = Annotated[
     list[Path],
@@ -49,7 +49,7 @@ CacheOption = Annotated[
 ]
 
 
-def refit(  # noqa: PLR0913 - one parameter an option
+def refit(  # noqa: PLR0913, PLR0915 - one parameter an option; lazy imports
     name: str,
     *,
     data: DataOption,
@@ -62,6 +62,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     by: ByOption = "",
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
+    report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -80,8 +81,10 @@ def refit(  # noqa: PLR0913 - one parameter an option
 
     from . import refit_report  # noqa: PLC0415 - only when the command runs
     from .progress import rows_progress  # noqa: PLC0415 - only when the command runs
+    from .reporting import content, write  # noqa: PLC0415 - only when the command runs
     from .user import user_name  # noqa: PLC0415 - only when the command runs
 
+    write_report = write.writer(report)
     opened = Store.open(store)
     manifest = opened.manifest(name)
     signature, classes = Signature.from_json(manifest.signature), manifest.classes
@@ -94,6 +97,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
         learning = LearnOptions(unseen, batch_size, cache=kept, progress=advance, gate=gate)
         options = RefitOptions(dry_run, force, why, by or user_name(), learning=learning)
         result = run(opened, name, validation, options)
+    write_report(content.of_refit(result, refit_report.outcome(result, dry_run=dry_run)))
     if output_format == "json":
         tables.print_json(refit_report.as_json(result, dry_run=dry_run))
     else:

@@ -1,7 +1,7 @@
 """What a refit found, for people and for programs."""
 
 from collections.abc import Callable, Iterator
-from math import ceil, floor, isfinite, log10
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -12,12 +12,11 @@ from ensemble.refit.learn import Learned
 from ensemble.refit.run import RefitResult
 
 from . import tables
+from .reporting import content
 
 MEASURES = ("log-loss", "accuracy", "ECE")
 # A gain of this many standard errors is not noise.
 CLEAR = 2
-# Sums over the rows carry errors of this size themselves: a smaller bound isn't claimed.
-ROUNDING = 1e-12
 
 
 def as_json(result: RefitResult, *, dry_run: bool) -> dict[str, Any]:
@@ -66,19 +65,7 @@ def choice(learned: Learned) -> str:
 
 def certificate(learned: Learned) -> str:
     """Say what is proven about the weights."""
-    solution, rows = learned.solution, learned.validation.rows
-    if not solution.converged:
-        return f"No certificate: the solver stopped with a gap of {solution.gap:.2g} nats ({solution.how})."
-    return (
-        f"Certificate: no other weighting of these members can have a log-loss on these {rows:,} rows more"
-        f" than {_rounded_up(max(solution.gap, ROUNDING))} nats lower ({solution.how})."
-    )
-
-
-def _rounded_up(bound: float) -> str:
-    """Write a bound with one digit, and never a smaller one than it is."""
-    exponent = floor(log10(bound))
-    return f"{ceil(bound / 10.0**exponent - 1e-9):d}e{exponent:d}"
+    return content.certificate(learned.to_json()["solver"], learned.validation.rows)
 
 
 def on_unseen_rows(test: Comparison) -> str:

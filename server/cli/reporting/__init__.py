@@ -1,0 +1,1 @@
+"""Reports of refits: what they say, the charts, the page."""

@@ -1,0 +1,169 @@
+"""What a report says, as plain data: the JSON form, and all that the page is made of.
+
+Evidence is read leniently: a version published by an older release lacks what that release didn't record,
+and its report lacks these parts.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import ceil, floor, log10
+from typing import Any
+
+from ensemble.errors import InvalidRequestError
+from ensemble.refit.run import RefitResult
+from model_store.journal import Entry
+from model_store.manifest import Manifest
+
+# Standard errors on either side of a figure that hold the truth 95 times in 100.
+SPREAD = 1.959964
+# Sums over the rows carry errors of this size themselves: a smaller bound isn't claimed.
+ROUNDING = 1e-12
+PARTS = ("validation", "test")
+WEIGHTINGS = (
+    ("uniform", "uniform"),
+    ("best_single", "best single"),
+    ("incumbent", "served before"),
+    ("learned", "learned"),
+)
+
+
+def of_refit(result: RefitResult, outcome: str) -> dict[str, Any]:
+    """Return the report of a refit that just ran; `outcome` is "published", "held" or "dry_run"."""
+    head = {
+        "ensemble": result.ensemble,
+        "version": result.version,
+        "parent": result.parent,
+        "outcome": outcome,
+        "forced": result.forced,
+        "published": None,
+    }
+    return head | _told(result.learned.after, result.learned.to_json())
+
+
+def of_version(manifest: Manifest, weights: Mapping[str, float], entry: Entry) -> dict[str, Any]:
+    """Return the report of the refit that made a version, `entry` its journal entry.
+
+    InvalidRequestError for a version whose weights nobody learned.
+    """
+    evidence = manifest.evidence
+    if "validation" not in evidence or "solver" not in evidence:
+        raise InvalidRequestError(
+            f"version {manifest.version} of {manifest.ensemble!r} was not made by a refit, so there is"
+            " nothing to report: name another with --version"
+        )
+    head = {
+        "ensemble": manifest.ensemble,
+        "version": manifest.version,
+        "parent": manifest.parent,
+        "outcome": "published",
+        "forced": bool(evidence.get("forced")),
+        "published": {"at": entry.at, "by": entry.by, "why": entry.why},
+    }
+    return head | _told(weights, evidence)
+
+
+def certificate(solver: Mapping[str, Any], rows: int) -> str:
+    """Say what is proven about the weights."""
+    if not solver["converged"]:
+        return f"No certificate: the solver stopped with a gap of {solver['gap']:.2g} nats ({solver['how']})."
+    return (
+        f"Certificate: no other weighting of these members can have a log-loss on these {rows:,} rows more"
+        f" than {_rounded_up(max(solver['gap'], ROUNDING))} nats lower ({solver['how']})."
+    )
+
+
+def _rounded_up(bound: float) -> str:
+    """Write a bound with one digit, and never a smaller one than it is."""
+    exponent = floor(log10(bound))
+    return f"{ceil(bound / 10.0**exponent - 1e-9):d}e{exponent:d}"
+
+
+def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that evidence says, in the report's words."""
+    parts = [part for part in PARTS if part in evidence]
+    figures = {part: evidence.get("figures", {}).get(part, {}) for part in parts}
+    return {
+        "verdict": evidence["verdict"],
+        "notes": evidence.get("notes", []),
+        "certificate": certificate(evidence["solver"], evidence["validation"]["data"]["rows"]),
+        "solver": evidence["solver"],
+        "chosen": evidence.get("chosen"),
+        "candidates": evidence.get("held_out", {}),
+        "held_out_gain": _interval(evidence.get("held_out_gain")),
+        "data": {part: evidence[part]["data"] for part in parts},
+        "weights": _weights(weights, evidence),
+        "losses": {part: list(_losses(evidence[part])) for part in parts},
+        "error_correlation": figures["validation"].get("error_correlation"),
+        "reliability": {part: told["reliability"] for part, told in figures.items() if "reliability" in told},
+        "classes": {part: told["classes"] for part, told in figures.items() if "classes" in told},
+        "libraries": evidence.get("libraries", {}),
+    }
+
+
+def _weights(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a line for each member, the heaviest first."""
+    before = evidence.get("replaced", {})
+    worth = evidence.get("figures", {}).get("validation", {}).get("worth", {})
+    intervals = evidence.get("weight_intervals", {})
+    return [
+        {
+            "member": name,
+            "before": before.get(name),
+            "after": weights[name],
+            "change": weights[name] - before[name] if name in before else None,
+            "interval": intervals.get(name),
+            "worth": worth.get(name),
+        }
+        for name in sorted(weights, key=lambda name: (-weights[name], name))
+    ]
+
+
+def _losses(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a line for each member, and for each weighting with what the learned weights gain over it."""
+    for name in measured["losses"]["members"]:
+        loss, error, accuracy, calibration = (_figure(measured, key, name) for key in _MEASURES)
+        yield {
+            "name": name,
+            "kind": "member",
+            "log_loss": loss,
+            "interval": _around(loss, error),
+            "accuracy": accuracy,
+            "calibration_error": calibration,
+            "gain": None,
+        }
+    best = measured["losses"]["best_single"]["member"]
+    for key, title in WEIGHTINGS:
+        loss, error, accuracy, calibration = (_figure(measured, measure, key) for measure in _MEASURES)
+        yield {
+            "name": f"{title} ({best})" if key == "best_single" else title,
+            "kind": key,
+            "log_loss": loss,
+            "interval": _around(loss, error),
+            "accuracy": accuracy,
+            "calibration_error": calibration,
+            "gain": _interval(measured["gains"].get(key)),
+        }
+
+
+_MEASURES = ("losses", "standard_errors", "accuracy", "calibration_error")
+
+
+def _figure(measured: Mapping[str, Any], measure: str, name: str) -> float | None:
+    """Return one figure of a measure, of a weighting or else a member; null where it isn't known."""
+    values = measured.get(measure, {})
+    value: Any = values[name] if name in dict(WEIGHTINGS) else values.get("members", {}).get(name)
+    figure: float | None = value["loss"] if isinstance(value, Mapping) else value
+    return figure
+
+
+def _interval(gain: Mapping[str, float | None] | None) -> dict[str, float | None] | None:
+    """Return a mean with the ends of its 95% interval; null if there is none."""
+    if gain is None or gain.get("mean") is None:
+        return None
+    ends = _around(gain["mean"], gain.get("standard_error"))
+    return {"mean": gain["mean"], "low": ends[0] if ends else None, "high": ends[1] if ends else None}
+
+
+def _around(value: float | None, error: float | None) -> list[float] | None:
+    if value is None or error is None:
+        return None
+    return [value - SPREAD * error, value + SPREAD * error]

@@ -1,0 +1,238 @@
+"""The report as one HTML file that needs nothing else: no script, no font, no address."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .charts import Charts
+from .markup import Row, change, figure, html_table, interval, number, percent, section
+
+STYLE = Path(__file__).with_name("page.css")
+
+
+def page(report: Mapping[str, Any], charts: Charts) -> str:
+    """Render the report that `content` made."""
+    body = "".join(_body(report, charts))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(report['ensemble'])}: {escape(_headline(report))}</title>\n"
+        f"<style>\n{STYLE.read_text()}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:
+    yield '<header><div class="eyebrow">unisono · refit report</div>'
+    yield f'<h1>{escape(report["ensemble"])}</h1><p class="under">{escape(_origin(report))}</p></header>\n'
+    yield _verdict(report)
+    yield _tiles(report)
+    yield _weights(report, charts)
+    for part, lines in report["losses"].items():
+        yield _losses(part, lines, charts)
+    yield '<div class="pair">'
+    part = _honest(report["reliability"])
+    if part is not None:
+        shown = charts.reliability(report["reliability"][part], part)
+        yield section(
+            "Are its probabilities true?",
+            "On the line, what is said with 80% is right 80 times in 100. Large dots: many rows.",
+            figure(shown),
+        )
+    if report["error_correlation"]:
+        told = report["error_correlation"]
+        yield section(
+            "Do the members err together?",
+            "1: the same errors. 0: unrelated ones, which averaging takes away.",
+            figure(charts.correlation(told["members"], told["matrix"])),
+        )
+    yield "</div>\n"
+    yield _classes(report)
+    yield _candidates(report)
+    yield _certificate(report)
+    yield f"<footer>{escape(_made_with(report))}</footer>\n"
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    if report["outcome"] == "published":
+        forced = " against the gate's verdict" if report["forced"] else ""
+        return f"published as version {report['version']}{forced}"
+    if report["outcome"] == "held":
+        return f"held: version {report['parent']} stays in service"
+    would = "would be published" if report["verdict"]["publish"] else "would be held"
+    return f"dry run: these weights {would}"
+
+
+def _origin(report: Mapping[str, Any]) -> str:
+    """Say what was refitted, and who published it when and why, if that is known."""
+    said = f"new weights for the members of version {report['parent']}"
+    published = report["published"]
+    if published is None:
+        return said
+    when = published["at"].replace("T", " ").replace("Z", " UTC")
+    why = f": {published['why']}" if published["why"] else ""
+    return f"{said}, published {when} by {published['by']}{why}"
+
+
+def _verdict(report: Mapping[str, Any]) -> str:
+    headline = _headline(report)
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in report["verdict"]["reasons"])
+    notes = "".join(f'<li class="note">{escape(note)}</li>' for note in report["notes"])
+    # A forced publish is no success of the gate's.
+    kind = "held" if report["forced"] else report["outcome"]
+    title = escape(headline[0].upper() + headline[1:])
+    return f'<section class="verdict {kind}"><h2>{title}</h2><ul>{reasons}{notes}</ul></section>\n'
+
+
+def _tiles(report: Mapping[str, Any]) -> str:
+    part = "test" if "test" in report["losses"] else "validation"
+    lines = {line["kind"]: line for line in report["losses"][part]}
+    tiles = [
+        (
+            f"{number(lines['incumbent']['log_loss'])} → {number(lines['learned']['log_loss'])}",
+            f"log-loss on {part} rows, nats",
+        ),
+        (
+            f"{percent(lines['incumbent']['accuracy'])} → {percent(lines['learned']['accuracy'])}",
+            f"accuracy on {part} rows",
+        ),
+    ]
+    gain = report["held_out_gain"]
+    if gain is not None:
+        tiles.append((change(gain["mean"]), "held-out gain, nats a row"))
+    tiles.append((f"{report['data'][part]['rows']:,}", f"{part} rows"))
+    shown = "".join(
+        f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles
+    )
+    return f'<div class="tiles">{shown}</div>\n'
+
+
+def _weights(report: Mapping[str, Any], charts: Charts) -> str:
+    lines = report["weights"]
+    sure = any(line["interval"] for line in lines)
+    headings = [
+        "member",
+        "before",
+        "after",
+        "change",
+        *(["95% interval"] if sure else []),
+        "loss rises without it",
+    ]
+    rows = [
+        Row(
+            [
+                line["member"],
+                number(line["before"]),
+                number(line["after"]),
+                change(line["change"]),
+                *([interval(line["interval"])] if sure else []),
+                number(line["worth"], none="∞"),
+            ],
+            kind="" if line["after"] > 0 else "off",
+        )
+        for line in lines
+    ]
+    lead = "Bars: now. Ticks: before. A member that weighs nothing isn't asked when serving."
+    worth = "Without a member, the others weighed anew: by how many nats a row the validation loss rises."
+    return section(
+        "What each member counts",
+        f"{lead} {worth}",
+        figure(charts.weights(lines)),
+        html_table(headings, rows),
+    )
+
+
+def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts) -> str:
+    headings = ["", "log-loss", "95% interval", "accuracy", "ECE", "learned gains, paired 95% interval"]
+    rows = []
+    for line in lines:
+        gain = line["gain"]
+        told = (
+            "" if gain is None else f"{change(gain['mean'])} {interval([gain['low'], gain['high']])}".strip()
+        )
+        kinds = {"member": "off", "uniform": "parted", "learned": "learned"}
+        rows.append(
+            Row(
+                [
+                    line["name"],
+                    number(line["log_loss"], none="∞"),
+                    interval(line["interval"]),
+                    percent(line["accuracy"]),
+                    number(line["calibration_error"]),
+                    told,
+                ],
+                kind=kinds.get(line["kind"], ""),
+            )
+        )
+    lead = {
+        "validation": "The rows that the weights were learned on.",
+        "test": "Rows that nothing was learned from and nothing was decided on.",
+    }[part]
+    return section(
+        f"Losses on {part} rows", lead, figure(charts.losses(lines, part)), html_table(headings, rows)
+    )
+
+
+def _classes(report: Mapping[str, Any]) -> str:
+    part = _honest(report["classes"])
+    if part is None:
+        return ""
+    headings = ["class", "rows", "log-loss before", "after", "change", "accuracy before", "after"]
+    rows = []
+    for line in report["classes"][part]:
+        before, after = line["incumbent"], line["learned"]
+        known = before["log_loss"] is not None and after["log_loss"] is not None
+        rows.append(
+            Row(
+                [
+                    line["name"],
+                    f"{line['rows']:,}",
+                    number(before["log_loss"], none="∞"),
+                    number(after["log_loss"], none="∞"),
+                    change(after["log_loss"] - before["log_loss"] if known else None),
+                    percent(before["accuracy"]),
+                    percent(after["accuracy"]),
+                ]
+            )
+        )
+    return section("Class by class", f"On the {part} rows.", html_table(headings, rows, less_is_better={4}))
+
+
+def _candidates(report: Mapping[str, Any]) -> str:
+    losses: Mapping[str, float] = report["candidates"]
+    if not losses:
+        return ""
+    rows = [
+        Row([name.replace("_", " "), number(loss)], kind="learned" if name == report["chosen"] else "")
+        for name, loss in losses.items()
+    ]
+    lead = (
+        "From simple to rich, each judged on rows it didn't see: the simplest within one standard error of"
+        " the best is taken."
+    )
+    return section("What competed", lead, html_table(["candidate", "held-out log-loss"], rows))
+
+
+def _certificate(report: Mapping[str, Any]) -> str:
+    data = "".join(
+        f"<dt>{escape(part)}</dt><dd>{told['rows']:,} rows, sha256 <code>{escape(told['digest'])}</code></dd>"
+        for part, told in report["data"].items()
+    )
+    solver = f"{report['solver']['iterations']} iterations, gap {report['solver']['gap']:.2g} nats"
+    return section(
+        "What is proven, and on what",
+        "",
+        f'<p class="certificate">{escape(report["certificate"])}</p>',
+        f"<dl><dt>solver</dt><dd>{escape(solver)}</dd>{data}</dl>",
+    )
+
+
+def _honest(by_part: Mapping[str, Any]) -> str | None:
+    """Return the dataset that judges best among those at hand: test rows, else validation rows."""
+    return next((part for part in ("test", "validation") if part in by_part), None)
+
+
+def _made_with(report: Mapping[str, Any]) -> str:
+    libraries: Iterable[tuple[str, str]] = report["libraries"].items()
+    listed = ", ".join(f"{name} {version}" for name, version in libraries)
+    return f"Log-losses are in nats a row; intervals are 95%. {f'Learned with {listed}.' if listed else ''}"

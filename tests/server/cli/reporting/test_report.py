@@ -1,0 +1,202 @@
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ensemble.errors import InvalidRequestError, UnavailableError
+from model_store.store import Store
+from server.cli.main import application
+from server.cli.reporting.charts import Charts
+from server.cli.reporting.content import certificate
+from server.cli.reporting.page import page
+from tests.support.flowers import NAME, publish_uniform, write_rows
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UNISONO_STORE", str(tmp_path / "store"))
+    publish_uniform(Store.open(str(tmp_path / "store")), tmp_path)
+    write_rows(tmp_path / "val.npz")
+    write_rows(tmp_path / "test.npz", seed=1)
+    return tmp_path
+
+
+def refit(folder: Path, report: str, *more: str) -> int:
+    files = ("--data", str(folder / "val.npz"), "--test", str(folder / "test.npz"))
+    code: int = application()(["refit", NAME, *files, "--report", str(folder / report), *more])
+    return code
+
+
+def inspect(folder: Path, report: str, *more: str) -> Any:
+    """Have the report of a version written; return it, read again."""
+    application()(["inspect", NAME, "--report", str(folder / report), *more])
+    text = (folder / report).read_text()
+    return json.loads(text) if report.endswith(".json") else text
+
+
+class Tables(HTMLParser):
+    """Collects the cells of every table's body, row by row, and the text of everything."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self._in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, _attributes: object) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "td":
+            self.rows[-1].append("")
+        self._in_cell = tag == "td" or (self._in_cell and tag == "span")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_cell = self._in_cell and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._in_cell:
+            self.rows[-1][-1] += data
+
+
+def test_the_page_says_what_the_json_says(folder: Path) -> None:
+    assert refit(folder, "report.json") == 0
+    said = json.loads((folder / "report.json").read_text())
+    shown = Tables(page(said, Charts()))
+
+    for line in said["weights"]:
+        after = f"{line['after']:.4f}" if line["after"] else "0"
+        change = f"{line['change']:+.4f}".replace("-", "\N{MINUS SIGN}")
+        assert [line["member"], "0.3333", after, change] in [row[:4] for row in shown.rows]
+    for part in ("validation", "test"):
+        for line in said["losses"][part]:
+            low, high = line["interval"]
+            expected = [
+                line["name"],
+                f"{line['log_loss']:.4f}",
+                f"[{low:.4f}, {high:.4f}]",
+                f"{100 * line['accuracy']:.2f}%",
+                f"{line['calibration_error']:.4f}",
+            ]
+            assert expected in [row[:5] for row in shown.rows]
+    for line in said["classes"]["test"]:
+        row = next(row for row in shown.rows if row[:2] == [line["name"], str(line["rows"])])
+        assert row[2:4] == [f"{line[which]['log_loss']:.4f}" for which in ("incumbent", "learned")]
+    for name, loss in said["candidates"].items():
+        assert [name.replace("_", " "), f"{loss:.4f}"] in shown.rows
+    for sentence in (said["certificate"], *said["verdict"]["reasons"], *said["notes"]):
+        assert sentence in shown.text
+    for part in ("validation", "test"):
+        assert said["data"][part]["digest"] in shown.text
+    matrix = said["error_correlation"]["matrix"]
+    assert all(f">{value:.2f}<" in page(said, Charts()) for row in matrix for value in row)
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_is_the_same_each_time(folder: Path) -> None:
+    assert refit(folder, "report.html") == 0
+    text = (folder / "report.html").read_text()
+
+    assert text.startswith("<!doctype html>")
+    assert "://" not in text
+    assert not re.findall(r"<(?:script|link|img|iframe|object)\b|@import|\b(?:src|srcset)=", text)
+    # Charts of several drawings on one page: every id is there once, every reference leads to one.
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) > 100
+    referred = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
+    assert {first or second for first, second in referred} <= set(ids)
+    assert "var(--learned)" in text
+    assert "#0" not in text.partition("</style>")[2].replace("&#0", "")
+
+    assert inspect(folder, "one.html") == inspect(folder, "two.html")
+
+
+def test_a_versions_report_is_that_of_its_refit_with_who_published_it(folder: Path) -> None:
+    refit(folder, "refit.json", "--by", "ann", "--why", "new <season>")
+    made = json.loads((folder / "refit.json").read_text())
+    kept = inspect(folder, "kept.json", "--version", "2")
+
+    assert kept.pop("published") | {"at": ""} == {"at": "", "by": "ann", "why": "new <season>"}
+    assert made.pop("published") is None
+    assert kept == made
+    assert (made["outcome"], made["version"], made["parent"], made["forced"]) == ("published", 2, 1, False)
+    assert "by ann: new &lt;season&gt;" in inspect(folder, "kept.html")
+
+
+def test_what_is_held_is_reported_with_the_reasons(folder: Path) -> None:
+    assert refit(folder, "report.html", "--min-gain", "0.5") == 3
+    text = (folder / "report.html").read_text()
+    assert '<section class="verdict held"><h2>Held: version 1 stays in service</h2>' in text
+    assert "the gain is not sure" in text
+
+
+def test_a_dry_run_and_a_forced_refit_are_called_so(folder: Path) -> None:
+    refit(folder, "report.html", "--dry-run")
+    assert "Dry run: these weights would be published" in (folder / "report.html").read_text()
+    refit(folder, "report.html", "--dry-run", "--min-gain", "0.5")
+    assert "Dry run: these weights would be held" in (folder / "report.html").read_text()
+    refit(folder, "report.html", "--min-gain", "0.5", "--force", "--why", "a drill")
+    text = (folder / "report.html").read_text()
+    assert '<section class="verdict held"><h2>Published as version 2 against the gate&#x27;s verdict' in text
+    assert inspect(folder, "forced.json")["forced"] is True
+
+
+def test_figures_that_are_missing_or_infinite_leave_the_rest_as_it_is(folder: Path) -> None:
+    """A version of an older release, with a member that rules out a true class."""
+    refit(folder, "report.json")
+    said = json.loads((folder / "report.json").read_text())
+    for line in said["losses"]["test"][:2]:
+        line |= {"log_loss": None, "interval": None}
+    said |= {"error_correlation": None, "reliability": {}, "classes": {}, "candidates": {}, "libraries": {}}
+    said["held_out_gain"] = None
+    for line in said["weights"]:
+        line |= {"before": None, "change": None, "worth": None, "interval": [0.1, 0.2]}
+    shown = Tables(page(said, Charts()))
+
+    assert [line["name"] for line in said["losses"]["test"][:2]] == [
+        row[0] for row in shown.rows if "∞" in row[1:2]
+    ]
+    assert ["[0.1000, 0.2000]", "∞"] in [row[4:] for row in shown.rows]
+    assert "infinite" in shown.text
+    for absent in ("Class by class", "What competed", "Do the members err together?", "Learned with"):
+        assert absent not in shown.text
+
+
+def test_a_certificate_never_claims_more_than_is_proven() -> None:
+    solver = {"converged": True, "gap": 1.01e-10, "how": "newton"}
+    assert "more than 2e-10 nats lower (newton)" in certificate(solver, 1000)
+    # Rounding alone makes errors of this size.
+    assert "on these 1,000 rows more than 1e-12 nats" in certificate(solver | {"gap": 0.0}, 1000)
+    assert certificate(solver | {"converged": False, "gap": 0.25}, 1000) == (
+        "No certificate: the solver stopped with a gap of 0.25 nats (newton)."
+    )
+
+
+def test_a_version_that_no_refit_made_has_no_report(folder: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=f"version 1 of '{NAME}' was not made by a refit"):
+        inspect(folder, "report.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("report.pdf", "name a file that ends in .html or .json"), ("none/r.html", "there is no folder")],
+)
+def test_a_report_that_can_not_be_written_is_refused_before_anything_is_learned(
+    folder: Path, name: str, said: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        refit(folder, name)
+    assert Store.open(str(folder / "store")).current(NAME) == 1
+
+
+def test_without_matplotlib_it_is_said_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(
+        UnavailableError, match=r"pip install 'unisono\[training\]', or write the report as .json"
+    ):
+        refit(folder, "report.html")
+    assert refit(folder, "report.json") == 0
