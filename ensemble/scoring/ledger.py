@@ -131,6 +131,7 @@ class Ledger:
             "parts": [asdict(done.part) for done in all_done],
             "errors": [asdict(done.errors) for done in all_done if done.errors],
         }
+        self._sweep()
         self._create(self.folder / SUCCESS_FILE, told)
 
     def temp(self, shard: Shard, folder: str = "") -> Path:
