@@ -101,6 +101,9 @@ def opener(wish: str, folder: Path | None) -> Open:
 
     InvalidModelError if it isn't installed. `folder` keeps the decisions of "auto".
     """
+    if wish == REFERENCE:
+        # The usual case: no other runtime is as much as imported.
+        return OnnxMember.open
     runtimes = installed()
     if wish == AUTO:
         return Chooser(runtimes, folder).open
