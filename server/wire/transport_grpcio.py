@@ -25,9 +25,9 @@ SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requ
 # A drain is over when no call has come for so long; callers that ask again without pause, and so never
 # are quiet, are waited for no longer than this.
 QUIET_SECS = 0.1
+LINGER_SECS = 2.0
 # A stream with this metadata, "true", ends at the first request that fails.
 END_ON_ERROR = "triton_grpc_error"
-LINGER_SECS = 2.0
 
 log = logging.getLogger("unisono.wire")
 
@@ -83,6 +83,8 @@ class GrpcTransport:
         self._streams: set[Stream] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._refusing = asyncio.Event()
+        self._refusing.set()
 
     async def start(self) -> int:
         """Listen, and return the port. Raises UnavailableError if the address can't be had."""
@@ -121,14 +123,19 @@ class GrpcTransport:
             log.warning("%d calls still run after %s s of grace; cutting off", self._running, grace_secs)
         self._health.close()
         # What is left of the grace: answers may still be on their way out.
-        await self._server.stop(max(end - loop.time(), 0))
+        stopping = asyncio.create_task(self._server.stop(max(end - loop.time(), 0)))
+        # Now gRPC has told clients that the connection ends. Whoever is refused after that asks elsewhere.
+        await asyncio.sleep(0)
+        self._refusing.set()
+        await stopping
 
     async def _quiet(self) -> None:
-        """Wait until no call has come for a moment, or callers have had time to go elsewhere.
+        """Hold refusals back until no call has come for a moment, or callers have had time to go elsewhere.
 
         gRPC's own shutdown answers calls that it has taken in but not yet handed over with CANCELLED,
-        which clients don't retry; here they get their refusal.
+        which clients don't retry; here they get their refusal. Who waits for it can't ask again.
         """
+        self._refusing.clear()
         for _ in range(round(LINGER_SECS / QUIET_SECS)):
             arrived = self._arrived
             await asyncio.sleep(QUIET_SECS)
@@ -188,8 +195,7 @@ class GrpcTransport:
         if accepted:
             self._idle.clear()
         try:
-            if not accepted:
-                raise UnavailableError(SHUTTING_DOWN)  # noqa: TRY301 - as every other refusal
+            await self._refuse_unless(accepted)
             message = self._parsed(method, data)
             answer = await self._answer(method, message, call)
             code = grpc.StatusCode.OK
@@ -211,6 +217,11 @@ class GrpcTransport:
             self._observer.handled(
                 method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
             )
+
+    async def _refuse_unless(self, accepted: bool) -> None:
+        if not accepted:
+            await self._refusing.wait()
+            raise UnavailableError(SHUTTING_DOWN)
 
     def _parsed(self, method: Method, data: bytes) -> Any:
         try:

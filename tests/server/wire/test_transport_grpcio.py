@@ -11,7 +11,7 @@ from server.wire.call import Call
 from server.wire.health import Health
 from server.wire.messages import message_class
 from server.wire.method import Method
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from server.wire.transport_grpcio import LINGER_SECS, GrpcTransport, TransportOptions
 
 REQUEST = message_class("inference.ModelReadyRequest")
 RESPONSE = message_class("inference.ModelReadyResponse")
@@ -203,6 +203,31 @@ async def test_a_stop_under_load_loses_no_call() -> None:
     assert heard.count("UNAVAILABLE") == 32
     assert heard.count("OK") == sum(code == "OK" for *_, code in finished.calls) >= 200
     assert len(heard) == heard.count("OK") + 32
+
+
+async def test_callers_that_ask_again_without_pause_are_all_told_to_go_elsewhere() -> None:
+    codes: list[str] = []
+
+    async def keep_asking(ask: Any) -> None:
+        while True:
+            try:
+                await ask(b"")
+            except grpc.aio.AioRpcError as error:
+                codes.append(error.code().name)
+                if DRAINING not in (error.details() or ""):
+                    return  # Nobody listens any more.
+
+    async with served(ready) as (transport, ask, finished):
+        callers = [asyncio.create_task(keep_asking(ask)) for _ in range(16)]
+        while len(finished.calls) < 100:
+            await asyncio.sleep(0.001)
+        started = asyncio.get_running_loop().time()
+        await asyncio.wait_for(transport.stop(10), 5)
+        took = asyncio.get_running_loop().time() - started
+        await asyncio.wait_for(asyncio.gather(*callers), 10)
+
+    assert set(codes) == {"UNAVAILABLE"}
+    assert took < LINGER_SECS
 
 
 async def test_a_call_that_outlasts_the_grace_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
