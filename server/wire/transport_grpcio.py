@@ -26,6 +26,8 @@ SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requ
 # are quiet, are waited for no longer than this.
 QUIET_SECS = 0.1
 LINGER_SECS = 2.0
+# gRPC counts what remains of a deadline on the wall clock, which may be set while it counts.
+CLOCK_SLACK_SECS = 0.05
 # A stream with this metadata, "true", ends at the first request that fails.
 END_ON_ERROR = "triton_grpc_error"
 
@@ -202,7 +204,8 @@ class GrpcTransport:
             return Outcome(code, "", answer)
         except asyncio.CancelledError:
             # gRPC cancels the handler when the client does, and when its deadline passes.
-            late = context.time_remaining() == 0
+            remaining = context.time_remaining()
+            late = remaining is not None and remaining <= CLOCK_SLACK_SECS
             code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
