@@ -1,9 +1,14 @@
 """Weight-learning problems with known or computable answers."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
 from ensemble.refit.objective import Matrix, Vector
+from ensemble.refit.predictions import Predictions
+from ensemble.refit.sample import Sample
 
 
 def true_class_scores(seed: int, rows: int = 80, members: int = 4) -> Matrix:
@@ -37,3 +42,23 @@ def random_weights(seed: int, members: int) -> Vector:
 
 seeds = st.integers(0, 10_000)
 member_counts = st.integers(1, 8)
+
+
+def sample_of(
+    true_class: Matrix,
+    *,
+    groups: Sequence[int] | None = None,
+    in_time: bool = False,
+    weights: Sequence[float] | None = None,
+) -> Sample:
+    """Return two-class rows, all of class 0, whose members gave that class these scores."""
+    scores = tuple(np.stack([column, 1 - column], axis=1).astype(np.float32) for column in true_class.T)
+    names = tuple(f"m{index}" for index in range(len(scores)))
+    rows = Predictions(names, ("yes", "no"), np.zeros(len(true_class), np.int64), scores)
+    return replace(
+        Sample.of(rows),
+        true_class=np.asarray(true_class, dtype=np.float64),
+        groups=None if groups is None else np.asarray(groups, dtype=np.int64),
+        in_time=in_time,
+        weights=None if weights is None else np.asarray(weights, dtype=np.float64),
+    )

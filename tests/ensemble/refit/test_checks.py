@@ -1,8 +1,7 @@
 from math import inf
 from typing import Any
 
-import numpy as np
-
+from ensemble.refit.blend import Blend
 from ensemble.refit.checks import Findings, check
 from ensemble.refit.comparison import Comparison, Contenders, compare
 from ensemble.refit.predictions import Predictions
@@ -20,8 +19,8 @@ def sound(rows: int = 60) -> Predictions:
 
 def compared(found: Predictions) -> Comparison:
     members = len(found.members)
-    weights = np.full(members, 1 / members)
-    return compare(found, Contenders(weights, weights, found.members[0]), "d1")
+    uniform = Blend.uniform(members)
+    return compare(found, Contenders(uniform, uniform, found.members[0]), "d1")
 
 
 def checked(found: Predictions, evidence: dict[str, Any] | None = None) -> Findings:

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from ensemble.refit.blend import Blend
 from ensemble.refit.comparison import Contenders, Gain, best_single, calibration_error, compare, gain
 
 from .data import predictions
@@ -15,7 +16,7 @@ TWO = predictions(
 
 
 def test_each_member_and_each_weighting_is_judged() -> None:
-    contenders = Contenders(np.array([0.5, 0.5]), np.array([0.0, 1.0]), "fair")
+    contenders = Contenders(Blend(np.array([0.5, 0.5])), Blend(np.array([0.0, 1.0])), "fair")
     compared = compare(TWO, contenders, "digest")
     assert compared.rows == 2
     assert compared.members["sure"].log_loss == math.inf
@@ -27,7 +28,7 @@ def test_each_member_and_each_weighting_is_judged() -> None:
 
 
 def test_gains_are_paired_by_row() -> None:
-    contenders = Contenders(np.array([0.5, 0.5]), np.array([0.0, 1.0]), "fair")
+    contenders = Contenders(Blend(np.array([0.5, 0.5])), Blend(np.array([0.0, 1.0])), "fair")
     gains = compare(TWO, contenders, "digest").gains
     rows = [-math.log(0.875) + math.log(0.75), -math.log(0.25) + math.log(0.5)]
     assert gains["incumbent"].mean == pytest.approx(sum(rows) / 2)
@@ -37,7 +38,7 @@ def test_gains_are_paired_by_row() -> None:
 
 
 def test_the_evidence_has_the_documented_shape_and_infinite_is_null() -> None:
-    contenders = Contenders(np.array([1.0, 0.0]), np.array([0.0, 1.0]), "fair")
+    contenders = Contenders(Blend(np.array([1.0, 0.0])), Blend(np.array([0.0, 1.0])), "fair")
     evidence = compare(TWO, contenders, "d1").to_json()
     fair = pytest.approx(-(math.log(0.75) + math.log(0.5)) / 2)
     assert evidence["data"] == {"digest": "d1", "rows": 2}

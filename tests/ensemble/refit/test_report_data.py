@@ -53,7 +53,7 @@ def test_a_member_alone_can_not_be_gone_without() -> None:
 
 
 def test_rows_are_sorted_into_bins_of_their_top_score_and_by_class() -> None:
-    found = figures(THREE, np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0]))
+    found = figures(THREE, Blend(np.array([0.0, 0.0, 1.0])), Blend(np.array([1.0, 0.0, 0.0])))
     assert found["reliability"] == {
         "incumbent": [
             {"rows": 1, "confidence": 0.5, "accuracy": 1.0},
@@ -84,7 +84,7 @@ def test_rows_are_sorted_into_bins_of_their_top_score_and_by_class() -> None:
 
 def test_a_class_without_rows_and_an_infinite_loss_are_null() -> None:
     one = predictions([0], blind=[[0.0, 1.0]], fair=[[0.5, 0.5]])
-    found = figures(one, np.array([1.0, 0.0]), np.array([0.0, 1.0]))["classes"]
+    found = figures(one, Blend(np.array([1.0, 0.0])), Blend(np.array([0.0, 1.0])))["classes"]
     assert found[0]["incumbent"] == {"log_loss": None, "accuracy": 0.0}
     assert found[1]["learned"] == {"log_loss": None, "accuracy": None}
 

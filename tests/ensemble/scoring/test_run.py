@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ensemble.errors import InvalidDataError
 from ensemble.scoring import shard
-from ensemble.scoring.run import ErrorLimit, ScoreOptions, row_bytes, score
+from ensemble.scoring.run import ErrorLimit, ScoreOptions, row_bytes, rows_that_suit, score
 from ensemble.signature import TensorSpec
 from tests.support.members import Failing, servable, signature_of
 
@@ -191,6 +191,14 @@ def test_a_limit_of_error_rows_is_a_number_or_a_percentage(text: str, allowed: i
 def test_other_limits_are_refused(text: str) -> None:
     with pytest.raises(InvalidDataError, match="a number or a percentage; got"):
         ErrorLimit.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [((2,), 131_072), ((28, 28), 334), ((64, 64, 3), 21), ((1024, 1024), 16), ((2**22,), 4), ((2**26,), 1)],
+)
+def test_large_rows_come_in_small_batches(shape: tuple[int, ...], rows: int) -> None:
+    assert rows_that_suit(signature_of(TensorSpec("x", "float32", shape))) == rows
 
 
 def test_the_bytes_of_a_row_count_all_inputs() -> None:
