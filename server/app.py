@@ -27,6 +27,7 @@ from .lifecycle.manager import Loaded, Manager
 from .lifecycle.repository import Repository
 from .lifecycle.watcher import Watcher
 from .telemetry.metrics import Metrics
+from .telemetry.refits import RefitFigures
 from .wire.health import Health
 from .wire.method import Method
 from .wire.oip import Oip
@@ -178,12 +179,13 @@ def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mappin
 
     def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         servable = load_servable(store, name, version, reuse=reuse, threads=threads, runtimes=runtimes)
-        losses = store.manifest(name, version).evidence.get("validation", {}).get("losses", {})
+        evidence = store.manifest(name, version).evidence
+        losses = evidence.get("validation", {}).get("losses", {})
         # JSON has no infinity: null says that the member gave some true class no score at all.
         members = {
             member: inf if loss is None else loss for member, loss in losses.get("members", {}).items()
         }
-        return Loaded(servable, members, losses.get("learned"))
+        return Loaded(servable, members, losses.get("learned"), RefitFigures.of(evidence))
 
     return load
 

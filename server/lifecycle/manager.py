@@ -16,6 +16,7 @@ import numpy as np
 from ensemble.member import Member, Rows
 from ensemble.servable import Servable
 from ensemble.signature import ANY_SIZE, Signature
+from server.telemetry.refits import RefitFigures
 
 log = logging.getLogger("unisono.lifecycle")
 
@@ -39,6 +40,7 @@ class Observer(Protocol):
         weights: Mapping[str, float],
         losses: Mapping[str, float],
         loss: float | None,
+        refit: RefitFigures | None,
     ) -> None:
         """`version` is served now."""
         ...
@@ -55,6 +57,7 @@ class Loaded:
     servable: Servable
     member_losses: Mapping[str, float]
     loss: float | None
+    refit: RefitFigures | None = None  # that made the version, if one did
 
 
 # Reads one version of one ensemble, using again the members given by digest. Runs on a thread.
@@ -125,6 +128,7 @@ class Manager:
             weights=servable.weights.by_member,
             losses=loaded.member_losses,
             loss=loaded.loss,
+            refit=loaded.refit,
         )
         log.info("serving %s version %d: %s", name, version, _weights_in_words(servable))
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
+from .refits import RefitFigures, RefitMetrics
 from .statistics import BatchTimes, Statistics
 
 # Seconds, from a tabular model's tenth of a millisecond to a deadline's ten seconds.
@@ -39,6 +40,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.statistics = Statistics()
+        self.refits = RefitMetrics(registry)
         self._requests = Counter(
             "unisono_requests",
             "Calls answered, by the code they were answered with.",
@@ -185,8 +187,12 @@ class Metrics:
         weights: Mapping[str, float],
         losses: Mapping[str, float],
         loss: float | None,
+        refit: RefitFigures | None = None,
     ) -> None:
-        """`version` is served now, with these weights and, where known, validation losses in nats."""
+        """`version` is served now, with these weights and, where known, validation losses in nats.
+
+        `refit` is what the refit found that made the version, if one did.
+        """
         self.dropped(model)
         for member, weight in weights.items():
             self._member_weight.labels(model, member).set(weight)
@@ -196,6 +202,7 @@ class Metrics:
             self._validation_loss.labels(model).set(loss)
         self._active_version.labels(model).set(version)
         self.statistics.swapped(model, version)
+        self.refits.served(model, version, refit)
 
     def dropped(self, model: str) -> None:
         """No version of `model` is served any more: what was said of the one before holds no longer."""

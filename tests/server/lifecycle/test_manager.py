@@ -36,7 +36,8 @@ async def test_a_version_that_is_taken_up_is_served_and_told_of() -> None:
     assert (served.servable.name, served.servable.version) == ("digits", 2)
     [(_, args, kwargs)] = [call for call in told.calls if call[0] == "swapped"]
     assert args == ("digits", 2)
-    assert kwargs == {"weights": {"a": 0.5, "b": 0.5}, "losses": {"a": 0.5, "b": 0.5}, "loss": 0.25}
+    expected = {"weights": {"a": 0.5, "b": 0.5}, "losses": {"a": 0.5, "b": 0.5}, "loss": 0.25}
+    assert kwargs == expected | {"refit": None}
     [(name, seconds)] = told.of("loaded")
     assert name == "digits"
     assert seconds > 0

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from server.engine.agreement import Agreement
 from server.telemetry.metrics import Metrics
+from server.telemetry.refits import RefitFigures
 
 PAGE = Path(__file__).parents[3] / "docs/reference/metrics.md"
 
@@ -27,6 +28,8 @@ def fed() -> Metrics:
     metrics.member_failed("digits", "a")
     metrics.agreed("digits", {"a": Agreement(rows=5, same_top_class=4, divergence_sum=0.5)})
     metrics.swapped("digits", 1, weights={"a": 1.0}, losses={"a": 0.3}, loss=0.2)
+    figures = RefitFigures({"incumbent": 0.25, "learned": 0.125}, 1e-12)
+    metrics.refits.finished("digits", "held", 2.5, figures=figures)
     metrics.loaded("digits", 0.5)
     metrics.load_failed("digits")
     metrics.store_failed()
@@ -56,6 +59,11 @@ def test_what_is_told_is_what_is_scraped() -> None:
         'unisono_version_loads_total{model="digits",outcome="failed"}': 1,
         'unisono_version_load_seconds_sum{model="digits"}': 0.5,
         "unisono_store_errors_total": 1,
+        'unisono_refits_total{model="digits",outcome="held"}': 1,
+        'unisono_refit_seconds_sum{model="digits"}': 2.5,
+        'unisono_refit_loss_nats{model="digits",weighting="incumbent"}': 0.25,
+        'unisono_refit_loss_nats{model="digits",weighting="learned"}': 0.125,
+        'unisono_refit_gap_nats{model="digits"}': 1e-12,
     }
     assert {name: seen.get(name) for name in expected} == expected
 
