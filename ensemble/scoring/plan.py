@@ -127,6 +127,7 @@ class Plan:
             "members": list(self.target.members),
             "signature": self.target.signature.to_json(),
             "weights_sha256": self.target.weights_sha256,
+            "manifest_sha256": self.target.manifest_sha256,
             "outputs": list(self.columns.outputs),
             "member_outputs": self.columns.members,
             "keep": list(self.kept_types),
@@ -149,6 +150,7 @@ class Plan:
             tuple(data["members"]),
             Signature.from_json(data["signature"]),
             data["weights_sha256"],
+            data["manifest_sha256"],
         )
         return cls(
             target,

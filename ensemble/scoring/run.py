@@ -20,8 +20,11 @@ from .plan import Plan
 from .shard import LoadedWork, StoredWork
 from .target import Target
 
-# A batch of large images is cut to this; a batch's copies on the way through a model are many times it.
-BATCH_BYTES = 64 << 20
+# Batches are cut to this: what a convolution makes of more no longer fits the caches, and is slower.
+BATCH_BYTES = 1 << 20
+# Fewer rows than these are slow too, unless they have this many bytes.
+BATCH_ROWS = 16
+BATCH_BYTES_AT_MOST = 64 << 20
 
 # The rows done so far, those that failed included.
 Progress = Callable[[int], None]
@@ -113,7 +116,7 @@ def score(
     before, finished = sum(one.part.rows + one.failed for one in done.values()), ledger.finished()
     waiting = [shard.index for shard in plan.shards if shard.index not in done]
     if waiting:
-        batch_size = min(options.batch_size, max(1, BATCH_BYTES // row_bytes(target.signature)))
+        batch_size = min(options.batch_size, rows_that_suit(target.signature))
         work, executor = _work(scorer, dataset, ledger, batch_size)
         for result in executor.run(work, waiting, _Counted(before, on_progress).report):
             one = Done.from_json(result)
@@ -135,6 +138,12 @@ def _work(
         work = StoredWork(scorer.store, str(ledger.folder), ledger.plan.fingerprint, batch_size)
         return work, scorer.executor
     return LoadedWork(scorer, dataset, ledger, batch_size), InlineExecutor()
+
+
+def rows_that_suit(signature: Signature) -> int:
+    """How many rows a batch should have at most, by their size."""
+    size = row_bytes(signature)
+    return max(BATCH_BYTES // size, min(BATCH_ROWS, BATCH_BYTES_AT_MOST // size), 1)
 
 
 def row_bytes(signature: Signature) -> int:

@@ -51,13 +51,13 @@ class StoredWork:
     def start(self, threads: int) -> Task:
         """Load the version that the plan names, each byte checked, and return what scores one shard."""
         plan = Plan.from_json(read_json(Path(self.folder) / JOB_FOLDER / "plan.json") or {})
-        servable = load_servable(
-            Store.open(self.store), plan.target.ensemble, plan.target.version, threads=threads
-        )
-        if plan.fingerprint != self.fingerprint or Target.of_servable(servable) != plan.target:
+        store, target = Store.open(self.store), plan.target
+        manifest = store.manifest(target.ensemble, target.version)
+        if plan.fingerprint != self.fingerprint or Target.of_manifest(store, manifest) != target:
             raise InvalidDataError(
                 f"{self.folder}: the plan in it isn't that of this job: name an empty folder"
             )
+        servable = load_servable(store, target.ensemble, target.version, threads=threads)
         return ShardScorer(servable, plan.open_dataset(), Ledger(Path(self.folder), plan), self.batch_size)
 
 

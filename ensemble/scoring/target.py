@@ -13,7 +13,10 @@ from ..signature import ANY_SIZE, Signature
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A version. `weights_sha256` covers the weights and the digests of the members they are tied to."""
+    """A version. `weights_sha256` covers the weights and the digests of the members they are tied to.
+
+    `manifest_sha256` covers all there is, the pool and the files that are run too; "" for what isn't stored.
+    """
 
     ensemble: str
     version: int
@@ -21,6 +24,7 @@ class Target:
     members: tuple[str, ...]
     signature: Signature
     weights_sha256: str
+    manifest_sha256: str = ""
 
     @classmethod
     def of_servable(cls, servable: Servable) -> "Target":
@@ -46,6 +50,7 @@ class Target:
             tuple(digests),
             signature_of(manifest.signature, f"version {manifest.version} of {manifest.ensemble!r}"),
             sha256(weights_json(store.weights(manifest), digests)).hexdigest(),
+            sha256(manifest.to_bytes()).hexdigest(),
         )
 
     @property

@@ -1,0 +1,142 @@
+"""Rows a second of `unisono score`, against the best that one process reaches on the same rows in memory.
+
+    python benchmarks/batch.py [--ensembles images heavy tabular] [--repeats 3]
+
+The job is the whole command: start, load, read, score, write, sync. Memory is the most that the command held,
+with its workers, for ten thousand rows and for a million.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from ensembles import benchmark_store
+from measure import described, machine
+from results import save, table
+
+from ensemble.loading.load import load_servable
+from ensemble.member import Rows, row_count
+from ensemble.runtimes.sample import random_rows
+from model_store.store import Store
+
+ROWS = {"images": 6000, "heavy": 1200, "tabular": 1_000_000}
+FEW, MANY = 10_000, 1_000_000
+BATCHES = (16, 64, 256)
+WAYS: Mapping[str, tuple[str, ...]] = {
+    "inline": (),
+    "1 process": ("--executor", "process", "--workers", "1"),
+    "2 processes": ("--executor", "process", "--workers", "2"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job: seconds of the whole command, and the most MiB its largest process held."""
+
+    seconds: float
+    mebibytes: float
+
+
+def in_process(store: Store, name: str, rows: Rows, batch: int) -> float:
+    """Return the seconds that scoring `rows` from memory takes, with the models loaded."""
+    servable = load_servable(store, name)
+    count = row_count(rows)
+    servable.score({key: array[:batch] for key, array in rows.items()})
+    began = time.perf_counter()
+    for start in range(0, count, batch):
+        servable.score({key: array[start : start + batch] for key, array in rows.items()})
+    return time.perf_counter() - began
+
+
+def job(store: Store, name: str, file: Path, options: tuple[str, ...]) -> Run:
+    """Run `unisono score` on `file`."""
+    output = file.with_suffix(".out")
+    shutil.rmtree(output, ignore_errors=True)
+    command = [sys.executable, "-m", "unisono", "score", name, "--input", str(file), "--output", str(output)]
+    began = time.perf_counter()
+    process = subprocess.Popen([*command, "--store", store.address, *options], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        raise SystemExit(f"unisono score ended with {process.returncode}")
+    return Run(seconds, usage.ru_maxrss / 1024)
+
+
+def measured(store: Store, name: str, folder: Path, repeats: int) -> dict[str, Any]:
+    """Time one ensemble; the ways take turns."""
+    count = ROWS[name]
+    rows = random_rows(store_signature(store, name), count)
+    file = folder / f"{name}.npz"
+    np.savez(file, **rows)  # type: ignore[arg-type]
+    best: list[float] = []
+    jobs: dict[str, list[Run]] = {way: [] for way in WAYS}
+    for _ in range(repeats):
+        best.append(min(in_process(store, name, rows, batch) for batch in BATCHES))
+        for way, options in WAYS.items():
+            jobs[way].append(job(store, name, file, options))
+    file.unlink()
+    return {
+        "rows": count,
+        "in process, best batch": count / median(best),
+        **{way: count / median(run.seconds for run in runs) for way, runs in jobs.items()},
+    }
+
+
+def memory(store: Store, folder: Path) -> dict[str, float]:
+    """Return the most MiB that a job of few and of many rows holds."""
+    held = {}
+    for count in (FEW, MANY):
+        file = folder / f"memory{count}.npz"
+        np.savez(file, **random_rows(store_signature(store, "tabular"), count))  # type: ignore[arg-type]
+        held[f"{count:,} rows"] = job(store, "tabular", file, ()).mebibytes
+        file.unlink()
+    return held
+
+
+def store_signature(store: Store, name: str) -> Any:
+    """The signature of the current version."""
+    return load_servable(store, name).signature
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ensembles", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    facts, store = machine(), Store.open(str(benchmark_store()))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = {one: measured(store, one, folder, given.repeats) for one in given.ensembles}
+        held = memory(store, folder)
+    lines = []
+    for one, found in figures.items():
+        best = found["in process, best batch"]
+        cells = [f"{found[way]:,.0f} ({found[way] / best:.2f})" for way in WAYS]
+        lines.append([one, f"{found['rows']:,}", f"{best:,.0f}", *cells])
+    header = [
+        "ensemble",
+        "rows",
+        "in process, best batch: rows/s",
+        *(f"{way}: rows/s (of best)" for way in WAYS),
+    ]
+    told = ", ".join(f"{mebibytes:,.0f} MiB for {rows}" for rows, mebibytes in held.items())
+    text = (
+        f"# Batch scoring\n\n{described(facts)}\n\n{table(header, lines)}\n\nMost memory (tabular): {told}.\n"
+    )
+    save("batch", {"machine": facts, "rows_per_second": figures, "mebibytes": held}, text)
+
+
+if __name__ == "__main__":
+    main()
