@@ -3,7 +3,8 @@
 Rule 1: what a version that the journal reaches names is never touched; if one can't be read, nothing is.
 Rule 2: what is younger than the grace is never touched: a publisher in flight has bytes not yet named.
 Rule 3: a publisher slower than the grace is told that its bytes are gone; it never commits without them.
-Rule 4: manifests stay, also of publishes that died: they keep their numbers from being given again.
+Rule 4: what a version names that was retired less than the grace ago is not touched: it may be being read.
+Rule 5: manifests stay, also of publishes that died: they keep their numbers from being given again.
 """
 
 import os
@@ -11,10 +12,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from model_store.durable import TEMP_PREFIX, explained
+from model_store.errors import StoreCorruptError
+from model_store.journal import Entry, History
 from model_store.layout import Layout
 from model_store.names import is_digest
 
@@ -35,7 +38,7 @@ def collect(layout: Layout, now: datetime, grace: timedelta = DAY, *, dry_run: b
     StoreCorruptError, and nothing is removed, if what is needed can't be known.
     """
     with layout.collecting():
-        needed = _needed(layout)
+        needed = _needed(layout, now, grace)
         found = [garbage for garbage, age in _unneeded(layout, needed, now) if age >= grace]
         for garbage in [] if dry_run else found:
             with explained("remove garbage", garbage.path), suppress(FileNotFoundError):
@@ -43,11 +46,35 @@ def collect(layout: Layout, now: datetime, grace: timedelta = DAY, *, dry_run: b
     return found
 
 
-def _needed(layout: Layout) -> set[str]:
-    """Return the digests that the versions name that were published and not retired."""
+def surplus(history: History, keep: int) -> list[int]:
+    """Return the versions, oldest first, that may be retired so that the `keep` newest stay.
+
+    The current version stays, and those that have a label, however old they are.
+    """
+    wanted = {*history.live[-keep:], *history.labels.values(), history.current}
+    return [version for version in history.live if version not in wanted]
+
+
+def _needed(layout: Layout, now: datetime, grace: timedelta) -> set[str]:
+    """Return the digests that the versions name that were published and not retired, or not long ago."""
     history = layout.entries.history()
-    manifests = (layout.versions.read(version, history.published[version]) for version in history.live)
+    young = [entry.version for entry in history.entries if entry.op == "retire" and now - _at(entry) < grace]
+    manifests = (
+        layout.versions.read(version, history.published[version]) for version in (*history.live, *young)
+    )
     return {ref.digest for manifest in manifests for ref in manifest.draft.blobs}
+
+
+def _at(entry: Entry) -> datetime:
+    """Return when an entry was written; StoreCorruptError if it doesn't say."""
+    try:
+        at = datetime.fromisoformat(entry.at)
+    except ValueError:
+        raise StoreCorruptError(
+            f"journal entry {entry.seq} was written at {entry.at[:80]!r}, which is no time; restore it"
+        ) from None
+    # Without a zone it would be taken for local time, or not be comparable at all.
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _unneeded(layout: Layout, needed: set[str], now: datetime) -> Iterator[tuple[Garbage, timedelta]]:

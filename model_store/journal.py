@@ -3,7 +3,8 @@
 Rule 1: an entry is the only commit point. What no entry names was never published.
 Rule 2: entry n + 1 exists only if n does, is written once, and names as `prev` the version that was current.
 Rule 3: a version number is published once, and numbers only grow.
-Rule 4: this file decides; it never reads a disk or a clock.
+Rule 4: a publish id is used once, so who doesn't know whether a publish came through can ask again.
+Rule 5: this file decides; it never reads a disk or a clock.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 
 from model_store import canonical
 from model_store.errors import StoreCorruptError
-from model_store.names import check_label, is_digest
+from model_store.names import check_label, check_name, is_digest
 
 Op = Literal["publish", "rollback", "label", "retire"]
 # These make a version current; the others leave it as it is.
@@ -28,7 +29,10 @@ _FILE = re.compile(r"(\d{20})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One step: what was done to which version, when (ISO UTC), by whom, why; `prev` was current before."""
+    """One step: what was done to which version, when (ISO UTC), by whom, why; `prev` was current before.
+
+    `publish_id` is the publisher's own name for this publish, if it gave one.
+    """
 
     seq: int
     op: Op
@@ -39,6 +43,7 @@ class Entry:
     at: str
     by: str
     why: str
+    publish_id: str | None = None
 
     @property
     def current(self) -> int | None:
@@ -47,7 +52,10 @@ class Entry:
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are stored."""
-        return canonical.encode(asdict(self))
+        data = asdict(self)
+        if self.publish_id is None:
+            del data["publish_id"]
+        return canonical.encode(data)
 
     @classmethod
     def from_bytes(cls, data: bytes, seq: int) -> Self:
@@ -60,7 +68,8 @@ class Entry:
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read one entry. Keys that a later release may add are left alone."""
-        entry = cls(**{name: data[name] for name in cls.__dataclass_fields__})
+        needed = [name for name in cls.__dataclass_fields__ if name != "publish_id"]
+        entry = cls(**{name: data[name] for name in needed}, publish_id=data.get("publish_id"))
         whole = (entry.seq, entry.version, *([] if entry.prev is None else [entry.prev]))
         text = (entry.manifest_sha256, entry.at, entry.by, entry.why)
         if any(type(number) is not int or number < 1 for number in whole):
@@ -73,6 +82,8 @@ class Entry:
             raise ValueError(f"label is {entry.label!r} on a {entry.op}")
         if entry.label is not None:
             check_label(entry.label)
+        if entry.publish_id is not None:
+            check_publish_id(entry.publish_id, entry.op)
         return entry
 
 
@@ -119,11 +130,19 @@ class History:
             self.labels[entry.label] = entry.version
         self.entries.append(entry)
 
+    def publish_of(self, publish_id: str) -> Entry | None:
+        """Return the entry of the publish that has this id; None if none has."""
+        return next((entry for entry in self.entries if entry.publish_id == publish_id), None)
+
     def _check_new(self, entry: Entry) -> None:
-        """Refuse a number that was published, or passed over."""
+        """Refuse a number that was published, or passed over, and an id that was used."""
         if entry.version <= max(self.published, default=0):
             raise StoreCorruptError(
                 f"journal entry {entry.seq} publishes version {entry.version} a second time; restore it"
+            )
+        if entry.publish_id is not None and self.publish_of(entry.publish_id) is not None:
+            raise StoreCorruptError(
+                f"journal entry {entry.seq} uses publish id {entry.publish_id!r} a second time; restore it"
             )
 
     def _check_known(self, entry: Entry) -> None:
@@ -138,6 +157,13 @@ class History:
             raise StoreCorruptError(
                 f"journal entry {entry.seq} retires version {entry.version}, which is current; restore it"
             )
+
+
+def check_publish_id(publish_id: str, op: Op) -> None:
+    """Refuse what is no id, and an id on a step that is no publish; InvalidNameError or ValueError."""
+    if type(publish_id) is not str or op != "publish":
+        raise ValueError(f"publish_id is {publish_id!r:.80} on a {op}")
+    check_name(publish_id, "publish id")
 
 
 def replay(entries: Iterable[Entry]) -> History:

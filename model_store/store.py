@@ -4,11 +4,12 @@ Way of a publish: blobs, then the manifest under the next free number, then the 
 point. Readers start at the journal, so they see the old version or the new one, whole, whatever dies when.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from model_store import reading
@@ -20,7 +21,7 @@ from model_store.errors import (
     StoreUnavailableError,
     VersionNotFoundError,
 )
-from model_store.journal import MAX_TEXT, Entry, History, Op
+from model_store.journal import MAX_TEXT, Entry, History, Op, check_publish_id
 from model_store.layout import Layout
 from model_store.manifest import BlobRef, Draft, Manifest, parse_weights
 from model_store.names import check_label, is_name
@@ -108,13 +109,28 @@ class Store:
         """Return the bytes of a (small) blob, verified; StoreCorruptError."""
         return self.layout(name).blobs.read(ref)
 
-    def publish(self, name: str, draft: Draft, *, by: str, why: str, expect_seq: int | None = None) -> Entry:
+    def publish(
+        self,
+        name: str,
+        draft: Draft,
+        *,
+        by: str,
+        why: str,
+        expect_seq: int | None = None,
+        publish_id: str | None = None,
+    ) -> Entry:
         """Make `draft`, whose blobs were put before, the current version; return its journal entry.
 
         `expect_seq` is the head's seq that the draft was made for (0: none); ConflictError if the journal is
         elsewhere, or moves on meanwhile. StoreCorruptError if a blob is missing.
+        `publish_id` names this publish: asked again with the same id and draft, nothing happens and the
+        entry of the first time is returned. Whoever was told nothing, or of an error, asks again.
         """
+        if publish_id is not None:
+            check_publish_id(publish_id, "publish")
         history = self.layout(name).entries.history()
+        if (done := self._done(name, history, draft, publish_id)) is not None:
+            return done
         seq = len(history.entries)
         if expect_seq not in (None, seq):
             raise ConflictError(
@@ -124,7 +140,15 @@ class Store:
         with self.layout(name).publishing():
             self._check_draft(name, history, draft)
             version, digest = self.layout(name).versions.write(draft, above=max(history.published, default=0))
-            return self._append(name, history, ("publish", version, digest, None), by=by, why=why)
+            step = _Step("publish", version, digest, publish_id=publish_id)
+            try:
+                return self._append(name, history, step, by=by, why=why)
+            except ConflictError:
+                # The winner may have been this very publish, asked for twice at once.
+                done = self._done(name, self.layout(name).entries.history(), draft, publish_id)
+                if done is None:
+                    raise
+                return done
 
     def rollback(self, name: str, version: int, *, by: str, why: str) -> Entry:
         """Make an older version current again; return the entry. ConflictError if it is current already."""
@@ -136,30 +160,58 @@ class Store:
         digest = history.published[version]
         for ref in self.layout(name).versions.read(version, digest).draft.blobs:
             self.layout(name).blobs.check_there(ref)
-        return self._append(name, history, ("rollback", version, digest, None), by=by, why=why)
+        return self._append(name, history, _Step("rollback", version, digest), by=by, why=why)
 
     def label(self, name: str, label: str, version: int, *, by: str, why: str) -> Entry:
         """Point `label` at `version`, in one step, wherever it pointed before; return the journal entry."""
         history = self._history(name)
         number = self._live(name, history, version)
-        step: _Step = ("label", number, history.published[number], check_label(label))
+        step = _Step("label", number, history.published[number], check_label(label))
         return self._append(name, history, step, by=by, why=why)
+
+    def retire(self, name: str, version: int, *, by: str, why: str) -> Entry:
+        """Say that `version` isn't needed any more; its bytes go with a later `garbage.collect`.
+
+        ConflictError if it is current or has a label: somebody is served by it.
+        """
+        history = self._history(name)
+        self._live(name, history, version)
+        labels = sorted(label for label, labelled in history.labels.items() if labelled == version)
+        if version == history.current or labels:
+            reason = f"has the labels {labels}" if labels else "is current"
+            raise ConflictError(f"version {version} of {name!r} {reason}, so it stays; move on from it first")
+        step = _Step("retire", version, history.published[version])
+        return self._append(name, history, step, by=by, why=why)
+
+    def _done(self, name: str, history: History, draft: Draft, publish_id: str | None) -> Entry | None:
+        """Return the entry of an earlier publish with this id; ConflictError if that was another draft."""
+        entry = None if publish_id is None else history.publish_of(publish_id)
+        if entry is None:
+            return None
+        digest = hashlib.sha256(Manifest(name, entry.version, draft).to_bytes()).hexdigest()
+        if digest != entry.manifest_sha256:
+            raise ConflictError(
+                f"publish id {publish_id!r} was used for version {entry.version} of {name!r}, which isn't "
+                "what is to be published now; choose another id"
+            )
+        return entry
 
     def _append(self, name: str, history: History, step: "_Step", *, by: str, why: str) -> Entry:
         """Write the entry that follows `history`; ConflictError if another came first."""
-        op, version, digest, label = step
+        op = step.op
         if max(len(by), len(why)) > MAX_TEXT:
             raise InvalidDraftError(f"by and why have {len(by)} and {len(why)} characters; {MAX_TEXT} may be")
         entry = Entry(
             seq=len(history.entries) + 1,
             op=op,
-            version=version,
-            label=label,
+            version=step.version,
+            label=step.label,
             prev=history.current,
-            manifest_sha256=digest,
+            manifest_sha256=step.manifest_sha256,
             at=self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             by=by,
             why=why,
+            publish_id=step.publish_id,
         )
         # Ours must not become the entry that makes the journal unreadable.
         history.take(entry)
@@ -205,8 +257,14 @@ class Store:
         return f"the store's folder {self.address!r} doesn't exist"
 
 
-# op, version, sha256 of its manifest, label
-_Step = tuple[Op, int, str, str | None]
+class _Step(NamedTuple):
+    """What a journal entry is to say, apart from its place, time and author."""
+
+    op: Op
+    version: int
+    manifest_sha256: str
+    label: str | None = None
+    publish_id: str | None = None
 
 
 def _local_path(address: str) -> Path:

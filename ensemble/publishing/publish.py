@@ -30,6 +30,7 @@ class PublishOptions:
 
     `outputs` says which output of a member is the scores, where it has several. `sample`: real rows to
     compare Keras' answers on, besides made-up ones; `tolerance`: how far the conversion may be off.
+    `expect_seq` and `publish_id` are those of `Store.publish`.
     """
 
     classes: tuple[str, ...] | None = None
@@ -39,6 +40,8 @@ class PublishOptions:
     why: str = ""
     sample: Rows | None = None
     tolerance: float = TOLERANCE
+    expect_seq: int | None = None
+    publish_id: str | None = None
 
 
 def publish(store: Store, name: str, files: Mapping[str, Path], options: PublishOptions) -> Entry:
@@ -65,7 +68,14 @@ def publish(store: Store, name: str, files: Mapping[str, Path], options: Publish
             evidence={},
             parent=None,
         )
-        return store.publish(name, draft, by=options.by, why=options.why)
+        return store.publish(
+            name,
+            draft,
+            by=options.by,
+            why=options.why,
+            expect_seq=options.expect_seq,
+            publish_id=options.publish_id,
+        )
 
 
 def _check_names(name: str, files: Mapping[str, Path], options: PublishOptions) -> None:

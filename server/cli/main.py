@@ -39,6 +39,7 @@ COMMANDS = {
     ),
     "diff": ("server.cli.diff:diff", "Show what changed between two versions: members, weights, losses."),
     "rollback": ("server.cli.rollback:rollback", "Make an older version the current one again."),
+    "label": ("server.cli.label:label", "Point a label, such as stable, at a version."),
     "verify": ("server.cli.verify:verify", "Check every digest of every published version."),
     "gc": ("server.cli.gc:gc", "Clear away bytes that no published version needs."),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 from rich.text import Text
 
@@ -46,6 +46,20 @@ WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
 ByOption = Annotated[
     str | None, Parameter(help="Who publishes, for the journal; the login name if left out.")
 ]
+ExpectOption = Annotated[
+    int | None,
+    Parameter(
+        validator=validators.Number(gte=0),
+        help="Publish only if this is the newest journal entry, 0 for none: nobody was faster.",
+    ),
+]
+IdOption = Annotated[
+    str | None,
+    Parameter(
+        help="Your name for this publish. Repeated with the same id and files, it publishes nothing more: "
+        "safe to retry when an answer was lost."
+    ),
+]
 
 
 def publish(  # noqa: PLR0913 - one parameter an option
@@ -57,6 +71,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
     scores_output: ScoresOption = None,
     why: WhyOption = "",
     by: ByOption = None,
+    expect_seq: ExpectOption = None,
+    publish_id: IdOption = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> int:
     """Publish model files as a new version of ensemble NAME, which running servers take up.
@@ -72,6 +88,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
         weights=None if weights is None else _numbers(weights),
         by=by or user_name(),
         why=why,
+        expect_seq=expect_seq,
+        publish_id=publish_id,
     )
     opened = Store.open(store)
     if any(path.suffix == ".keras" for path in files.values()):

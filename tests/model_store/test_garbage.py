@@ -6,7 +6,8 @@ import pytest
 
 from model_store.durable import TEMP_PREFIX
 from model_store.errors import StoreCorruptError, StoreUnavailableError
-from model_store.garbage import collect
+from model_store.garbage import collect, surplus
+from model_store.journal import History
 from model_store.manifest import BlobRef
 from model_store.store import Store
 from model_store.verify import verify
@@ -141,3 +142,67 @@ def test_a_publisher_whose_bytes_were_cleared_away_is_told_and_publishes_nothing
     with pytest.raises(StoreCorruptError, match="is missing; publish the same file again"):
         store.publish("digits", draft, by="ann", why="slow")
     assert store.current("digits") == 1
+
+
+def three_versions(store: Store) -> list[BlobRef]:
+    """Publish versions 2 and 3; return the weights of all three, which each has for itself."""
+    for share in (0.25, 0.125):
+        draft = draft_in(store, weights={"forest": share, "sepconv": 1 - share})
+        store.publish("digits", draft, by="ann", why="x")
+    return [store.manifest("digits", version).draft.weights for version in (1, 2, 3)]
+
+
+def test_the_newest_the_current_and_the_labelled_versions_are_kept(store: Store) -> None:
+    three_versions(store)
+
+    def history() -> History:
+        return store.layout("digits").entries.history()
+
+    assert surplus(history(), 1) == [1, 2]
+    assert surplus(history(), 2) == [1]
+    assert surplus(history(), 3) == []
+    store.label("digits", "stable", 1, by="ann", why="x")
+    assert surplus(history(), 1) == [2]
+    store.rollback("digits", 2, by="ann", why="x")
+    assert surplus(history(), 1) == []
+
+
+def test_the_bytes_of_a_retired_version_stay_until_its_readers_had_the_grace(store: Store) -> None:
+    weights = three_versions(store)
+    age_all(store, 48)
+    store.retire("digits", 1, by="ann", why="old")
+
+    assert collect(store.layout("digits"), noon() + 23 * HOUR) == []
+    (removed,) = collect(store.layout("digits"), noon() + 25 * HOUR)
+
+    # The members are those of the versions that stay.
+    assert removed.path.name == weights[0].digest
+    assert verify(store.layout("digits")).findings == []
+    assert store.layout("digits").versions.taken() == [1, 2, 3]
+
+
+def test_bytes_of_a_retired_version_that_are_published_again_stay(store: Store) -> None:
+    three_versions(store)
+    age_all(store, 48)
+    store.retire("digits", 1, by="ann", why="old")
+    later = Store(store.root, lambda: noon() + 30 * HOUR, QuickDisk())
+
+    # A publisher in flight: its bytes are put, and no version names them yet.
+    draft = draft_in(later)
+    collect(later.layout("digits"), noon() + 30 * HOUR)
+
+    assert later.publish("digits", draft, by="ann", why="again").version == 4
+    assert verify(later.layout("digits")).findings == []
+
+
+def test_an_entry_without_a_time_clears_nothing_away(store: Store) -> None:
+    three_versions(store)
+    store.retire("digits", 1, by="ann", why="old")
+    path = store.root / "ensembles" / "digits" / "journal" / f"{4:020d}.json"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"2026-03-01T12:00:00Z", b"yesterday"))
+
+    with pytest.raises(
+        StoreCorruptError, match="journal entry 4 was written at 'yesterday', which is no time"
+    ):
+        collect(store.layout("digits"), noon())

@@ -43,7 +43,7 @@ def test_an_entry_reads_back_as_it_was(
 
 
 def test_a_key_that_a_later_release_adds_is_left_alone() -> None:
-    data = canonical.encode({**canonical.decode(entry(1, 1, None).to_bytes()), "publish_id": "x"})
+    data = canonical.encode({**canonical.decode(entry(1, 1, None).to_bytes()), "later": "x"})
 
     assert Entry.from_bytes(data, 1) == entry(1, 1, None)
 
@@ -61,6 +61,9 @@ def test_a_key_that_a_later_release_adds_is_left_alone() -> None:
         ({"op": "delete"}, "op is 'delete'; this release knows"),
         ({"op": []}, r"op is \[\]"),
         ({"op": "label"}, "label is None on a label"),
+        ({"publish_id": 7}, "publish_id is 7 on a publish"),
+        ({"publish_id": "a/b"}, "publish id name 'a/b' can't be used"),
+        ({"op": "rollback", "publish_id": "x"}, "publish_id is 'x' on a rollback"),
         ({"label": "stable"}, "label is 'stable' on a publish"),
         ({"op": "label", "label": "7"}, "label '7' would be taken for a version"),
         ({"op": "label", "label": 7}, "label is 7"),
@@ -154,3 +157,13 @@ def test_names_that_are_no_entry_s_are_left_out() -> None:
     ]
 
     assert journal.seqs(names) == [9, 10]
+
+
+def test_a_publish_id_is_used_once() -> None:
+    named = entry(1, 1, None, publish_id="nightly")
+
+    assert Entry.from_bytes(named.to_bytes(), 1) == named
+    assert replay([named]).publish_of("nightly") == named
+    assert replay([named]).publish_of("other") is None
+    with pytest.raises(StoreCorruptError, match="journal entry 2 uses publish id 'nightly' a second time"):
+        replay([named, entry(2, 2, 1, publish_id="nightly")])

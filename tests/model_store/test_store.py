@@ -328,3 +328,94 @@ def test_versions_share_the_bytes_of_their_members(store: Store) -> None:
 
     # A refit adds its weights, a manifest and a journal entry.
     assert len(files_below(store.root)) == before + 3
+
+
+def test_a_publish_asked_for_again_with_its_id_happens_once(store: Store) -> None:
+    draft = draft_in(store)
+    first = store.publish("digits", draft, by="ann", why="x", publish_id="nightly-7")
+
+    # Whatever was expected then: the caller doesn't know that it came through.
+    again = store.publish("digits", draft, by="ann", why="retry", expect_seq=0, publish_id="nightly-7")
+
+    assert again == first
+    assert first.publish_id == "nightly-7"
+    assert store.versions("digits") == [1]
+    assert store.layout("digits").versions.taken() == [1]
+    assert store.publish("digits", draft, by="ann", why="x", publish_id="nightly-8").version == 2
+
+
+def test_a_publish_id_means_one_draft(store: Store) -> None:
+    store.publish("digits", draft_in(store), by="ann", why="x", publish_id="one")
+
+    with pytest.raises(
+        ConflictError, match=r"publish id 'one' was used for version 1 of 'digits', which isn't what is to be"
+    ):
+        store.publish("digits", draft_in(store, weights={"forest": 1.0, "sepconv": 0.0}), by="ann", why="x",
+                      publish_id="one")  # fmt: skip
+    with pytest.raises(InvalidNameError, match="publish id name 'a b' can't be used"):
+        store.publish("digits", draft_in(store), by="ann", why="x", publish_id="a b")
+
+
+def test_the_same_publish_asked_for_twice_at_once_happens_once(store: Store) -> None:
+    draft = draft_in(store)
+    twin = Store(store.root, noon)
+
+    class Overtaken(Disk):
+        """Lets the twin publish just before our journal entry gets its name."""
+
+        def link(self, temp: Path, final: Path) -> None:
+            if final.parent.name == "journal":
+                twin.publish("digits", draft, by="ann", why="x", publish_id="one")
+            super().link(temp, final)
+
+    entry = Store(store.root, noon, Overtaken()).publish("digits", draft, by="ann", why="x", publish_id="one")
+
+    assert store.entries("digits") == [entry]
+
+
+def test_a_publish_that_was_told_of_an_error_though_it_came_through_is_asked_for_again(store: Store) -> None:
+    draft = draft_in(store)
+
+    class FailsAfterTheCommit(Disk):
+        """Its folder of journal entries can't be synced: the entry is there, but may not survive."""
+
+        def sync_folder(self, path: Path) -> None:
+            if path.name == "journal" and any(path.iterdir()):
+                raise OSError(errno.EIO, "Input/output error")
+            super().sync_folder(path)
+
+    with pytest.raises(StoreUnavailableError):
+        Store(store.root, noon, FailsAfterTheCommit()).publish(
+            "digits", draft, by="ann", why="x", publish_id="one"
+        )
+
+    assert store.publish("digits", draft, by="ann", why="x", publish_id="one").seq == 1
+    assert store.versions("digits") == [1]
+
+
+def test_a_retired_version_is_not_listed_read_or_made_current_again(store: Store) -> None:
+    publish(store)
+    publish(store)
+
+    entry = store.retire("digits", 1, by="ann", why="old")
+
+    assert (entry.op, entry.version, entry.current) == ("retire", 1, 2)
+    assert store.versions("digits") == [2]
+    with pytest.raises(VersionNotFoundError, match=r"no version 1; it has \[2\]"):
+        store.manifest("digits", 1)
+    with pytest.raises(VersionNotFoundError):
+        store.rollback("digits", 1, by="ann", why="x")
+    with pytest.raises(VersionNotFoundError):
+        store.retire("digits", 1, by="ann", why="again")
+    assert publish(store).version == 3
+
+
+def test_what_is_current_or_has_a_label_is_not_retired(store: Store) -> None:
+    publish(store)
+    publish(store)
+    store.label("digits", "stable", 1, by="ann", why="x")
+
+    with pytest.raises(ConflictError, match="version 2 of 'digits' is current, so it stays; move on"):
+        store.retire("digits", 2, by="ann", why="x")
+    with pytest.raises(ConflictError, match=r"version 1 of 'digits' has the labels \['stable'\]"):
+        store.retire("digits", 1, by="ann", why="x")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ensemble.errors import InvalidModelError
+from model_store.errors import ConflictError
 from model_store.manifest import Derived, MemberRecord
 from model_store.store import Store
 from server.cli import publish as command
@@ -91,3 +92,22 @@ def test_how_well_a_conversion_agrees_is_shown(tmp_path: Path) -> None:
     )
 
     assert command._parity(record) == "off by 2e-08 at most on 64 rows (keras 3.15.1)"  # noqa: SLF001
+
+
+def test_a_publish_repeated_with_its_id_publishes_nothing_more(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(folder, "--publish-id", "nightly")
+    capsys.readouterr()
+
+    assert call(folder, "--publish-id", "nightly") == 0
+
+    assert capsys.readouterr().out.endswith("published digits version 1\n")
+    assert Store.open(str(folder / "store")).versions("digits") == [1]
+
+
+def test_who_expects_another_journal_publishes_nothing(folder: Path) -> None:
+    call(folder, "--expect-seq", "0")
+
+    with pytest.raises(ConflictError, match="the journal of 'digits' is at entry 1, not 0"):
+        call(folder, "--expect-seq", "0")

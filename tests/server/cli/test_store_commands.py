@@ -286,3 +286,34 @@ def test_verify_and_gc_of_an_unknown_ensemble_are_errors(call: Any) -> None:
     for command in ("verify", "gc"):
         with pytest.raises(EnsembleNotFoundError, match=r"it holds \['digits'\]"):
             call(command, "x")
+
+
+def test_label_points_a_label_at_a_version(store: Store, call: Any) -> None:
+    assert call("label", "digits", "stable", "1", "--why=tested", "--by=ann") == (
+        0,
+        "digits: stable is version 1 (journal entry 5)",
+    )
+    assert store.labels("digits") == {"canary": 2, "stable": 1}
+
+
+def test_gc_keeps_as_many_versions_as_it_is_told(store: Store, call: Any) -> None:
+    refit = store.manifest("digits", 2).draft
+    store.publish("digits", refit, by="bob", why="again")
+    store.publish("digits", refit, by="bob", why="again")
+
+    # 2 has a label, 4 is current.
+    assert (
+        "would retire version 1 digits: would retire version 3" in call("gc", "--keep", "1", "--dry-run")[1]
+    )
+    assert store.versions("digits") == [1, 2, 3, 4]
+    code, shown = call("gc", "--keep", "1", "-o", "json")
+    assert code == 0
+    retired = [{"name": "digits", "version": 1}, {"name": "digits", "version": 3}]
+    assert json.loads(shown)["retired"] == retired
+    assert store.versions("digits") == [2, 4]
+    assert store.entries("digits")[-1].why == "gc --keep 1"
+
+    # The weights of version 1 are nobody else's.
+    assert "digits: retired" not in call("gc", "--keep", "1")[1]
+    assert "removed 1 files" in call("gc", "--grace-hours", "0")[1]
+    assert call("verify")[0] == 0
