@@ -1,6 +1,6 @@
 """How often the gate errs: refits of a simulated ensemble whose true loss is known.
 
-    python benchmarks/gate.py [--refits 80] [--rows 100 300 1000]
+    python benchmarks/gate.py [--refits 80] [--rows 100 300 1000] [--pools linear,temperature,log]
 
 The weights being served were learned on 2,000 rows; then a new file comes. Ungated, whatever is learned is
 published; gated, what `unisono refit` would publish. Printed are the share of refits published, the share of
@@ -15,14 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.refit.candidates import Choice, ChoiceOptions, choose, fit, procedure_losses
+from ensemble.refit.blend import Blend
+from ensemble.refit.candidates import Choice, ChoiceOptions, choose, fit
 from ensemble.refit.checks import check
-from ensemble.refit.comparison import Contenders, best_single, compare, gain
+from ensemble.refit.comparison import Contenders, best_single, compare
 from ensemble.refit.crossfit import capped_losses
 from ensemble.refit.gate import Trial, judge
 from ensemble.refit.objective import Vector
 from ensemble.refit.predictions import Predictions
+from ensemble.refit.sample import Sample
 from ensemble.refit.solver import SolverOptions
+from ensemble.refit.trying import on_held_out_rows
 
 MEMBERS = 8
 CLASSES = 3
@@ -66,33 +69,31 @@ class Refit:
     alarm: bool
 
 
-def refit(old: World, new: World, rows: int, seed: int) -> Refit:
+def refit(old: World, new: World, rows: int, seed: int, options: ChoiceOptions) -> Refit:
     """Learn on the old world, then refit on `rows` of the new one; judge on the new one's right labels."""
     random = np.random.default_rng(seed)
-    past = old.rows(OLD_ROWS, random)
-    solver, options = SolverOptions(), ChoiceOptions()
-    uniform = np.full(MEMBERS, 1 / MEMBERS)
-    incumbent = fit(Choice("linear", {}), past.true_class_scores(), uniform, solver).weights
+    past, solver = Sample.of(old.rows(OLD_ROWS, random)), SolverOptions()
+    uniform = Blend.uniform(MEMBERS)
+    incumbent = fit(Choice("linear", {}), past, uniform, solver, options).blend
     recorded = compare(past, Contenders(uniform, incumbent, best_single(past)), "old")
-    file = new.rows(rows, random)
-    fresh = World(new.skill, new.broken).rows(FRESH_ROWS, random).true_class_scores()
-    scores = file.true_class_scores()
-    solution = fit(choose(scores, incumbent, options), scores, incumbent, solver)
-    compared = compare(file, Contenders(incumbent, solution.weights, best_single(file)), "new")
-    findings = check(file, compared, {"validation": recorded.to_json()})
-    served, learned = capped_losses(scores, incumbent), procedure_losses(scores, incumbent, options)
-    of_class = {name: file.labels == index for index, name in enumerate(file.classes)}
+    file = Sample.of(new.rows(rows, random))
+    fresh = Sample.of(World(new.skill, new.broken).rows(FRESH_ROWS, random))
+    learned = fit(choose(file, incumbent, options), file, incumbent, solver, options)
+    compared = compare(file, Contenders(incumbent, learned.blend, best_single(file)), "new")
+    findings = check(file.predictions, compared, {"validation": recorded.to_json()})
+    held_out = on_held_out_rows(file, incumbent, options)
     trial = Trial(
-        solution,
-        gain(served, learned),
-        {name: gain(served[inside], learned[inside]) for name, inside in of_class.items()},
-        float(np.abs(solution.weights - incumbent).sum()),
+        learned.solution,
+        held_out.gain,
+        held_out.classes,
+        jump=float(np.abs(learned.blend.weights - incumbent.weights).sum()),
+        other_pool=not learned.blend.same_pool(incumbent),
         findings=findings,
     )
     publish = judge(trial).publish
-    plain = fit(Choice("linear", {}), scores, incumbent, solver).weights
+    plain = fit(Choice("linear", {}), file, incumbent, solver, options).blend
     before = capped_losses(fresh, incumbent).mean()
-    change = float(capped_losses(fresh, solution.weights).mean() - before)
+    change = float(capped_losses(fresh, learned.blend).mean() - before)
     ungated = float(capped_losses(fresh, plain).mean() - before)
     return Refit(ungated, change if publish else 0.0, publish, bool(findings.alarms))
 
@@ -121,7 +122,9 @@ def main() -> None:
     )
     parser.add_argument("--refits", type=int, default=80)
     parser.add_argument("--rows", type=int, nargs="+", default=[100, 300, 1000])
+    parser.add_argument("--pools", default="linear", help="which forms compete, with commas between")
     asked = parser.parse_args()
+    options = ChoiceOptions(pools=tuple(asked.pools.split(",")))
     print(f"{asked.refits} refits each; changes of the served log-loss in thousandths of a nat")
     print(f"{'':20}{'rows':>6} | {'ungated: harmful':>17}{'change':>9} | {'gated: published':>17}", end="")
     print(f"{'of them harmful':>17}{'change':>9} | {'alarm':>6}")
@@ -130,7 +133,7 @@ def main() -> None:
             found = []
             for seed in range(asked.refits):
                 world = World(np.random.default_rng(seed).uniform(0.8, 2.2, MEMBERS))
-                found.append(refit(world, happens(world), rows, seed))
+                found.append(refit(world, happens(world), rows, seed, options))
             print(f"{name:20}{rows:6} | {line(found)}", flush=True)
 
 

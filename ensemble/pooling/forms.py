@@ -8,10 +8,10 @@ from ..weights import Weights
 from .linear import LINEAR, LinearPool
 from .log import LOG, LogPool
 from .pool import Pool
-from .tempering import temperature_of
+from .tempering import FLOOR, parameter
 
-FORMS: Mapping[str, Callable[[Weights, float], Pool]] = {LINEAR: LinearPool, LOG: LogPool}
-PARAMETERS = frozenset({"form", "temperature"})
+FORMS: Mapping[str, Callable[[Weights, float, float], Pool]] = {LINEAR: LinearPool, LOG: LogPool}
+PARAMETERS = frozenset({"form", "temperature", "floor"})
 
 
 def pool_of(data: Mapping[str, Any], weights: Weights) -> Pool:
@@ -23,4 +23,4 @@ def pool_of(data: Mapping[str, Any], weights: Weights) -> Pool:
     if unknown:
         # A parameter that is passed over would change every score without a word.
         raise InvalidModelError(f"the pool has parameters {unknown}, which this release doesn't know")
-    return FORMS[form](weights, temperature_of(data))
+    return FORMS[form](weights, parameter(data, "temperature", 1.0), parameter(data, "floor", FLOOR))

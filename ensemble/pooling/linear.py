@@ -9,7 +9,7 @@ import numpy as np
 from ..member import Scores
 from ..weights import Weights
 from .pool import ExactScores
-from .tempering import checked_temperature, floored_logs, tempered
+from .tempering import FLOOR, check_parameters, floored_logs, tempered
 
 LINEAR = "linear"
 
@@ -23,10 +23,11 @@ class LinearPool:
 
     weights: Weights
     temperature: float = 1.0
+    floor: float = FLOOR  # what a smaller average counts as, if there is a temperature
 
     def __post_init__(self) -> None:
-        """Refuse a temperature that is none."""
-        checked_temperature(self.temperature)
+        """Refuse parameters that are none."""
+        check_parameters(self.temperature, self.floor)
 
     def exact(self, scores: Mapping[str, Scores]) -> ExactScores:
         """Average `scores`, each [row, class], leaving out members that weigh nothing."""
@@ -35,7 +36,7 @@ class LinearPool:
         total = np.zeros(used[0][1].shape, dtype=np.float64)
         for weight, score in used:
             total += weight * score.astype(np.float64)
-        return total if self.temperature == 1 else tempered(floored_logs(total), self.temperature)
+        return total if self.temperature == 1 else tempered(floored_logs(total, self.floor), self.temperature)
 
     def __call__(self, scores: Mapping[str, Scores]) -> Scores:
         """Average `scores` and round to float32."""
@@ -43,6 +44,6 @@ class LinearPool:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold."""
-        return (
-            {"form": LINEAR} if self.temperature == 1 else {"form": LINEAR, "temperature": self.temperature}
-        )
+        if self.temperature == 1:
+            return {"form": LINEAR}
+        return {"form": LINEAR, "temperature": self.temperature, "floor": self.floor}

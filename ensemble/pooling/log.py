@@ -9,7 +9,7 @@ import numpy as np
 from ..member import Scores
 from ..weights import Weights
 from .pool import ExactScores
-from .tempering import checked_temperature, floored_logs, tempered
+from .tempering import FLOOR, check_parameters, floored_logs, tempered
 
 LOG = "log"
 
@@ -24,17 +24,18 @@ class LogPool:
 
     weights: Weights
     temperature: float = 1.0
+    floor: float = FLOOR  # what a smaller score counts as
 
     def __post_init__(self) -> None:
-        """Refuse a temperature that is none."""
-        checked_temperature(self.temperature)
+        """Refuse parameters that are none."""
+        check_parameters(self.temperature, self.floor)
 
     def exact(self, scores: Mapping[str, Scores]) -> ExactScores:
         """Pool `scores`, each [row, class], leaving out members that weigh nothing."""
         used = [(weight, scores[name]) for name, weight in self.weights.by_member.items() if weight > 0]
         logs = np.zeros(used[0][1].shape, dtype=np.float64)
         for weight, score in used:
-            logs += weight * floored_logs(score.astype(np.float64))
+            logs += weight * floored_logs(score.astype(np.float64), self.floor)
         return tempered(logs, self.temperature)
 
     def __call__(self, scores: Mapping[str, Scores]) -> Scores:
@@ -43,4 +44,4 @@ class LogPool:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold."""
-        return {"form": LOG, "temperature": self.temperature}
+        return {"form": LOG, "temperature": self.temperature, "floor": self.floor}

@@ -12,14 +12,14 @@ import numpy as np
 from ..errors import InvalidModelError
 from .pool import ExactScores
 
-# A score below this counts as this much: the log of zero would be a veto.
+# A score below this counts as this much, where a manifest names no other: the log of zero would be a veto.
 FLOOR = 1e-6
 
 
-def floored_logs(scores: ExactScores) -> ExactScores:
-    """Return natural logs of `scores`, in memory of their own and in C order; zero is taken for `FLOOR`."""
+def floored_logs(scores: ExactScores, floor: float) -> ExactScores:
+    """Return natural logs of `scores`, in memory of their own and in C order; less counts as `floor`."""
     # numpy takes another way through arrays that aren't contiguous, whose last bits may differ.
-    logs = np.ascontiguousarray(np.maximum(scores, FLOOR))
+    logs = np.ascontiguousarray(np.maximum(scores, floor))
     np.log(logs, out=logs)
     return logs
 
@@ -33,15 +33,17 @@ def tempered(logs: ExactScores, temperature: float) -> ExactScores:
     return powers
 
 
-def checked_temperature(temperature: float) -> None:
+def check_parameters(temperature: float, floor: float) -> None:
     """Refuse what no scores can be tempered by."""
     if not (isfinite(temperature) and temperature > 0):
         raise InvalidModelError(f"a pool's temperature must be finite and > 0; got {temperature!r}")
+    if not 0 < floor < 1:
+        raise InvalidModelError(f"a pool's floor must be above 0 and below 1; got {floor!r}")
 
 
-def temperature_of(parameters: Mapping[str, Any]) -> float:
-    """Read a manifest's "temperature", 1 if there is none."""
-    given = parameters.get("temperature", 1.0)
+def parameter(parameters: Mapping[str, Any], name: str, default: float) -> float:
+    """Read a number from a manifest's pool, `default` if it isn't there."""
+    given = parameters.get(name, default)
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise InvalidModelError(f"a pool's temperature must be a number; got {given!r}")
+        raise InvalidModelError(f"a pool's {name} must be a number; got {given!r}")
     return float(given)

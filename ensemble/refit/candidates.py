@@ -1,26 +1,38 @@
-"""The weightings that compete, and the choice among them by their losses on rows they didn't see.
+"""The blends that compete, and the choice among them by their losses on rows they didn't see.
 
-From simple to rich: the weights being served, uniform, weights shrunk towards those being served, the weights
-of the least loss, and the best single member, which forgoes what averaging gives. A richer one has to be
+From simple to rich: what is being served, uniform weights, weights shrunk towards those being served, the
+weights of the least loss, the best single member, which forgoes what averaging gives; then, where they are
+asked for, that average with a temperature, and log pools, under a strong ridge first. A richer one has to be
 clearly better than a simpler one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from .crossfit import capped_losses, folds_of, held_out_losses
+from ..pooling.linear import LINEAR as LINEAR_FORM
+from ..pooling.log import LOG as LOG_FORM
+from .aims import AIMS, ROUGH, Aim, log_loss_of
+from .blend import Blend
+from .crossfit import held_out_losses, judged_rows, splits_of
+from .exponents import Exponents, LogPoolLoss, find_exponents, find_path, floor_for
 from .newton import newton
-from .objective import LogLoss, Matrix, Vector, gap_of
+from .objective import Vector, gap_of
+from .sample import Sample, mean_and_error
 from .solver import Solution, SolverOptions, solve
 
 INCUMBENT, UNIFORM, BEST_SINGLE, LINEAR = "incumbent", "uniform", "best_single", "linear"
-SHRUNK = "shrunk_"
-# How exactly the weights are fitted that only serve to compare candidates, in nats.
-ROUGH = 1e-6
+TEMPERATURE = "linear_temperature"
+SHRUNK, LOG = "shrunk_", "log_"
+POOLS = ("linear", "temperature", "log")
 # How much of uniform weights a fit starts with: every member has to be within reach.
 REVIVAL = 0.01
+# Scores that fits of exponents go through to compare candidates.
+COMPARED_VALUES = 1 << 20
+# The exponents of members that say nothing are all zero; scores this soft say nothing either.
+LARGEST_TEMPERATURE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,87 +40,243 @@ class ChoiceOptions:
     """How candidates are compared: in `folds` folds, on at most `rows` rows.
 
     `taus` are the candidates shrunk towards the weights being served, by how many rows these count for.
+    `pools` are the forms that compete, `ridges` the strengths under which log pools are fitted.
     """
 
     folds: int = 5
     taus: tuple[float, ...] = (300.0, 100.0, 30.0, 10.0)
     rows: int = 20_000
     seed: int = 0
+    pools: tuple[str, ...] = ("linear",)
+    ridges: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 0.3)
+    temperature_ridge: float = 10.0
+    objective: str = "log_loss"
+
+    @property
+    def aim(self) -> Aim:
+        """The loss that decides."""
+        return AIMS[self.objective]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """The candidate that was chosen, and every candidate's loss on rows it didn't see."""
+    """The candidate that was chosen, and every candidate's mean loss on rows it didn't see."""
 
     name: str
-    held_out: Mapping[str, float]  # nats a row
+    held_out: Mapping[str, float]
 
 
-def choose(scores: Matrix, incumbent: Vector, options: ChoiceOptions) -> Choice:
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A candidate fitted to all rows. The solution's weights are the blend's."""
+
+    blend: Blend
+    solution: Solution
+
+
+def choose(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Choice:
     """Choose the simplest candidate whose held-out loss is within one standard error of the least.
 
-    The standard error is that of the difference, row by row. `scores` are true-class scores `[row, member]`.
+    The standard error is that of the difference, row by row, groups of rows counting as one.
     """
-    part = scores[:: -(-len(scores) // options.rows)]
-    if len(part) < 2:  # noqa: PLR2004 - one row to fit, one to judge
+    part = sample.thinned(_compared_rows(sample, options))
+    splits = splits_of(part, options.folds, options.seed)
+    if not splits:
         return Choice(LINEAR, {})
-    folds = folds_of(len(part), options.folds, options.seed)
-    losses = held_out_losses(part, folds, lambda fitted: fit_all(fitted, incumbent, options.taus))
-    means = {name: float(loss.mean()) for name, loss in losses.items()}
-    best = losses[min(means, key=lambda name: means[name])]
-    return Choice(next(name for name, loss in losses.items() if _no_worse(loss - best)), means)
+    losses = held_out_losses(
+        part, splits, lambda fitted: fit_all(fitted, incumbent, options), options.aim.losses
+    )
+    judged = judged_rows(splits)
+    rows = part.take(judged)
+    found = {name: loss[judged] for name, loss in losses.items()}
+    means = {name: mean_and_error(loss, rows.weights)[0] for name, loss in found.items()}
+    best = found[min(means, key=lambda name: means[name])]
+    return Choice(next(name for name, loss in found.items() if _no_worse(loss - best, rows)), means)
 
 
-def fit(choice: Choice, scores: Matrix, incumbent: Vector, options: SolverOptions) -> Solution:
+def fit(
+    choice: Choice, sample: Sample, incumbent: Blend, solver: SolverOptions, options: ChoiceOptions
+) -> Fitted:
     """Fit the chosen candidate to all rows.
 
-    `loss` and `gap` of the solution are those of the plain log-loss, whatever the candidate makes small.
+    `loss` and `gap` of the solution are those of the plain loss, whatever the candidate makes small; but of a
+    log pool `gap` is that of the loss with its ridge, and of a temperature that of the average before it. It
+    is not a number where a pool that isn't a plain average stays in service.
     """
-    objective = LogLoss.of(scores)
-    if choice.name == LINEAR:
-        return solve(objective, incumbent, options)
-    if choice.name.startswith(SHRUNK):
-        tau = float(choice.name.removeprefix(SHRUNK))
-        solution = solve(objective.shrunk(incumbent, tau), incumbent, options)
-        return _told(objective, solution, f"{solution.how}, shrunk by {tau:g} rows")
-    weights = fit_all(scores, incumbent, ())[choice.name]
-    given = Solution(weights, 0.0, 0.0, 0, converged=True, how="", message="")
-    return _told(objective, given, choice.name.replace("_", " "))
+    name = choice.name
+    if name == LINEAR:
+        solution = options.aim.solve(sample, incumbent.weights, solver)
+    elif name.startswith(SHRUNK):
+        tau = float(name.removeprefix(SHRUNK))
+        objective = log_loss_of(sample)
+        solution = solve(objective.shrunk(incumbent.weights, tau), incumbent.weights, solver)
+        how = f"{solution.how}, shrunk by {tau:g} rows"
+        solution = _told(sample, Blend(solution.weights), solution, how, options.aim)
+    elif name == TEMPERATURE:
+        return _with_temperature(
+            solve(log_loss_of(sample), incumbent.weights, solver), sample, solver, options
+        )
+    elif name.startswith(LOG):
+        return _log_pool(float(name.removeprefix(LOG)), sample, solver)
+    else:
+        blend = Candidates(sample, incumbent, options).fitted(name)
+        given = Solution(blend.weights, 0.0, 0.0, 0, converged=True, how="", message="")
+        return Fitted(blend, _told(sample, blend, given, name.replace("_", " "), options.aim))
+    return Fitted(Blend(solution.weights), solution)
 
 
-def fit_all(scores: Matrix, incumbent: Vector, taus: tuple[float, ...]) -> dict[str, Vector]:
-    """Return the weights of every candidate on these rows, from simple to rich, fitted roughly."""
-    members = scores.shape[1]
-    uniform = np.full(members, 1 / members)
-    alone = [float(capped_losses(scores, one).mean()) for one in np.eye(members)]
-    found = {INCUMBENT: incumbent, UNIFORM: uniform}
-    objective = LogLoss.of(scores)
-    point = (1 - REVIVAL) * incumbent + REVIVAL * uniform
-    for tau in sorted(taus, reverse=True):
-        reached = newton(objective.shrunk(incumbent, tau), point, tolerance=ROUGH, max_steps=60)
-        found[f"{SHRUNK}{tau:g}"] = reached.weights
-    found[LINEAR] = newton(objective, point, tolerance=ROUGH, max_steps=60).weights
-    return found | {BEST_SINGLE: np.eye(members)[int(np.argmin(alone))]}
+def fit_all(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> dict[str, Blend]:
+    """Return every candidate on these rows, from simple to rich, fitted roughly."""
+    candidates = Candidates(sample, incumbent, options)
+    return {name: candidates.fitted(name) for name in candidates.names}
 
 
-def procedure_losses(scores: Matrix, incumbent: Vector, options: ChoiceOptions) -> Vector:
-    """Return each row's loss when choice and fit, all of it, saw only the other folds' rows."""
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What can be fitted to `sample`, roughly; nothing is computed before it is asked for."""
 
-    def learned(rows: Matrix) -> dict[str, Vector]:
-        choice = choose(rows, incumbent, options)
-        taus = tuple(tau for tau in options.taus if choice.name == f"{SHRUNK}{tau:g}")
-        return {"learned": fit_all(rows, incumbent, taus)[choice.name]}
+    sample: Sample
+    incumbent: Blend
+    options: ChoiceOptions
 
-    folds = folds_of(len(scores), options.folds, options.seed + 1)
-    return held_out_losses(scores, folds, learned)["learned"]
+    @property
+    def names(self) -> list[str]:
+        """The candidates, from simple to rich."""
+        options, found = self.options, [INCUMBENT, UNIFORM]
+        if options.objective == "log_loss" and self.incumbent.form == LINEAR_FORM:
+            found += [f"{SHRUNK}{tau:g}" for tau in sorted(options.taus, reverse=True)]
+        found += [LINEAR] if "linear" in options.pools else []
+        found.append(BEST_SINGLE)
+        found += [TEMPERATURE] if "temperature" in options.pools else []
+        if "log" in options.pools:
+            found += [f"{LOG}{ridge:g}" for ridge in sorted(options.ridges, reverse=True)]
+        return found
+
+    def fitted(self, name: str) -> Blend:
+        """Fit one candidate."""
+        if name.startswith(SHRUNK):
+            return Blend(self._shrunk(float(name.removeprefix(SHRUNK))))
+        if name.startswith(LOG):
+            return log_blend(self._path[float(name.removeprefix(LOG))].values, floor_for(self.sample))
+        return self._plain[name]()
+
+    @property
+    def _plain(self) -> dict[str, Callable[[], Blend]]:
+        return {
+            INCUMBENT: lambda: self.incumbent,
+            UNIFORM: lambda: Blend.uniform(self.sample.members),
+            LINEAR: lambda: Blend(self._linear),
+            BEST_SINGLE: self._best_single,
+            TEMPERATURE: self._tempered,
+        }
+
+    @property
+    def _start(self) -> Vector:
+        uniform = np.full(self.sample.members, 1 / self.sample.members)
+        return np.asarray((1 - REVIVAL) * self.incumbent.weights + REVIVAL * uniform, dtype=np.float64)
+
+    @cached_property
+    def _linear(self) -> Vector:
+        return self.options.aim.rough(self.sample, self._start)
+
+    @cached_property
+    def _path(self) -> dict[float, Exponents]:
+        ridges: Sequence[float] = self.options.ridges
+        return find_path(LogPoolLoss.of(self.sample, max(ridges)), ridges, tolerance=ROUGH)
+
+    def _shrunk(self, tau: float) -> Vector:
+        objective = log_loss_of(self.sample).shrunk(self.incumbent.weights, tau)
+        return newton(objective, self._start, tolerance=ROUGH, max_steps=60).weights
+
+    def _best_single(self) -> Blend:
+        alone = [Blend.alone(index, self.sample.members) for index in range(self.sample.members)]
+        losses = [self.options.aim.losses(self.sample, blend) for blend in alone]
+        means = [mean_and_error(loss, self.sample.weights)[0] for loss in losses]
+        return alone[int(np.argmin(means))]
+
+    def _tempered(self) -> Blend:
+        loss = LogPoolLoss.of(self.sample, self.options.temperature_ridge, Blend(self._linear))
+        found = find_exponents(loss, np.ones(1), tolerance=ROUGH)
+        return Blend(self._linear, LINEAR_FORM, _temperature(found.values), floor_for(self.sample))
 
 
-def _no_worse(excess: Vector) -> bool:
+def procedure_losses(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Vector:
+    """Return each row's loss when choice and fit, all of it, saw only the other folds' rows.
+
+    Not a number for rows that nothing judges: the first ones of rows in time.
+    """
+
+    def learned(rows: Sample) -> dict[str, Blend]:
+        name = choose(rows, incumbent, options).name
+        ridge = tuple(ridge for ridge in options.ridges if name == f"{LOG}{ridge:g}")
+        alone = replace(options, ridges=ridge or options.ridges)
+        return {"learned": Candidates(rows, incumbent, alone).fitted(name)}
+
+    splits = splits_of(sample, options.folds, options.seed + 1)
+    if not splits:
+        return np.full(sample.rows, np.nan)
+    return held_out_losses(sample, splits, learned, options.aim.losses)["learned"]
+
+
+def log_blend(exponents: Vector, floor: float) -> Blend:
+    """Return the log pool of these exponents: how they are shared out, and how large they are in all."""
+    total = float(exponents.sum())
+    if total * LARGEST_TEMPERATURE < 1:
+        return Blend(np.full(len(exponents), 1 / len(exponents)), LOG_FORM, LARGEST_TEMPERATURE, floor)
+    return Blend(np.asarray(exponents / total, dtype=np.float64), LOG_FORM, 1 / total, floor)
+
+
+def _log_pool(ridge: float, sample: Sample, solver: SolverOptions) -> Fitted:
+    loss = LogPoolLoss.of(sample, ridge)
+    start = np.full(loss.exponents, loss.prior)
+    found = find_exponents(loss, start, tolerance=solver.tolerance, max_steps=solver.max_newton_steps)
+    blend = log_blend(found.values, floor_for(sample))
+    how = f"{found.steps} newton, log pool, ridge {ridge:g}"
+    return Fitted(blend, _solved(found, blend, loss.plain(found.values), how, solver))
+
+
+def _with_temperature(
+    average: Solution, sample: Sample, solver: SolverOptions, options: ChoiceOptions
+) -> Fitted:
+    loss = LogPoolLoss.of(sample, options.temperature_ridge, Blend(average.weights))
+    found = find_exponents(loss, np.ones(1), tolerance=solver.tolerance, max_steps=solver.max_newton_steps)
+    blend = Blend(average.weights, LINEAR_FORM, _temperature(found.values), floor_for(sample))
+    how = f"{average.how}, then temperature {blend.temperature:.4f}"
+    solution = _solved(found, blend, loss.plain(found.values), how, solver)
+    converged = average.converged and solution.converged
+    message = average.message or solution.message
+    return Fitted(blend, replace(solution, gap=average.gap, converged=converged, message=message))
+
+
+def _temperature(exponent: Vector) -> float:
+    return min(1 / max(float(exponent[0]), 1 / LARGEST_TEMPERATURE), LARGEST_TEMPERATURE)
+
+
+def _solved(found: Exponents, blend: Blend, loss: float, how: str, solver: SolverOptions) -> Solution:
+    converged = found.gap <= solver.tolerance
+    message = "" if converged else f"the gap {found.gap:.3g} is above the tolerance {solver.tolerance:.3g}"
+    return Solution(blend.weights, loss, found.gap, found.steps, converged, how, message)
+
+
+def _compared_rows(sample: Sample, options: ChoiceOptions) -> int:
+    """How many rows candidates are compared on."""
+    if set(options.pools) <= {"linear"} and options.objective == "log_loss":
+        return options.rows
+    a_row = sample.members * len(sample.predictions.classes)
+    return max(2, min(options.rows, COMPARED_VALUES // a_row))
+
+
+def _no_worse(excess: Vector, rows: Sample) -> bool:
     """Whether the mean of `excess` is within one standard error of zero."""
-    return bool(excess.mean() <= excess.std(ddof=1) / np.sqrt(len(excess)))
+    mean, error = mean_and_error(excess, rows.weights, rows.clusters)
+    return not mean > error
 
 
-def _told(objective: LogLoss, solution: Solution, how: str) -> Solution:
-    """Return `solution` with its figures in terms of the plain objective."""
-    loss, gradient = objective.value_and_gradient(solution.weights)
-    return replace(solution, loss=loss, gap=gap_of(solution.weights, gradient), how=how)
+def _told(sample: Sample, blend: Blend, solution: Solution, how: str, aim: Aim) -> Solution:
+    """Return `solution` with its figures in terms of the plain loss."""
+    if not blend.plain:
+        with np.errstate(divide="ignore"):
+            losses = -np.log(sample.true_class_scores(blend))
+        return replace(solution, loss=mean_and_error(losses, sample.weights)[0], gap=float("nan"), how=how)
+    loss, gradient = aim.at(sample, blend.weights)
+    return replace(solution, loss=loss, gap=gap_of(blend.weights, gradient), how=how)

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .objective import Matrix, Vector
+from .blend import Blend
+from .objective import Vector
 from .predictions import Predictions
+from .sample import Sample, mean_and_error
 
 # Bins of equal width for the expected calibration error.
 BINS = 15
-# Rows whose averaged scores are held at a time.
-BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Losses:
     accuracy: float  # share of rows whose highest score is the true class
     calibration_error: float  # expected difference of confidence and accuracy, over 15 equal bins
     standard_error: float = float("nan")  # of the log-loss; not a number where it is infinite
+    brier: float = float("nan")  # squared distance of the scores from the true class, added up over classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,35 @@ class Gain:
     standard_error: float  # not a number where a loss is infinite
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What one blend says of each row: log-loss, squared error, top score, and whether that is right."""
+
+    losses: Vector
+    squares: Vector
+    confidence: Vector
+    right: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, sample: Sample, blend: Blend) -> Self:
+        """Pool the scores of every row."""
+        labels, pool = sample.labels, blend.pool(sample.predictions.members)
+        squares, confidence = np.empty(sample.rows), np.empty(sample.rows)
+        right = np.empty(sample.rows, dtype=bool)
+        for rows, scores in sample.blocks(blend.voters):
+            pooled = pool.exact(scores)
+            confidence[rows], right[rows] = pooled.max(axis=1), pooled.argmax(axis=1) == labels[rows]
+            pooled[np.arange(len(pooled)), labels[rows]] -= 1
+            squares[rows] = (pooled * pooled).sum(axis=1)
+        return cls(row_losses(sample, blend), squares, confidence, right)
+
+
 @dataclass(frozen=True, slots=True)
 class Contenders:
-    """The weightings to compare, `[member]` each, and which member is the best single one."""
+    """What to compare, and which member is the best single one."""
 
-    incumbent: Vector
-    learned: Vector
+    incumbent: Blend
+    learned: Blend
     best_single: str  # chosen on validation rows, wherever it is then judged
 
 
@@ -60,7 +84,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return the form that evidence holds: data, losses, gains and more.
 
-        `losses`, `standard_errors`, `accuracy` and `calibration_error` share one shape:
+        `losses`, `standard_errors`, `accuracy`, `calibration_error` and `brier` share one shape:
         {"members": {name: x}, "uniform": x, "best_single": {"member": name, "loss": x}, "incumbent": x,
         "learned": x}. Null is infinite.
         """
@@ -70,6 +94,7 @@ class Comparison:
             "standard_errors": self._of("standard_error"),
             "accuracy": self._of("accuracy"),
             "calibration_error": self._of("calibration_error"),
+            "brier": self._of("brier"),
             "gains": {
                 name: {"mean": _json(gain.mean), "standard_error": _json(gain.standard_error)}
                 for name, gain in self.gains.items()
@@ -89,76 +114,84 @@ class Comparison:
         }
 
 
-def compare(predictions: Predictions, contenders: Contenders, digest: str) -> Comparison:
-    """Judge every member and every weighting on the rows of `predictions`."""
-    members = predictions.members
-    single = dict(zip(members, np.eye(len(members)), strict=True))
-    best = single[contenders.best_single]
-    uniform = np.full(len(members), 1 / len(members))
-    others = {"uniform": uniform, "best_single": best, "incumbent": contenders.incumbent}
-    true_class = predictions.true_class_scores()
-    learned = row_losses(true_class, contenders.learned)
+def compare(rows: Predictions | Sample, contenders: Contenders, digest: str) -> Comparison:
+    """Judge every member and every weighting on some rows."""
+    sample = rows if isinstance(rows, Sample) else Sample.of(rows)
+    members = sample.predictions.members
+    single = {name: Blend.alone(index, len(members)) for index, name in enumerate(members)}
+    others = {
+        "uniform": Blend.uniform(len(members)),
+        "best_single": single[contenders.best_single],
+        "incumbent": contenders.incumbent,
+    }
+    learned = row_losses(sample, contenders.learned)
     return Comparison(
         digest=digest,
-        rows=predictions.rows,
-        members={name: losses_of(predictions, weights) for name, weights in single.items()},
+        rows=sample.rows,
+        members={name: losses_of(sample, blend) for name, blend in single.items()},
         best_single=contenders.best_single,
-        uniform=losses_of(predictions, uniform),
-        incumbent=losses_of(predictions, contenders.incumbent),
-        learned=losses_of(predictions, contenders.learned),
-        gains={name: gain(row_losses(true_class, weights), learned) for name, weights in others.items()},
+        uniform=losses_of(sample, others["uniform"]),
+        incumbent=losses_of(sample, contenders.incumbent),
+        learned=losses_of(sample, contenders.learned),
+        gains={name: gain(row_losses(sample, blend), learned, sample) for name, blend in others.items()},
     )
 
 
-def best_single(predictions: Predictions) -> str:
+def best_single(rows: Predictions | Sample) -> str:
     """Return the member whose log-loss alone is the least; the first of those that are alike.
 
     Where every member's is infinite, the one that gives a true class a score of zero least often.
     """
-    true_class = predictions.true_class_scores()
-    losses = [row_losses(true_class, one) for one in np.eye(len(predictions.members))]
-    ranks = [
-        (int(np.isinf(loss).sum()), float(loss[np.isfinite(loss)].sum()), index)
-        for index, loss in enumerate(losses)
-    ]
-    return predictions.members[min(ranks)[2]]
+    sample = rows if isinstance(rows, Sample) else Sample.of(rows)
+    weights = np.ones(sample.rows) if sample.weights is None else sample.weights
+    ranks = []
+    for index in range(sample.members):
+        loss = row_losses(sample, Blend.alone(index, sample.members))
+        finite = np.isfinite(loss)
+        ranks.append((float(weights[~finite].sum()), float(weights[finite] @ loss[finite]), index))
+    return sample.predictions.members[min(ranks)[2]]
 
 
-def row_losses(true_class_scores: Matrix, weights: Vector) -> Vector:
-    """Return each row's log-loss, in nats, given scores `[row, member]`."""
+def row_losses(sample: Sample, blend: Blend) -> Vector:
+    """Return each row's log-loss, in nats; infinite where its true class gets a score of zero."""
     with np.errstate(divide="ignore"):
-        return np.asarray(-np.log(true_class_scores @ weights), dtype=np.float64)
+        return np.asarray(-np.log(sample.true_class_scores(blend)), dtype=np.float64)
 
 
-def gain(before: Vector, after: Vector) -> Gain:
-    """Return the mean of `before - after`, row by row, and its standard error."""
+def gain(before: Vector, after: Vector, sample: Sample | None = None) -> Gain:
+    """Return the mean of `before - after`, row by row, and its standard error.
+
+    `sample` says how much the rows count, and which of them belong together.
+    """
+    weights, clusters = (None, None) if sample is None else (sample.weights, sample.clusters)
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
-        return Gain(float(before.mean()) - float(after.mean()), float("nan"))
-    difference = before - after
-    spread = float(difference.std(ddof=1)) if len(difference) > 1 else float("nan")
-    return Gain(float(difference.mean()), spread / float(np.sqrt(len(difference))))
+        return Gain(_mean(before, weights) - _mean(after, weights), float("nan"))
+    return Gain(*mean_and_error(before - after, weights, clusters))
 
 
-def losses_of(predictions: Predictions, weights: Vector) -> Losses:
-    """Judge the weighted average of the members' scores."""
-    used = np.flatnonzero(weights)
-    confidence, right = np.empty(predictions.rows), np.empty(predictions.rows, dtype=bool)
-    for start in range(0, predictions.rows, BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        pooled = sum(weights[index] * predictions.scores[index][block].astype(np.float64) for index in used)
-        pooled = np.asarray(pooled)
-        confidence[block] = pooled.max(axis=1)
-        right[block] = pooled.argmax(axis=1) == predictions.labels[block]
-    losses = row_losses(predictions.true_class_scores(), weights)
-    error = gain(losses, np.zeros_like(losses)).standard_error
-    return Losses(float(losses.mean()), float(right.mean()), calibration_error(confidence, right), error)
+def losses_of(sample: Sample, blend: Blend) -> Losses:
+    """Judge what `blend` makes of the members' scores."""
+    judged, weights = Judged.of(sample, blend), sample.weights
+    return Losses(
+        _mean(judged.losses, weights),
+        _mean(judged.right.astype(np.float64), weights),
+        calibration_error(judged.confidence, judged.right, weights),
+        gain(judged.losses, np.zeros(sample.rows), sample).standard_error,
+        _mean(judged.squares, weights),
+    )
 
 
-def calibration_error(confidence: Vector, right: NDArray[np.bool_]) -> float:
+def calibration_error(confidence: Vector, right: NDArray[np.bool_], weights: Vector | None = None) -> float:
     """Return the mean over rows of |accuracy - confidence| of the row's bin of confidence."""
+    shares = np.full(len(right), 1 / len(right)) if weights is None else weights / weights.sum()
     bins = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
-    excess = np.bincount(bins, weights=right - confidence, minlength=BINS)
-    return float(np.abs(excess).sum() / len(confidence))
+    excess = np.bincount(bins, weights=shares * (right - confidence), minlength=BINS)
+    return float(np.abs(excess).sum())
+
+
+def _mean(values: Vector, weights: Vector | None) -> float:
+    # Plain where rows are alike: a weighed sum of infinities and zeros is not a number.
+    return float(values.mean()) if weights is None else float(np.average(values, weights=weights))
 
 
 def _json(value: float) -> float | None:

@@ -18,11 +18,14 @@ from .solver import Solution
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """How sure a gain has to be, and what else may change. Gains and losses in nats a row."""
+    """How sure a gain has to be, and what else may change. Gains and losses in nats a row.
+
+    Where another loss than the log-loss decides, they are in its units.
+    """
 
     min_gain: float = 0.0
     confidence: float = 0.95
-    max_class_loss: float = 0.01  # by which a class's own loss may rise
+    max_class_loss: float = 0.01  # by which a class's or slice's own loss may rise
     max_jump: float = 0.5  # sum of the weights' absolute changes
 
 
@@ -30,15 +33,19 @@ class GateOptions:
 class Trial:
     """What the gate decides on: how the weights were learned, and what they'd change.
 
-    `gain` and `class_gains` are paired, on held-out rows. `learned_before` says that the weights being served
-    were learned too: those that nobody learned promise nothing to any class, and leaving them is no surprise.
+    The gains are paired, on held-out rows, of the loss called `measure`. `learned_before` says that the
+    weights being served were learned too: those that nobody learned promise nothing to any class, and leaving
+    them is no surprise.
     """
 
     solution: Solution
     gain: Gain
     class_gains: Mapping[str, Gain] = field(default_factory=dict)
-    jump: float = 0.0
+    slice_gains: Mapping[str, Gain] = field(default_factory=dict)
+    jump: float = 0.0  # sum of the weights' absolute changes
+    other_pool: bool = False  # the scores would be pooled in another form, or at another temperature
     learned_before: bool = True
+    measure: str = "log-loss"
     findings: Findings = field(default_factory=Findings)
 
 
@@ -57,11 +64,12 @@ def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
     if not trial.solution.converged:
         against.append(f"the solver did not converge: {trial.solution.message}")
     bound = trial.gain.mean - float(ndtri(options.confidence)) * trial.gain.standard_error
+    moves, unit = "falls" if trial.gain.mean > 0 else "rises", " nats" if trial.measure == "log-loss" else ""
     figures = (
-        f"held-out log-loss {'falls' if trial.gain.mean > 0 else 'rises'} by {abs(trial.gain.mean):.5f}"
-        f" ± {trial.gain.standard_error:.5f} nats a row"
+        f"held-out {trial.measure} {moves} by {abs(trial.gain.mean):.5f}"
+        f" ± {trial.gain.standard_error:.5f}{unit} a row"
     )
-    if trial.jump == 0:
+    if trial.jump == 0 and not trial.other_pool:
         against.append("no other weights are clearly better than the ones being served")
     # Written so that a bound that is not a number holds.
     elif not bound > options.min_gain:
@@ -70,7 +78,11 @@ def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
             f" above {options.min_gain:g}"
         )
     if trial.learned_before:
-        against += [*_harmed(trial.class_gains, options), *_jumped(trial, options)]
+        against += [
+            *_harmed("class", trial.class_gains, trial.measure, options),
+            *_harmed("slice", trial.slice_gains, trial.measure, options),
+            *_jumped(trial, options),
+        ]
     if against:
         return Verdict(publish=False, reasons=tuple(against))
     return Verdict(publish=True, reasons=(f"{figures}, {options.confidence:.0%} sure is {bound:.5f}",))
@@ -83,9 +95,9 @@ def _jumped(trial: Trial, options: GateOptions) -> list[str]:
     return [f"{moved}, and no member is known to have broken"]
 
 
-def _harmed(gains: Mapping[str, Gain], options: GateOptions) -> list[str]:
-    """Return a sentence for each class whose loss surely rises by more than is allowed, after Holm."""
-    # The chance of a loss as large as the one seen if the class lost no more than is allowed.
+def _harmed(kind: str, gains: Mapping[str, Gain], measure: str, options: GateOptions) -> list[str]:
+    """Return a sentence for each part whose loss surely rises by more than is allowed, after Holm."""
+    # The chance of a loss as large as the one seen if the part lost no more than is allowed.
     chances = {
         name: float(ndtr((gain.mean + options.max_class_loss) / gain.standard_error))
         for name, gain in gains.items()
@@ -97,7 +109,7 @@ def _harmed(gains: Mapping[str, Gain], options: GateOptions) -> list[str]:
             break
         gain = gains[name]
         harmed.append(
-            f"class {name!r} loses: its held-out log-loss rises by {-gain.mean:.5f} ±"
+            f"{kind} {name!r} loses: its held-out {measure} rises by {-gain.mean:.5f} ±"
             f" {gain.standard_error:.5f}, more than {options.max_class_loss:g}"
         )
     return harmed

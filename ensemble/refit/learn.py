@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidDataError
+from ..pooling.log import LOG
 from ..servable import Servable
+from .aims import log_loss_of
+from .blend import Blend
 from .cache import ScoresCache
-from .candidates import Choice, ChoiceOptions, choose, fit, procedure_losses
+from .candidates import Choice, ChoiceOptions, choose, fit
 from .checks import Findings, check
-from .comparison import Comparison, Contenders, Gain, best_single, compare, gain
-from .crossfit import capped_losses
+from .comparison import Comparison, Contenders, Gain, best_single, compare
 from .gate import GateOptions, Trial, Verdict, judge
-from .objective import LogLoss, Matrix, Vector
 from .predictions import LabelledData, Predictions, Progress, predict_all
 from .report_data import figures
+from .row_columns import RowColumns
 from .solver import Solution, SolverOptions
+from .trying import on_held_out_rows
 
 # What the figures depend on.
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
@@ -36,6 +39,7 @@ class LearnOptions:
     solver: SolverOptions = field(default_factory=SolverOptions)
     choice: ChoiceOptions = field(default_factory=ChoiceOptions)
     gate: GateOptions = field(default_factory=GateOptions)
+    columns: RowColumns = field(default_factory=RowColumns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,17 +56,20 @@ class Learned:
     findings: Findings
     verdict: Verdict
     figures: Mapping[str, Any] = field(default_factory=dict)  # for the report, by dataset
+    pool: Mapping[str, Any] = field(default_factory=lambda: {"form": "linear"})  # as manifests name it
+    objective: str = "log_loss"
 
     def to_json(self) -> dict[str, Any]:
         """Return what a version's manifest keeps as evidence of how its weights were learned."""
         solution = self.solution
         evidence: dict[str, Any] = {
-            "objective": "log_loss",
+            "objective": self.objective,
+            "pool": dict(self.pool),
             "solver": {
                 "how": solution.how,
                 "iterations": solution.iterations,
                 "loss": solution.loss,
-                "gap": solution.gap,
+                "gap": solution.gap if isfinite(solution.gap) else None,
                 "converged": solution.converged,
                 "message": solution.message,
             },
@@ -95,45 +102,57 @@ def learn(
     test = options.test
     if test is not None and test.digest == validation.digest:
         raise InvalidDataError("the test file is the validation file; use rows that the weights never saw")
-    predictions = _predict(servable, validation, options, 0)
-    names, before = predictions.members, servable.weights.by_member
-    incumbent = np.array([before[name] for name in names])
-    scores = predictions.true_class_scores()
+    sample = options.columns.sample(_predict(servable, validation, options, 0))
+    names, before = sample.predictions.members, servable.weights.by_member
     # Before the folds are made, so that an impossible row is named by its place in the file.
-    LogLoss.of(scores)
-    learned_before = "validation" in evidence
-    # Weights that nobody learned are no prior: shrinking towards them would only keep what was never judged.
-    among = options.choice if learned_before else replace(options.choice, taus=())
-    choice = choose(scores, incumbent, among)
-    solution = fit(choice, scores, incumbent, options.solver)
-    contenders = Contenders(incumbent, solution.weights, best_single(predictions))
-    compared = compare(predictions, contenders, validation.digest)
-    tested, shown = None, {"validation": figures(predictions, incumbent, solution.weights)}
+    log_loss_of(sample)
+    incumbent, learned_before = Blend.of_pool(servable.pool, names), "validation" in evidence
+    among = _among(options.choice, incumbent, learned_before=learned_before)
+    choice = choose(sample, incumbent, among)
+    fitted = fit(choice, sample, incumbent, options.solver, among)
+    contenders = Contenders(incumbent, fitted.blend, best_single(sample))
+    compared = compare(sample, contenders, validation.digest)
+    tested, shown = None, {"validation": figures(sample.predictions, incumbent, fitted.blend)}
     if test is not None:
         unseen = _predict(servable, test, options, validation.rows)
         tested = compare(unseen, contenders, test.digest)
-        shown["test"] = figures(unseen, incumbent, solution.weights)
-    findings = check(predictions, compared, evidence)
-    held_out, by_class = _gains(predictions, scores, incumbent, among)
-    jump = float(np.abs(solution.weights - incumbent).sum())
-    trial = Trial(solution, held_out, by_class, jump, learned_before, findings)
-    after = dict(zip(names, solution.weights.tolist(), strict=True))
-    verdict = judge(trial, options.gate)
+        shown["test"] = figures(unseen, incumbent, fitted.blend)
+    findings = check(sample.predictions, compared, evidence)
+    held_out = on_held_out_rows(sample, incumbent, among, options.columns.slices_of(sample))
+    trial = Trial(
+        solution=fitted.solution,
+        gain=held_out.gain,
+        class_gains=held_out.classes,
+        slice_gains=held_out.slices,
+        measure=among.aim.measure,
+        jump=float(np.abs(fitted.blend.weights - incumbent.weights).sum()),
+        other_pool=not fitted.blend.same_pool(incumbent),
+        learned_before=learned_before,
+        findings=findings,
+    )
     return Learned(
-        dict(before), after, choice, solution, compared, tested, held_out, findings, verdict, shown
+        before=dict(before),
+        after=dict(zip(names, fitted.blend.weights.tolist(), strict=True)),
+        choice=choice,
+        solution=fitted.solution,
+        validation=compared,
+        test=tested,
+        gain=trial.gain,
+        findings=findings,
+        verdict=judge(trial, options.gate),
+        figures=shown,
+        pool=fitted.blend.pool(names).to_json(),
+        objective=among.objective,
     )
 
 
-def _gains(
-    predictions: Predictions, scores: Matrix, incumbent: Vector, options: ChoiceOptions
-) -> tuple[Gain, dict[str, Gain]]:
-    """Return the gain of the whole procedure on held-out rows: over all of them, and class by class."""
-    if predictions.rows < 2:  # noqa: PLR2004 - one row to learn from, one to judge by
-        return Gain(float("nan"), float("nan")), {}
-    served, learned = capped_losses(scores, incumbent), procedure_losses(scores, incumbent, options)
-    of_class = {name: predictions.labels == index for index, name in enumerate(predictions.classes)}
-    by_class = {name: gain(served[rows], learned[rows]) for name, rows in of_class.items() if rows.sum() > 1}
-    return gain(served, learned), by_class
+def _among(options: ChoiceOptions, incumbent: Blend, *, learned_before: bool) -> ChoiceOptions:
+    """Return the options with the candidates that there are: the form being served always competes."""
+    pools = options.pools
+    if options.objective == "log_loss" and not incumbent.plain:
+        pools = tuple(dict.fromkeys((*pools, "log" if incumbent.form == LOG else "temperature")))
+    # Weights that nobody learned are no prior: shrinking towards them would only keep what was never judged.
+    return replace(options, pools=pools, taus=options.taus if learned_before else ())
 
 
 def _predict(servable: Servable, data: LabelledData, options: LearnOptions, start: int) -> Predictions:

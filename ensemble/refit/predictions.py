@@ -1,9 +1,10 @@
 """Every member's scores over labelled data: all that learning weights needs to know of the members."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,8 @@ class Predictions:
     classes: tuple[str, ...]
     labels: NDArray[np.int64]  # [row], class indices
     scores: tuple[ScoreArray, ...]  # one a member, [row, class]; may be memory-mapped, read-only
+    kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # the data's other columns, [row]
+    seconds: Mapping[str, float] = field(default_factory=dict)  # a row, of each member that was asked
 
     @property
     def rows(self) -> int:
@@ -57,6 +60,11 @@ class Predictions:
         """Return what each member gave each row's true class, `[row, member]`."""
         rows = np.arange(self.rows)
         return np.stack([scores[rows, self.labels] for scores in self.scores], axis=1).astype(np.float64)
+
+    def only(self, members: Sequence[int]) -> Self:
+        """Return the scores of some of the members, by their place."""
+        names = tuple(self.members[index] for index in members)
+        return replace(self, members=names, scores=tuple(self.scores[index] for index in members))
 
 
 def predict_all(
@@ -88,31 +96,42 @@ def predict_all(
                     found = filling.enter_context(cache.filling(member.digest, data.digest, shape))
             scores[member.name] = found
         wanted = [(member, scores[member.name]) for member in missing]
-        labels = _run(data, batch_size, wanted, len(classes), progress)
-    return Predictions(tuple(scores), classes, labels, tuple(scores.values()))
+        run = _Run(wanted, len(classes), np.empty(data.rows, dtype=np.int64))
+        run.through(data, batch_size, progress)
+    kept = {name: np.concatenate(parts) for name, parts in run.kept.items()}
+    seconds = {name: spent / data.rows for name, spent in run.seconds.items()}
+    return Predictions(tuple(scores), classes, run.labels, tuple(scores.values()), kept, seconds)
 
 
-def _run(
-    data: LabelledData,
-    batch_size: int,
-    wanted: Sequence[tuple[Member, ScoreArray]],
-    classes: int,
-    progress: Progress | None,
-) -> NDArray[np.int64]:
-    """Fill in the scores of the members in `wanted`; return the labels."""
-    done = 0
-    labels = np.empty(data.rows, dtype=np.int64)
-    for chunk in data.batches(batch_size):
-        found = _labels(chunk, classes)
-        done = chunk.start + len(found)
-        labels[chunk.start : done] = found
-        for member, scores in wanted:
-            scores[chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
-        if progress is not None:
-            progress(done)
-    if done != data.rows:
-        raise InvalidDataError(f"the data changed while it was read: {data.rows} rows at first, then {done}")
-    return labels
+@dataclass(slots=True)
+class _Run:
+    """One pass over the data: fills in the members' scores and the labels, gathers the kept columns."""
+
+    wanted: Sequence[tuple[Member, ScoreArray]]
+    classes: int
+    labels: NDArray[np.int64]
+    kept: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def through(self, data: LabelledData, batch_size: int, progress: Progress | None) -> None:
+        """Read and score all rows."""
+        done = 0
+        for chunk in data.batches(batch_size):
+            found = _labels(chunk, self.classes)
+            done = chunk.start + len(found)
+            self.labels[chunk.start : done] = found
+            for name, column in chunk.kept.items():
+                self.kept.setdefault(name, []).append(np.asarray(column))
+            for member, scores in self.wanted:
+                began = perf_counter()
+                scores[chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
+                self.seconds[member.name] = self.seconds.get(member.name, 0.0) + perf_counter() - began
+            if progress is not None:
+                progress(done)
+        if done != data.rows:
+            raise InvalidDataError(
+                f"the data changed while it was read: {data.rows} rows at first, then {done}"
+            )
 
 
 def class_names(servable: Servable) -> tuple[str, ...]:

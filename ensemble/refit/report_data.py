@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .comparison import BINS, row_losses
+from .blend import Blend
+from .comparison import BINS, Judged
 from .newton import newton
 from .objective import LogLoss, Matrix, Vector
 from .predictions import Predictions
+from .sample import Sample
 from .squared import SquaredLoss
 
 # Rows whose scores are held in float64 at a time.
@@ -24,29 +26,31 @@ SAMPLE_ROWS = 20_000
 TOLERANCE = 1e-6
 
 
-def figures(predictions: Predictions, incumbent: Vector, learned: Vector) -> dict[str, Any]:
-    """Return the figures for weights `[member]` before and after, on these rows. Null is infinite.
+def figures(predictions: Predictions, incumbent: Blend, learned: Blend) -> dict[str, Any]:
+    """Return the figures for what was served before and after, on these rows. Null is infinite.
 
     {"error_correlation": {"members", "matrix"}, "worth": {member: nats}, "classes": [{"name", "rows",
     "incumbent": {"log_loss", "accuracy"}, "learned": ...}], "reliability": {"incumbent": [{"rows",
     "confidence", "accuracy"}, one a bin that has rows], "learned": ...}}
     """
-    before, after = _Judged(predictions, incumbent), _Judged(predictions, learned)
+    sample = Sample.of(predictions)
+    before, after = Judged.of(sample, incumbent), Judged.of(sample, learned)
+    of_class = [predictions.labels == index for index in range(len(predictions.classes))]
     return {
         "error_correlation": {
             "members": list(predictions.members),
             "matrix": [[round(value, 4) for value in row] for row in error_correlation(predictions).tolist()],
         },
-        "worth": worth(predictions, learned),
-        "reliability": {"incumbent": before.reliability(), "learned": after.reliability()},
+        "worth": worth(predictions, learned.weights),
+        "reliability": {"incumbent": _reliability(before), "learned": _reliability(after)},
         "classes": [
             {
                 "name": name,
-                "rows": int((predictions.labels == index).sum()),
-                "incumbent": before.of_class(index),
-                "learned": after.of_class(index),
+                "rows": int(rows.sum()),
+                "incumbent": _of_class(before, rows),
+                "learned": _of_class(after, rows),
             }
-            for index, name in enumerate(predictions.classes)
+            for name, rows in zip(predictions.classes, of_class, strict=True)
         ],
     }
 
@@ -100,45 +104,30 @@ def _least(scores: Matrix, start: Vector) -> float:
     return objective.value(newton(objective, point, tolerance=TOLERANCE, max_steps=60).weights)
 
 
-class _Judged:
-    """The rows' top scores, whether these are right, and losses, of one weighting."""
-
-    def __init__(self, predictions: Predictions, weights: Vector) -> None:
-        self._labels = predictions.labels
-        self._losses = row_losses(predictions.true_class_scores(), weights)
-        self._confidence = np.empty(predictions.rows)
-        self._right = np.empty(predictions.rows, dtype=bool)
-        for rows in _blocks(predictions):
-            pooled = np.zeros((len(predictions.labels[rows]), len(predictions.classes)))
-            for index in np.flatnonzero(weights):
-                pooled += weights[index] * predictions.scores[index][rows].astype(np.float64)
-            self._confidence[rows] = pooled.max(axis=1)
-            self._right[rows] = pooled.argmax(axis=1) == predictions.labels[rows]
-
-    def reliability(self) -> list[dict[str, float]]:
-        """Return rows, mean top score and accuracy of each bin of top scores that has rows."""
-        bins = np.clip((self._confidence * BINS).astype(int), 0, BINS - 1)
-        return [
-            {
-                "rows": int(inside.sum()),
-                "confidence": float(self._confidence[inside].mean()),
-                "accuracy": float(self._right[inside].mean()),
-            }
-            for inside in (bins == index for index in range(BINS))
-            if inside.any()
-        ]
-
-    def of_class(self, index: int) -> dict[str, float | None]:
-        """Return log-loss and accuracy on the rows of one class; null if it has none, or for infinite."""
-        rows: NDArray[np.bool_] = self._labels == index
-        if not rows.any():
-            return {"log_loss": None, "accuracy": None}
-        loss = float(self._losses[rows].mean())
-        return {"log_loss": loss if isfinite(loss) else None, "accuracy": float(self._right[rows].mean())}
+def _reliability(judged: Judged) -> list[dict[str, float]]:
+    """Return rows, mean top score and accuracy of each bin of top scores that has rows."""
+    bins = np.clip((judged.confidence * BINS).astype(int), 0, BINS - 1)
+    return [
+        {
+            "rows": int(inside.sum()),
+            "confidence": float(judged.confidence[inside].mean()),
+            "accuracy": float(judged.right[inside].mean()),
+        }
+        for inside in (bins == index for index in range(BINS))
+        if inside.any()
+    ]
 
 
-def _blocks(predictions: Predictions, sample: int | None = None) -> Iterator[slice]:
-    """Yield the rows block by block; with `sample`, every n-th of them, so that at most so many are left."""
-    step = 1 if sample is None else -(-predictions.rows // sample)
+def _of_class(judged: Judged, rows: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Return log-loss and accuracy on the rows of one class; null if it has none, or for infinite."""
+    if not rows.any():
+        return {"log_loss": None, "accuracy": None}
+    loss = float(judged.losses[rows].mean())
+    return {"log_loss": loss if isfinite(loss) else None, "accuracy": float(judged.right[rows].mean())}
+
+
+def _blocks(predictions: Predictions, sample: int) -> Iterator[slice]:
+    """Yield every n-th row, block by block, so that at most `sample` are left."""
+    step = -(-predictions.rows // sample)
     for start in range(0, predictions.rows, BLOCK_ROWS * step):
         yield slice(start, min(start + BLOCK_ROWS * step, predictions.rows), step)

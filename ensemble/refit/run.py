@@ -60,6 +60,7 @@ def refit(
     learned.solution.checked()
     draft = replace(
         manifest.draft,
+        pool=dict(learned.pool),
         weights=store.put_blob(name, weights_json(learned.after, manifest.draft.digests)),
         evidence=learned.to_json() | {"forced": options.why if forced else None},
         parent=servable.version,

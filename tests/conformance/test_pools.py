@@ -25,6 +25,7 @@ POOLS: dict[str, Make] = {
     "log": LogPool,
     "log, sharpened": lambda weights: LogPool(weights, 0.3),
     "log, softened": lambda weights: LogPool(weights, 4.0),
+    "log, from a high floor": lambda weights: LogPool(weights, 0.5, 0.01),
 }
 every_pool = pytest.mark.parametrize("make", POOLS.values(), ids=POOLS.keys())
 ROWS = 131
@@ -111,7 +112,8 @@ def test_members_that_agree_are_all_that_counts_at_a_temperature_of_one(make: Ma
     pool = make(Weights.uniform(["m0", "m1", "m2"]))
     pooled = pool.exact({"m0": same, "m1": same, "m2": same})
     temperature = float(pool.to_json().get("temperature", 1.0))
-    odds = np.maximum(same.astype(np.float64), 1e-6) ** (1 / temperature)
+    floor = pool.to_json().get("floor", 0.0)
+    odds = np.maximum(same.astype(np.float64), floor) ** (1 / temperature)
     expected = odds / odds.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(pooled, expected, atol=1e-5)
 
@@ -158,6 +160,13 @@ def test_a_zero_is_no_veto_in_a_log_pool() -> None:
 def test_a_temperature_that_is_none_is_refused(form: str, temperature: float) -> None:
     with pytest.raises(InvalidModelError, match="temperature must be finite and > 0"):
         pool_of({"form": form, "temperature": temperature}, weights_of(0))
+
+
+@pytest.mark.parametrize("floor", [0.0, -0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_a_floor_that_is_none_is_refused(form: str, floor: float) -> None:
+    with pytest.raises(InvalidModelError, match="floor must be above 0 and below 1"):
+        pool_of({"form": form, "floor": floor}, weights_of(0))
 
 
 @pytest.mark.parametrize("temperature", ["warm", None, True])

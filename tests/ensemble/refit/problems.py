@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ensemble.refit.objective import Matrix, Vector
 from ensemble.refit.predictions import Predictions
@@ -62,3 +63,24 @@ def sample_of(
         in_time=in_time,
         weights=None if weights is None else np.asarray(weights, dtype=np.float64),
     )
+
+
+def class_sample(
+    seed: int,
+    *,
+    rows: int = 200,
+    classes: int = 4,
+    evidence: Sequence[float] = (0.7, 1.0, 1.3),
+    weights: NDArray[np.float64] | None = None,
+) -> Sample:
+    """Return rows of several classes; each member has independent evidence, and takes it for what it is."""
+    random = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(classes), random.integers(0, classes, rows - classes)])
+    scores = []
+    for strength in evidence:
+        seen = strength * np.eye(classes)[labels] + random.normal(size=(rows, classes))
+        odds = np.exp(strength * seen)
+        scores.append((odds / odds.sum(axis=1, keepdims=True)).astype(np.float32))
+    names = tuple(f"m{index}" for index in range(len(evidence)))
+    predicted = Predictions(names, tuple("abcdefgh"[:classes]), labels.astype(np.int64), tuple(scores))
+    return replace(Sample.of(predicted), weights=weights)

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from ensemble.refit.blend import Blend
 from ensemble.refit.comparison import Contenders, best_single, compare
 from ensemble.refit.learn import learn
 from ensemble.refit.predictions import predict_all
@@ -92,7 +93,7 @@ def test_a_class_without_rows_and_an_infinite_loss_are_null() -> None:
 def test_the_bins_add_up_to_the_calibration_error_and_the_classes_to_the_loss() -> None:
     world = World(rows=5000)
     predicted = predict_all(world.servable(), world.data())
-    weights = np.array([0.2, 0.3, 0.5]), np.array([0.0, 0.25, 0.75])
+    weights = Blend(np.array([0.2, 0.3, 0.5])), Blend(np.array([0.0, 0.25, 0.75]))
     found = figures(predicted, *weights)
     judged = compare(predicted, Contenders(*weights, best_single(predicted)), "digest")
     for which, losses in (("incumbent", judged.incumbent), ("learned", judged.learned)):

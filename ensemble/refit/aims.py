@@ -1,0 +1,150 @@
+"""What a refit is after: which loss of a row counts, and which weighted average makes its mean small.
+
+Log-loss is the default: it asks for honest probabilities, and its least is certified. The Brier score's is
+too. Accuracy has no slope to follow: its weights are found by hill climbing from those of the least log-loss,
+and certified by nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .blend import Blend
+from .comparison import Judged
+from .crossfit import capped_losses
+from .greedy import accuracy, climb
+from .newton import newton
+from .objective import LogLoss, Vector, gap_of
+from .sample import Sample
+from .solver import Solution, SolverOptions, solve, solve_squared
+from .squared import SquaredLoss
+
+# How exactly weights are fitted that only serve to compare candidates, in nats.
+ROUGH = 1e-6
+
+
+class Aim(Protocol):
+    """A loss of a row, and how the average of the least mean loss is found."""
+
+    @property
+    def measure(self) -> str:
+        """What people call it, with its unit."""
+        ...
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return each row's loss, finite."""
+        ...
+
+    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
+        """Return the loss of an average, and its slope in the weights; the log-loss if this has no slope."""
+        ...
+
+    def rough(self, sample: Sample, start: Vector) -> Vector:
+        """Return weights that are good enough to compare by."""
+        ...
+
+    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:
+        """Return the weights of the least loss, with their certificate where there is one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogLossAim:
+    """Nats a row, capped."""
+
+    measure: str = "log-loss"
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return each row's log-loss, capped."""
+        return capped_losses(sample, blend)
+
+    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
+        """Return the log-loss, not capped, and its slope."""
+        return log_loss_of(sample).value_and_gradient(weights)
+
+    def rough(self, sample: Sample, start: Vector) -> Vector:
+        """Take Newton steps from `start`, which every member has a part in."""
+        return newton(log_loss_of(sample), start, tolerance=ROUGH, max_steps=60).weights
+
+    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:
+        """Find the certified optimum."""
+        return solve(log_loss_of(sample), start, options)
+
+
+@dataclass(frozen=True, slots=True)
+class BrierAim:
+    """The squared distance of the scores from the true class, added up over the classes: 0 to 2 a row."""
+
+    measure: str = "Brier score"
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return each row's squared distance."""
+        return Judged.of(sample, blend).squares
+
+    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
+        """Return the Brier score and its slope."""
+        return brier_of(sample).value_and_gradient(weights)
+
+    def rough(self, sample: Sample, start: Vector) -> Vector:  # noqa: ARG002 - exact from anywhere
+        """Solve it: that takes no longer."""
+        return solve_squared(brier_of(sample)).weights
+
+    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:  # noqa: ARG002 - as above
+        """Find the certified optimum."""
+        return solve_squared(brier_of(sample), options.tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyAim:
+    """One for each row whose highest score isn't the true class."""
+
+    measure: str = "error rate"
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return 1 for each row that is wrong, else 0."""
+        return (~Judged.of(sample, blend).right).astype(np.float64)
+
+    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
+        """Return the log-loss and its slope."""
+        return log_loss_of(sample).value_and_gradient(weights)
+
+    def rough(self, sample: Sample, start: Vector) -> Vector:
+        """Climb from the least log-loss."""
+        return self._climbed(sample, LogLossAim().rough(sample, start))
+
+    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:
+        """Climb from the least log-loss; `loss` and `gap` are those of the log-loss."""
+        first = LogLossAim().solve(sample, start, options)
+        weights = self._climbed(sample, first.weights)
+        loss, gradient = self.at(sample, weights)
+        how = f"{first.how}, then hill climbing for accuracy"
+        return Solution(
+            weights, loss, gap_of(weights, gradient), first.iterations, first.converged, how, first.message
+        )
+
+    def _climbed(self, sample: Sample, start: Vector) -> Vector:
+        scores = np.stack([found[sample.place] for found in sample.predictions.scores])
+        return climb(scores, sample.labels, accuracy, start, sample.weights)
+
+
+AIMS: Mapping[str, Aim] = {"log_loss": LogLossAim(), "brier": BrierAim(), "accuracy": AccuracyAim()}
+
+
+def log_loss_of(sample: Sample) -> LogLoss:
+    """Return the log-loss of averages on these rows."""
+    return LogLoss.of(sample.true_class, sample.weights)
+
+
+def brier_of(sample: Sample) -> SquaredLoss:
+    """Return the Brier score of averages on these rows."""
+    total: SquaredLoss | None = None
+    weights = np.ones(sample.rows) if sample.weights is None else sample.weights
+    labels = sample.labels
+    for rows, scores in sample.blocks():
+        part = SquaredLoss.brier(np.stack(list(scores.values())), labels[rows], weights[rows])
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError("a sample has at least one row")
+    return total

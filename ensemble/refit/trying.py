@@ -1,0 +1,51 @@
+"""What the whole procedure gains on rows that took no part in it: in all, class by class, slice by slice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blend import Blend
+from .candidates import ChoiceOptions, procedure_losses
+from .comparison import Gain, gain
+from .objective import Vector
+from .sample import Sample
+
+Masks = Mapping[str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Paired gains over what is being served, of the loss that decides."""
+
+    gain: Gain
+    classes: Mapping[str, Gain] = field(default_factory=dict)
+    slices: Mapping[str, Gain] = field(default_factory=dict)
+
+
+def on_held_out_rows(
+    sample: Sample, incumbent: Blend, options: ChoiceOptions, slices: Masks | None = None
+) -> HeldOut:
+    """Choose and fit on some folds, judge on the others. `slices`, by name, say which rows they hold."""
+    losses = procedure_losses(sample, incumbent, options)
+    judged = np.flatnonzero(~np.isnan(losses))
+    if len(judged) == 0:
+        return HeldOut(Gain(float("nan"), float("nan")))
+    rows, learned = sample.take(judged), losses[judged]
+    served, labels = options.aim.losses(rows, incumbent), rows.labels
+    classes = {name: labels == index for index, name in enumerate(rows.predictions.classes)}
+    named = {name: inside[judged] for name, inside in (slices or {}).items()}
+    return HeldOut(
+        gain(served, learned, rows),
+        _gains(rows, served, learned, classes),
+        _gains(rows, served, learned, named),
+    )
+
+
+def _gains(rows: Sample, served: Vector, learned: Vector, parts: Masks) -> dict[str, Gain]:
+    return {
+        name: gain(served[inside], learned[inside], rows.take(inside))
+        for name, inside in parts.items()
+        if inside.sum() > 1 and (rows.weights is None or rows.weights[inside].any())
+    }
