@@ -47,9 +47,13 @@ CacheOption = Annotated[
         help="A folder that keeps members' scores by data and member: what was scored before isn't again."
     ),
 ]
+MetricsOption = Annotated[
+    Path | None,
+    Parameter(help="Write the refit's metrics here, a .prom file for Prometheus' textfile collector."),
+]
 
 
-def refit(  # noqa: PLR0913, PLR0915 - one parameter an option; lazy imports
+def refit(  # noqa: PLR0913 - one parameter an option
     name: str,
     *,
     data: DataOption,
@@ -63,6 +67,7 @@ def refit(  # noqa: PLR0913, PLR0915 - one parameter an option; lazy imports
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
     report: ReportOption = None,
+    metrics: MetricsOption = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -70,36 +75,38 @@ def refit(  # noqa: PLR0913, PLR0915 - one parameter an option; lazy imports
 
     The members stay as they are. Exit code 0: published, or a dry run; 3: the gate held the weights back.
     """
-    from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.refit.cache import ScoresCache  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.refit.gate import GateOptions  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.refit.learn import LearnOptions  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.refit.run import RefitOptions  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.refit.run import refit as run  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.signature import Signature  # noqa: PLC0415 - only when the command runs
-    from model_store.store import Store  # noqa: PLC0415 - only when the command runs
+    from ensemble.refit.job import RefitJob, as_json, outcome  # noqa: PLC0415 - only when the command runs
 
-    from . import refit_report  # noqa: PLC0415 - only when the command runs
+    from . import refit_report  # noqa: PLC0415 - heavy: only when the command runs
     from .progress import rows_progress  # noqa: PLC0415 - only when the command runs
+    from .refit_metrics import metrics_of  # noqa: PLC0415 - only when the command runs
     from .reporting import content, write  # noqa: PLC0415 - only when the command runs
     from .user import user_name  # noqa: PLC0415 - only when the command runs
 
     write_report = write.writer(report)
-    opened = Store.open(store)
-    manifest = opened.manifest(name)
-    signature, classes = Signature.from_json(manifest.signature), manifest.classes
-    validation = open_dataset(data, signature, label=label, classes=classes)
-    unseen = open_dataset(test, signature, label=label, classes=classes) if test else None
-    rows = validation.rows + (unseen.rows if unseen else 0)
-    with rows_progress(rows, "predicted", Console(stderr=True)) as advance:
-        kept = ScoresCache(cache) if cache else None
-        gate = GateOptions(min_gain=min_gain)
-        learning = LearnOptions(unseen, batch_size, cache=kept, progress=advance, gate=gate)
-        options = RefitOptions(dry_run, force, why, by or user_name(), learning=learning)
-        result = run(opened, name, validation, options)
-    write_report(content.of_refit(result, refit_report.outcome(result, dry_run=dry_run)))
+    job = RefitJob(
+        store=store,
+        name=name,
+        data=data,
+        test=test or (),
+        label=label,
+        min_gain=min_gain,
+        dry_run=dry_run,
+        force=force,
+        why=why,
+        by=by or user_name(),
+        batch_size=batch_size,
+        cache=cache,
+    )
+    with metrics_of(metrics, name) as tell:
+        opened = job.opened()
+        with rows_progress(opened.rows, "predicted", Console(stderr=True)) as advance:
+            result = opened.run(advance)
+        done = outcome(result, dry_run=dry_run)
+        tell(done, result.learned.to_json())
+    write_report(content.of_refit(result, done))
     if output_format == "json":
-        tables.print_json(refit_report.as_json(result, dry_run=dry_run))
+        tables.print_json(as_json(result, dry_run=dry_run))
     else:
         refit_report.show(tables.console(), result, dry_run=dry_run)
-    return EXIT_HELD if result.version is None and not dry_run else EXIT_DONE
+    return EXIT_HELD if done == "held" else EXIT_DONE

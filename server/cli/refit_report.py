@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from math import isfinite
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ensemble.refit.comparison import Comparison, Gain, Losses
+from ensemble.refit.job import outcome
 from ensemble.refit.learn import Learned
 from ensemble.refit.run import RefitResult
 
@@ -17,26 +17,6 @@ from .reporting import content
 MEASURES = ("log-loss", "accuracy", "ECE")
 # A gain of this many standard errors is not noise.
 CLEAR = 2
-
-
-def as_json(result: RefitResult, *, dry_run: bool) -> dict[str, Any]:
-    """Return the object that `-o json` prints."""
-    return {
-        "name": result.ensemble,
-        "outcome": outcome(result, dry_run=dry_run),
-        "version": result.version,
-        "parent": result.parent,
-        "forced": result.forced,
-        "weights": dict(result.learned.after),
-        **result.learned.to_json(),
-    }
-
-
-def outcome(result: RefitResult, *, dry_run: bool) -> str:
-    """Return "published", "held" or "dry_run"."""
-    if result.version is not None:
-        return "published"
-    return "dry_run" if dry_run else "held"
 
 
 def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:

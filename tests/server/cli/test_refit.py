@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble.errors import InvalidRequestError
+from ensemble.errors import InvalidDataError, InvalidRequestError
 from model_store.store import Store
 from server.cli.main import application
 from tests.support.flowers import NAME, publish_uniform, write_rows
@@ -103,3 +103,35 @@ def test_scores_are_kept_where_asked(folder: Path) -> None:
     assert refit(folder, "--cache", str(folder / "cache"), "--dry-run") == 0
     # Three members over two files.
     assert len(list((folder / "cache").rglob("*.npy"))) == 6
+
+
+def sample(path: Path, name: str) -> float:
+    """Read one sample of a scrape in a file."""
+    lines = [line.rpartition(" ") for line in path.read_text().splitlines()]
+    return float(next(value for sampled, _, value in lines if sampled == name))
+
+
+def test_what_came_of_it_is_written_for_prometheus(folder: Path) -> None:
+    metrics = folder / "refit.prom"
+    for code, outcome in ((0, "published"), (3, "held")):
+        assert refit(folder, "--metrics", str(metrics)) == code
+        assert sample(metrics, f'unisono_refits_total{{model="{NAME}",outcome="{outcome}"}}') == 1
+        assert sample(metrics, f'unisono_refit_seconds_sum{{model="{NAME}"}}') > 0
+        assert 0 < sample(metrics, f'unisono_refit_loss_nats{{model="{NAME}",weighting="learned"}}') < 1
+        assert sample(metrics, f'unisono_refit_gap_nats{{model="{NAME}"}}') <= 1e-9
+
+    with pytest.raises(InvalidDataError, match="nowhere"):
+        refit(folder, "--metrics", str(metrics), "--label", "nowhere")
+    assert sample(metrics, f'unisono_refits_total{{model="{NAME}",outcome="failed"}}') == 1
+    assert "unisono_refit_gap_nats{" not in metrics.read_text()
+
+
+@pytest.mark.parametrize("name", ["refit.txt", "none/refit.prom"])
+def test_metrics_that_can_not_be_written_are_refused_before_anything_is_learned(
+    folder: Path, name: str
+) -> None:
+    with pytest.raises(
+        InvalidRequestError, match=r"name a file that ends in .prom, in a folder that is there"
+    ):
+        refit(folder, "--metrics", str(folder / name))
+    assert Store.open(str(folder / "store")).current(NAME) == 1

@@ -1,0 +1,120 @@
+"""A refit described by addresses alone, so that any process can run it: a command's, or a server's child.
+
+Importing this imports nothing heavy: the library comes in when a job is opened.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import RefitResult
+
+# Called with the rows scored so far.
+Progress = Callable[[int], None]
+# Below whoever answers requests on the same machine.
+NICENESS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RefitJob:
+    """Which ensemble of which store to refit, on which files, and what to do with what is learned.
+
+    `data` and `test` are files, folders or patterns; `label` is the column of the true classes; `min_gain` is
+    in nats a row; `force`, which needs a `why`, publishes whatever the gate says.
+    """
+
+    store: str
+    name: str
+    data: Sequence[Path]
+    test: Sequence[Path] = ()
+    label: str = "y"
+    min_gain: float = 0.0
+    dry_run: bool = False
+    force: bool = False
+    why: str = ""
+    by: str = ""
+    batch_size: int = 256
+    cache: Path | None = None
+    threads: int = 0
+
+    def opened(self) -> "OpenedRefit":
+        """Open store and data; what is wrong with either is raised here."""
+        from model_store.store import Store  # noqa: PLC0415 - see above
+
+        from ..data.dataset import open_dataset  # noqa: PLC0415 - see above
+        from ..signature import Signature  # noqa: PLC0415 - see above
+        from .cache import ScoresCache  # noqa: PLC0415 - see above
+        from .gate import GateOptions  # noqa: PLC0415 - see above
+        from .learn import LearnOptions  # noqa: PLC0415 - see above
+        from .run import RefitOptions, refit  # noqa: PLC0415 - see above
+
+        store = Store.open(self.store)
+        manifest = store.manifest(self.name)
+        signature, classes = Signature.from_json(manifest.signature), manifest.classes
+        validation = open_dataset(self.data, signature, label=self.label, classes=classes)
+        test = open_dataset(self.test, signature, label=self.label, classes=classes) if self.test else None
+        learning = LearnOptions(
+            test,
+            self.batch_size,
+            cache=ScoresCache(self.cache) if self.cache else None,
+            gate=GateOptions(min_gain=self.min_gain),
+        )
+        options = RefitOptions(self.dry_run, self.force, self.why, self.by, self.threads, learning)
+
+        def run(progress: Progress | None) -> "RefitResult":
+            told = replace(options, learning=replace(learning, progress=progress))
+            return refit(store, self.name, validation, told)
+
+        return OpenedRefit(validation.rows + (test.rows if test else 0), run)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRefit:
+    """A job whose store and data were found: the rows that will be scored at most, and what runs it."""
+
+    rows: int
+    run: "Callable[[Progress | None], RefitResult]"
+
+
+@dataclass(frozen=True, slots=True)
+class RefitWork:
+    """A refit as an executor's work of one item; the result is that of `as_json`.
+
+    It makes way for others: the process that does it is a nice one from then on.
+    """
+
+    job: RefitJob
+
+    def start(self, threads: int) -> Callable[[int, Callable[[int, int], None]], dict[str, Any]]:
+        """Return what refits, on `threads` threads a member."""
+        if hasattr(os, "nice"):
+            os.nice(NICENESS)
+
+        def task(item: int, report: Callable[[int, int], None]) -> dict[str, Any]:
+            result = replace(self.job, threads=threads).opened().run(lambda done: report(item, done))
+            return as_json(result, dry_run=self.job.dry_run)
+
+        return task
+
+
+def outcome(result: "RefitResult", *, dry_run: bool) -> str:
+    """Return "published", "held" or "dry_run"."""
+    if result.version is not None:
+        return "published"
+    return "dry_run" if dry_run else "held"
+
+
+def as_json(result: "RefitResult", *, dry_run: bool) -> dict[str, Any]:
+    """Return all that a refit found, for programs: its outcome, the weights, and the evidence."""
+    return {
+        "name": result.ensemble,
+        "outcome": outcome(result, dry_run=dry_run),
+        "version": result.version,
+        "parent": result.parent,
+        "forced": result.forced,
+        "weights": dict(result.learned.after),
+        **result.learned.to_json(),
+    }
