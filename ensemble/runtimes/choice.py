@@ -104,6 +104,9 @@ def opener(wish: str, folder: Path | None) -> Open:
     if wish == REFERENCE:
         # The usual case: no other runtime is as much as imported.
         return OnnxMember.open
+    if wish == REFERENCE:
+        # Without a look at the others: importing them takes time.
+        return OnnxMember.open
     runtimes = installed()
     if wish == AUTO:
         return Chooser(runtimes, folder).open

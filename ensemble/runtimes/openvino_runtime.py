@@ -4,19 +4,24 @@ It keeps the rule of `onnx_runtime`, a row's scores don't depend on its batch, o
 is always ONNX Runtime, so a member that needs a special way isn't worth one here.
 """
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import numpy as np
-import openvino
 
 from ..errors import InvalidModelError, MemberError
 from ..member import Rows, Scores, row_count
 from ..signature import Signature
 from .sample import random_rows
 from .trial import TRIAL_ROWS, spread
+
+# OpenVINO reports each import to its makers, from a process that it forks: a server must do neither. Without
+# this package, which only does that, it stays silent.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino  # noqa: E402 - after what keeps it silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Runtimes, chosen by measuring."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -181,3 +183,13 @@ def test_every_installed_runtime_runs_a_member_alike(tmp_path: Path) -> None:
     chosen_one = opener("auto", None)(tmp_path / "one.onnx", name="one", digest="d", signature=SIGNATURE)
     np.testing.assert_allclose(chosen_one.predict(rows), reference(rows), atol=1e-6)
     assert opener("onnxruntime", None) == OnnxMember.open
+
+
+def test_a_server_that_asks_for_no_other_runtime_does_not_import_one() -> None:
+    code = (
+        "import sys\n"
+        "from ensemble.runtimes.choice import opener\n"
+        "opener('onnxruntime', None)\n"
+        "assert 'openvino' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

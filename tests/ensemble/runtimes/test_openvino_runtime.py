@@ -1,5 +1,7 @@
 """A member run by OpenVINO."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,3 +91,16 @@ def test_what_it_cannot_run_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "none.onnx")
     with pytest.raises(InvalidModelError, match="member 'one' can't be opened by OpenVINO"):
         opened(tmp_path / "forest.onnx", output="probabilities")
+
+
+def test_nothing_is_reported_to_anybody_and_no_process_is_forked() -> None:
+    code = (
+        "import os\n"
+        "def fork(): raise SystemExit('forked')\n"
+        "os.fork = fork\n"
+        "import ensemble.runtimes.openvino_runtime, sys, threading\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
