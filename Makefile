@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help system-deps install demo test test-fast lint type e2e proof bench proto docs lock wheel clean
+.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof bench proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,13 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@cd .venv-perf && { apt-get download libb64-0d && dpkg -x libb64-0d_*.deb .; } >/dev/null 2>&1 || true
 	@touch $@
 
+# Ray is large, and only its executor's tests need it.
+.venv-ray/.done: requirements/ray.lock pyproject.toml
+	@echo "installing Ray and what its tests use into .venv-ray"
+	@test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	@.venv-ray/bin/python $(PIP) install --require-hashes -r requirements/ray.lock
+	@touch $@
+
 install: .venv/.dev .venv-clients/.done .venv-perf/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
@@ -54,6 +61,9 @@ test: install ## Run every test, with branch coverage.
 
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
 	$(BIN)/python -m pytest -m "not slow"
+
+test-ray: .venv-ray/.done ## Run the tests of the Ray executor, with two nodes on this machine.
+	.venv-ray/bin/python -m pytest tests/ray
 
 lint: install ## Check format, rules, layers, types, spelling, the Dockerfile and the compiled protos.
 	$(BIN)/ruff format --check .
@@ -93,10 +103,11 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) pyproject.toml -c requirements.lock -o requirements/serve.lock
 	$(COMPILE) requirements/build.in -c requirements.lock -o requirements/build.lock
 	$(COMPILE) pyproject.toml requirements/build.in --extra training -c requirements.lock -o requirements/demo.lock
+	$(COMPILE) pyproject.toml requirements/ray.in --extra ray -c requirements.lock -o requirements/ray.lock
 	$(COMPILE) --upgrade requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-perf .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .cache dist demo

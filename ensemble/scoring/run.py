@@ -118,9 +118,11 @@ def score(
     if waiting:
         batch_size = min(options.batch_size, rows_that_suit(target.signature))
         work, executor = _work(scorer, dataset, ledger, batch_size)
-        for result in executor.run(work, waiting, _Counted(before, on_progress).report):
+        counted = _Counted(before, on_progress)
+        for result in executor.run(work, waiting, counted.report):
             one = Done.from_json(result)
             done[one.shard] = one
+            counted.report(one.shard, one.part.rows + one.failed)
     in_order = [done[shard.index] for shard in plan.shards]
     failed = sum(one.failed for one in in_order)
     if not finished:
@@ -167,8 +169,9 @@ class _Counted:
 
     def report(self, shard: int, rows: int) -> None:
         """Pass on the rows done so far in all shards."""
+        news = self.by_shard.get(shard) != rows
         self.by_shard[shard] = rows
-        if self.on_progress is not None:
+        if news and self.on_progress is not None:
             self.on_progress(self.before + sum(self.by_shard.values()))
 
 

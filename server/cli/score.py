@@ -37,12 +37,18 @@ ErrorsOption = Annotated[
     Parameter(name="--max-error-rows", help="How many rows may fail: a number, or a percentage like 0.5%."),
 ]
 ExecutorOption = Annotated[
-    Literal["inline", "process"],
-    Parameter(name="--executor", help="Where the work is done: in this process or in several."),
+    Literal["inline", "process", "ray"],
+    Parameter(name="--executor", help="Where the work is done: here, in several processes, or on Ray."),
 ]
 WorkersOption = Annotated[
     int,
-    Parameter(name="--workers", help="Processes of --executor process; they share the cores. 0: one a core."),
+    Parameter(name="--workers", help="Processes, which share the cores, or Ray actors. 0: one a core."),
+]
+RayAddressOption = Annotated[
+    str | None,
+    Parameter(
+        name="--ray-address", help="A running Ray cluster; if not given, one on this machine is started."
+    ),
 ]
 ProgressOption = Annotated[
     ProgressMode,
@@ -63,6 +69,7 @@ def score(  # noqa: PLR0913 - one parameter an option
     max_error_rows: ErrorsOption = "0",
     executor: ExecutorOption = "inline",
     workers: WorkersOption = 0,
+    ray_address: RayAddressOption = None,
     progress: ProgressOption = "auto",
     store: StoreOption = DEFAULT_STORE,
 ) -> int:
@@ -82,21 +89,25 @@ def score(  # noqa: PLR0913 - one parameter an option
     opened = Store.open(store)
     target = Target.of_manifest(opened, opened.manifest(name, version))
     dataset = open_dataset(inputs, target.signature, keep=_names(keep), lenient=True)
-    scorer = Stored(store, target, _executor(executor, workers))
+    scorer = Stored(store, target, _executor(executor, workers, ray_address))
     with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:
         result = run(scorer, dataset, output, options, on_progress=advance)
     print(_told(result, f"{name} version {target.version}", output))
     return EXIT_ERROR_ROWS if result.failed else EXIT_DONE
 
 
-def _executor(kind: str, workers: int) -> Any:
+def _executor(kind: str, workers: int, ray_address: str | None) -> Any:
     """Return who does the work."""
     import os  # noqa: PLC0415 - beside its only use
 
     from ensemble.executors.inline import InlineExecutor  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.executors.process import ProcessExecutor  # noqa: PLC0415 - heavy: as above
+    from ensemble.executors.ray_actors import RayExecutor  # noqa: PLC0415 - heavy: as above
 
-    return InlineExecutor() if kind == "inline" else ProcessExecutor(workers or os.cpu_count() or 1)
+    workers = workers or os.cpu_count() or 1
+    if kind == "ray":
+        return RayExecutor(workers, address=ray_address)
+    return InlineExecutor() if kind == "inline" else ProcessExecutor(workers)
 
 
 def _names(text: str) -> tuple[str, ...]:
