@@ -2,7 +2,8 @@
 """Compile the .proto files beside this script into `server/wire/descriptors.binpb`.
 
 With `--check`, only say whether the checked-in file is what they compile to: exit 0 or 1.
-The result has no comments, paths or times in it, so it is the same wherever it is made.
+The result has no comments, paths or times in it, so it is the same wherever it is made. It brings what
+our files import of protobuf's own.
 """
 
 import argparse
@@ -10,9 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parent
+WELL_KNOWN = Path(grpc_tools.__file__).with_name("_proto")
 DESCRIPTORS = PROTOS.parent / "server" / "wire" / "descriptors.binpb"
 
 
@@ -21,7 +24,8 @@ def compiled() -> bytes:
     names = sorted(path.name for path in PROTOS.glob("*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "descriptors.binpb"
-        code = protoc.main(["protoc", f"-I{PROTOS}", f"--descriptor_set_out={out}", *names])
+        folders = (f"-I{PROTOS}", f"-I{WELL_KNOWN}")
+        code = protoc.main(["protoc", *folders, "--include_imports", f"--descriptor_set_out={out}", *names])
         if code != 0:
             sys.exit(f"protoc refused {names}; its message is above")
         return out.read_bytes()
