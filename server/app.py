@@ -10,7 +10,7 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from ensemble.errors import UnavailableError
 from ensemble.loading.load import Runtimes, load_servable
@@ -24,16 +24,24 @@ from .batching.batcher import Batcher
 from .config import ServeSettings
 from .engine.engine import Engine
 from .lifecycle.manager import Loaded, Manager
+from .lifecycle.refitter import Refitter
 from .lifecycle.repository import Repository
 from .lifecycle.watcher import Watcher
+from .telemetry.endpoint import MetricsEndpoint
+from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
 from .telemetry.refits import RefitFigures
+from .wire.control import Control, ControlOptions
+from .wire import reloading
+from .wire.gate import Gate
 from .wire.health import Health
 from .wire.method import Method
 from .wire.oip import Oip
 from .wire.oip_management import OipManagement
 from .wire.reflection import reflection_method
+from .wire.reloading import Reloaded
 from .wire.served_models import ServedModels
+from .wire.tls import TlsPaths, read_certificates
 from .wire.transport_grpcio import GrpcTransport, TransportOptions
 
 log = logging.getLogger("unisono.app")
@@ -70,10 +78,11 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
     # A store that isn't there at all is a mistake of whoever starts the server, who should hear of it now.
     await asyncio.to_thread(store.ensembles)
     metrics, health = Metrics(CollectorRegistry()), Health()
+    gate = _gate(settings, GateMetrics(metrics.registry))
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
     manager = Manager(_loader(store, settings), metrics, warm_up_sizes=(1, settings.max_batch_size))
-    models = ServedModels(manager, batcher, max_batch_size=settings.max_batch_size)
+    models = ServedModels(manager, batcher, max_batch_size=settings.max_request_rows)
 
     def show() -> None:
         health.show(ready=models.ready(), models=models.names())
@@ -83,15 +92,23 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         show()
 
     watcher = Watcher(_current(store, settings.ensemble), take_up, metrics, settings.watch_options)
-    methods = _methods(models, metrics, Repository(manager, watcher, show), settings)
-    transport = GrpcTransport(methods, health, observer=metrics, options=_transport_options(settings))
+    methods = [
+        *_methods(models, metrics, Repository(manager, watcher, show), settings),
+        *_control(store, watcher, metrics, settings),
+    ]
+    if settings.enable_reflection:
+        methods.append(reflection_method(methods))
+    transport = GrpcTransport(
+        methods, health, observer=metrics, options=_transport_options(settings), gate=gate
+    )
 
     async with AsyncExitStack() as stack:
         # Undone from the last to the first: calls drain while the batcher still runs.
         stack.callback(engine.close)
-        metrics_port = _serve_metrics(stack, metrics, settings)
+        metrics_port = _serve_metrics(stack, metrics, gate, settings)
         tasks = await stack.enter_async_context(_background_tasks())
         tasks(batcher.serve())
+        tasks(reloading.watch(gate.reloads, settings.poll_interval_secs))
         stack.push_async_callback(_drain, models, health, transport, settings)
         grpc_port = await transport.start()
         published = await watcher.look()
@@ -127,24 +144,24 @@ async def _drain(
     await transport.stop(settings.drain_timeout_secs)
 
 
-def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, settings: ServeSettings) -> int:
+def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, gate: Gate, settings: ServeSettings) -> int:
     try:
-        server, thread = start_http_server(
-            settings.metrics_port, addr=settings.host, registry=metrics.registry
-        )
+        endpoint = MetricsEndpoint(metrics.registry, (settings.host, settings.metrics_port), gate.tls_context)
     except OSError as error:
         raise UnavailableError(
             f"can't serve metrics on {settings.host}:{settings.metrics_port}: {error.strerror}; choose"
             " another --metrics-port, or end the process that has it"
         ) from error
+    stack.callback(endpoint.close)
+    return endpoint.port
 
-    def close() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
-    stack.callback(close)
-    return server.server_port
+def _gate(settings: ServeSettings, metrics: GateMetrics) -> Gate:
+    certificates = None
+    if settings.tls_cert and settings.tls_key:
+        paths = TlsPaths(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        certificates = Reloaded("certificates", lambda: read_certificates(paths), metrics)
+    return Gate(certificates)
 
 
 def _methods(
@@ -153,10 +170,16 @@ def _methods(
     management = OipManagement(
         models, metrics.statistics, repository, model_control=settings.enable_model_control
     )
-    methods = [*Oip(models).methods(), *management.methods()]
-    if settings.enable_reflection:
-        methods.append(reflection_method(methods))
-    return methods
+    return [*Oip(models).methods(), *management.methods()]
+
+
+def _control(store: Store, watcher: Watcher, metrics: Metrics, settings: ServeSettings) -> list[Method]:
+    """Bind what callers may change, where they may."""
+    if not settings.enable_control:
+        return []
+    refitter = Refitter(metrics.refits, watcher.look)
+    options = ControlOptions(settings.refit_paths, settings.ensemble)
+    return Control(store, refitter, watcher.look, options).methods()
 
 
 def _transport_options(settings: ServeSettings) -> TransportOptions:

@@ -5,7 +5,10 @@ file; a flag beats the environment, which beats the file, which beats the defaul
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal
 
 from ensemble.errors import EnsembleError
@@ -31,7 +34,8 @@ class ServeSettings:
         host: Address to listen on. Only this machine can reach the default.
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
-        max_batch_size: Most rows in one batch, and so in one request.
+        max_batch_size: Most rows in one batch.
+        max_request_rows: Most rows in one request; what is larger than a batch is run in several.
         max_queue_delay_ms: How long a batch waits for more rows; 0 takes what waits when the engine is free.
         max_queue_size: Most rows that may wait; what comes beyond is refused.
         runtime: What executes members: onnxruntime, openvino, or auto, the fastest one for each by measuring.
@@ -42,7 +46,12 @@ class ServeSettings:
         drain_delay_secs: After SIGTERM, how long health says no before calls are turned away.
         drain_timeout_secs: How long calls in flight may take to finish after that.
         enable_model_control: Let callers have published ensembles loaded and unloaded over gRPC.
+        enable_control: Let callers on this machine refit, read weights and roll back over gRPC.
+        refit_data: Data that callers may have refitted on, as NAME=PATH; once for each name.
         enable_reflection: Describe the services to whoever asks over gRPC.
+        tls_cert: PEM certificate for gRPC and the metrics; taken up anew when the file changes. Needs --tls-key.
+        tls_key: Its key, without a password.
+        tls_client_ca: Let in only callers whose certificate one of this PEM file signed (mTLS).
         log_level: One of debug, info, warning, error.
         log_format: text for people, json for machines.
     """
@@ -52,6 +61,7 @@ class ServeSettings:
     grpc_port: int = 8001
     metrics_port: int = 8002
     max_batch_size: int = 64
+    max_request_rows: int = 1024
     max_queue_delay_ms: float = 0.0
     max_queue_size: int = 8192
     runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
@@ -62,14 +72,19 @@ class ServeSettings:
     drain_delay_secs: float = 0.0
     drain_timeout_secs: float = 30.0
     enable_model_control: bool = False
+    enable_control: bool = False
+    refit_data: tuple[str, ...] = ()
     enable_reflection: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     log_level: str = "info"
     log_format: LogFormat = "text"
 
     def __post_init__(self) -> None:
         """Refuse settings that can't be served with, all of them in one message."""
         problems = [
-            f"{flag(name)} is {getattr(self, name)!r}; {rule}"
+            f"{flag(name)} is {_shown(getattr(self, name))}; {rule}"
             for name, holds, rule in self._rules()
             if not holds
         ]
@@ -88,11 +103,12 @@ class ServeSettings:
                 "it must differ from --grpc-port",
             ),
             ("max_batch_size", self.max_batch_size > 0, positive),
+            ("max_request_rows", self.max_request_rows > 0, positive),
             ("max_queue_delay_ms", self.max_queue_delay_ms >= 0, not_negative),
             (
                 "max_queue_size",
-                self.max_queue_size >= self.max_batch_size,
-                f"it must hold one batch at least, --max-batch-size is {self.max_batch_size}",
+                self.max_queue_size >= max(self.max_request_rows, self.max_batch_size),
+                f"it must hold a request, --max-request-rows is {self.max_request_rows}, and a batch",
             ),
             ("threads", self.threads >= 0, not_negative),
             ("max_message_bytes", self.max_message_bytes >= 2**10, "it must be 1024 or more"),
@@ -100,8 +116,38 @@ class ServeSettings:
             ("poll_interval_secs", self.poll_interval_secs > 0, positive),
             ("drain_delay_secs", self.drain_delay_secs >= 0, not_negative),
             ("drain_timeout_secs", self.drain_timeout_secs >= 0, not_negative),
+            (
+                "enable_control",
+                not self.enable_control or _is_loopback(self.host),
+                f"callers have no credentials yet, so --host must be of this machine, not {self.host}",
+            ),
+            (
+                "refit_data",
+                len({_name_of(data) for data in self.refit_data} - {""}) == len(self.refit_data),
+                "each is NAME=PATH, with a name of its own",
+            ),
+            (
+                "refit_data",
+                self.enable_control or not self.refit_data,
+                "nobody can name it without --enable-control",
+            ),
             ("log_level", self.log_level in LOG_LEVELS, f"it must be one of {', '.join(LOG_LEVELS)}"),
+            *self._tls_rules(),
         ]
+
+    def _tls_rules(self) -> list[tuple[str, bool, str]]:
+        needs_cert = "it needs --tls-cert and --tls-key"
+        return [
+            ("tls_cert", not self.tls_cert or self.tls_key is not None, "it needs --tls-key"),
+            ("tls_key", not self.tls_key or self.tls_cert is not None, "it needs --tls-cert"),
+            ("tls_client_ca", not self.tls_client_ca or bool(self.tls_cert and self.tls_key), needs_cert),
+        ]
+
+    @property
+    def refit_paths(self) -> Mapping[str, Path]:
+        """Where the data lies that callers may name."""
+        pairs = (data.partition("=") for data in self.refit_data)
+        return {name: Path(path).absolute() for name, _, path in pairs}
 
     @property
     def batch_limits(self) -> BatchLimits:
@@ -119,6 +165,24 @@ class ServeSettings:
         if self.threads:
             return self.threads
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _name_of(data: str) -> str:
+    """Return the name in NAME=PATH; empty if it isn't so."""
+    name, _, path = data.partition("=")
+    return name if path else ""
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, Path) else repr(value)
 
 
 def flag(name: str) -> str:

@@ -5,7 +5,8 @@ Rule 2: this file never waits and never reads a clock. Time comes in as an argum
 so each rule has a plain test; `batcher` does the waiting.
 Rule 3: only tickets of one key share a batch (one version of one model, rows of one shape);
 between keys, the one whose first ticket has waited longest goes first.
-Rule 4: a request is never split over two batches, and is first in, first out within its key.
+Rule 4: a request is split over batches only if it is larger than one; all of it waits, or none. Tickets are
+first in, first out within their key.
 """
 
 from collections import deque
@@ -29,7 +30,10 @@ class BatchLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ticket(Generic[T]):
-    """One request's place in the queue. `arrived` and `deadline` are on the same clock as `now`."""
+    """The place in the queue of one request, or of a part of it.
+
+    `arrived` and `deadline` are on the same clock as `now`.
+    """
 
     key: Hashable
     item: T
@@ -53,20 +57,26 @@ class BatchQueue(Generic[T]):
         """How many rows wait."""
         return self._rows
 
-    def offer(self, ticket: Ticket[T]) -> None:
-        """Take `ticket` in, or raise what its caller should hear."""
-        limits = self._limits
-        if ticket.rows > limits.max_batch_size:
+    def parts(self, rows: int) -> list[slice]:
+        """Cut a request of so many rows into as few parts as batches can hold."""
+        most = self._limits.max_batch_size
+        return [slice(start, min(start + most, rows)) for start in range(0, max(rows, 1), most)]
+
+    def offer(self, *tickets: Ticket[T]) -> None:
+        """Take all `tickets` of one request in, or none and raise what its caller should hear."""
+        limits, rows = self._limits, sum(ticket.rows for ticket in tickets)
+        if rows > limits.max_queue_size:
             raise InvalidRequestError(
-                f"request has {ticket.rows} rows; a batch holds {limits.max_batch_size}: send fewer rows"
+                f"request has {rows} rows; the queue holds {limits.max_queue_size}: send fewer rows"
             )
-        if self._rows + ticket.rows > limits.max_queue_size:
+        if self._rows + rows > limits.max_queue_size:
             raise OverloadedError(
                 f"Exceeds maximum queue size: {self._rows} rows wait, {limits.max_queue_size} may;"
                 " retry with backoff"
             )
-        self._waiting.setdefault(ticket.key, deque()).append(ticket)
-        self._count(ticket, +1)
+        for ticket in tickets:
+            self._waiting.setdefault(ticket.key, deque()).append(ticket)
+            self._count(ticket, +1)
 
     def withdraw(self, ticket: Ticket[T]) -> None:
         """Remove `ticket` if it still waits: its caller has gone."""
@@ -92,7 +102,7 @@ class BatchQueue(Generic[T]):
             ticket = tickets[0]
             if ticket.deadline <= now:
                 late.append(ticket)
-            elif rows + ticket.rows <= self._limits.max_batch_size:
+            elif not run or rows + ticket.rows <= self._limits.max_batch_size:
                 rows += ticket.rows
                 run.append(ticket)
             else:

@@ -69,20 +69,35 @@ class Batcher:
     ) -> Scored:
         """Score `rows` on `servable` in a batch that starts before `deadline`, on the loop's clock.
 
-        Each member's scores come along only where `members` asks for them.
+        Each member's scores come along only where `members` asks for them. What is larger than a batch is
+        run in several, all or none of them.
         """
         loop = asyncio.get_running_loop()
-        pending = Pending(servable, rows, members, loop.create_future())
         # Rows of different shapes can't lie in one array, so they can't share a batch.
         shapes = tuple(sorted((name, array.shape[1:]) for name, array in rows.items()))
-        ticket = Ticket((servable, shapes), pending, row_count(rows), loop.time(), deadline)
-        self._queue.offer(ticket)
+        parts = self._queue.parts(row_count(rows))
+        tickets = [
+            Ticket(
+                (servable, shapes),
+                Pending(servable, cut(rows, part) if len(parts) > 1 else rows, members, loop.create_future()),
+                part.stop - part.start,
+                loop.time(),
+                deadline,
+            )
+            for part in parts
+        ]
+        self._queue.offer(*tickets)
         self._observer.queued(self._queue.rows)
         self._changed.set()
         try:
-            return await pending.answer
-        except asyncio.CancelledError:
-            self._queue.withdraw(ticket)
+            if len(tickets) == 1:
+                return await tickets[0].item.answer
+            return put_together(await asyncio.gather(*(ticket.item.answer for ticket in tickets)))
+        except BaseException:
+            # Whatever ended the wait, nobody asks for what is left of the request.
+            for ticket in tickets:
+                ticket.item.answer.cancel()
+                self._queue.withdraw(ticket)
             raise
 
     async def serve(self) -> None:
@@ -144,6 +159,19 @@ class Batcher:
         finally:
             self._in_flight -= 1
             self._changed.set()
+
+
+def cut(rows: Rows, part: slice) -> Rows:
+    """Return some of the rows, uncopied."""
+    return {name: array[part] for name, array in rows.items()}
+
+
+def put_together(parts: Sequence[Scored]) -> Scored:
+    """Make one answer of the answers to a request's parts, in order."""
+    by_member = {
+        name: np.concatenate([part.by_member[name] for part in parts]) for name in parts[0].by_member
+    }
+    return Scored(np.concatenate([part.scores for part in parts]), by_member)
 
 
 def joined(requests: Sequence[Rows]) -> Rows:

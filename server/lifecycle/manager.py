@@ -140,6 +140,8 @@ class Manager:
             rows = rows_of_zeros(loaded.servable.signature, size)
             for member in fresh:
                 member.predict(rows)
+            if loaded.servable.together is not None:
+                loaded.servable.together.predict(rows)
         return loaded
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from server.config import ConfigError, ServeSettings
@@ -34,7 +36,7 @@ def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -
         ({"max_queue_delay_ms": -1}, "--max-queue-delay-ms is -1; it must be 0 or more"),
         (
             {"max_queue_size": 8},
-            "--max-queue-size is 8; it must hold one batch at least, --max-batch-size is 64",
+            "--max-queue-size is 8; it must hold a request, --max-request-rows is 1024, and a batch",
         ),
         ({"threads": -1}, "--threads is -1; it must be 0 or more"),
         ({"max_message_bytes": 10}, "--max-message-bytes is 10; it must be 1024 or more"),
@@ -52,3 +54,27 @@ def test_a_setting_that_cannot_be_served_with_is_refused(wrong: dict[str, int], 
 
 def test_two_free_ports_may_both_be_asked_for() -> None:
     assert ServeSettings(grpc_port=0, metrics_port=0).metrics_port == 0
+
+
+def test_callers_may_control_only_what_this_machine_alone_can_reach() -> None:
+    for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"):
+        assert ServeSettings(host=host, enable_control=True).enable_control
+    for host in ("0.0.0.0", "::", "example.org"):  # noqa: S104 - refused
+        with pytest.raises(ConfigError, match=f"--host must be of this machine, not {host}"):
+            ServeSettings(host=host, enable_control=True)
+
+
+def test_data_to_refit_on_has_names() -> None:
+    settings = ServeSettings(enable_control=True, refit_data=("march=/data/a=b.npz", "april=april.npz"))
+    assert settings.refit_paths == {"march": Path("/data/a=b.npz"), "april": Path("april.npz").absolute()}
+
+
+@pytest.mark.parametrize("data", [("march",), ("=x",), ("march=",), ("march=a", "march=b")])
+def test_data_without_a_name_of_its_own_is_refused(data: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="each is NAME=PATH, with a name of its own"):
+        ServeSettings(enable_control=True, refit_data=data)
+
+
+def test_data_that_nobody_can_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nobody can name it without --enable-control"):
+        ServeSettings(refit_data=("march=march.npz",))

@@ -54,14 +54,40 @@ def test_a_request_past_its_deadline_is_not_run() -> None:
 
 def test_too_much_is_refused_and_changes_nothing() -> None:
     queue = BatchQueue[str](LIMITS)
-    with pytest.raises(InvalidRequestError, match=r"request has 9 rows; a batch holds 8"):
-        queue.offer(ticket("wide", rows=9))
+    with pytest.raises(
+        InvalidRequestError, match=r"request has 21 rows; the queue holds 20: send fewer rows"
+    ):
+        queue.offer(ticket("wide", rows=21))
     for name in "ab":
         queue.offer(ticket(name, rows=8))
     with pytest.raises(OverloadedError, match=r"Exceeds maximum queue size: 16 rows wait, 20 may"):
         queue.offer(ticket("c", rows=5))
     queue.offer(ticket("d", rows=4))
     assert queue.rows == 20
+
+
+def test_a_request_larger_than_a_batch_is_cut_into_as_few_parts_as_can_be() -> None:
+    queue = BatchQueue[str](LIMITS)
+    assert queue.parts(8) == [slice(0, 8)]
+    assert queue.parts(17) == [slice(0, 8), slice(8, 16), slice(16, 17)]
+    assert queue.parts(0) == [slice(0, 0)]
+
+
+def test_all_parts_of_a_request_wait_or_none() -> None:
+    queue = BatchQueue[str](LIMITS)
+    queue.offer(ticket("a", rows=8))
+    with pytest.raises(OverloadedError, match="8 rows wait, 20 may"):
+        queue.offer(ticket("b1", rows=8), ticket("b2", rows=5))
+    assert queue.rows == 8
+    queue.offer(ticket("c1", rows=8), ticket("c2", rows=4))
+    assert [names(queue.take(now=1.0)[0]) for _ in range(3)] == [["a"], ["c1"], ["c2"]]
+
+
+def test_a_ticket_larger_than_a_batch_runs_alone_and_blocks_nobody() -> None:
+    queue = BatchQueue[str](LIMITS)
+    queue.offer(ticket("wide", rows=9), ticket("b", rows=1))
+    assert names(queue.take(now=1.0)[0]) == ["wide"]
+    assert names(queue.take(now=1.0)[0]) == ["b"]
 
 
 def test_two_versions_never_share_a_batch_and_the_longest_wait_goes_first() -> None:

@@ -102,6 +102,46 @@ async def test_two_batches_run_side_by_side_where_that_is_allowed() -> None:
     assert run.batches == [1, 1, 1]
 
 
+async def test_a_request_larger_than_a_batch_is_run_in_several_and_answered_as_one() -> None:
+    run = Tenfold()
+    async with serving(Batcher(run, BatchLimits(max_batch_size=2), Recorder())) as batcher:
+        scored = await batcher.submit(MODEL, rows(1, 2, 3, 4, 5), soon(), members=True)
+    assert run.batches == [2, 2, 1]
+    assert scored.scores.ravel().tolist() == [10, 20, 30, 40, 50]
+    assert scored.by_member["a"].ravel().tolist() == [11, 21, 31, 41, 51]
+
+
+async def test_what_is_left_of_a_large_request_never_runs_once_a_part_has_failed() -> None:
+    batches: list[int] = []
+
+    async def fail(_: Servable, batch: Rows) -> Scored:
+        batches.append(len(batch["x"]))
+        raise MemberError("member 'a' failed")
+
+    async with serving(Batcher(fail, BatchLimits(max_batch_size=2), Recorder())) as batcher:
+        with pytest.raises(MemberError, match="member 'a' failed"):
+            await batcher.submit(MODEL, rows(1, 2, 3, 4, 5, 6, 7), soon())
+        await asyncio.sleep(0)
+    assert batches in ([2], [2, 2])  # the second may have begun before the first one's error was told
+
+
+async def test_a_caller_of_a_large_request_that_goes_away_frees_all_its_places() -> None:
+    run = Tenfold()
+    run.gate.clear()
+    limits = BatchLimits(max_batch_size=2, max_queue_size=6)
+    async with serving(Batcher(run, limits, Recorder())) as batcher:
+        gone = asyncio.create_task(scores_of(batcher, MODEL, rows(1, 2, 3, 4, 5, 6), soon()))
+        while not run.batches:
+            await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        stays = asyncio.create_task(scores_of(batcher, MODEL, rows(1, 2, 3, 4, 5, 6), soon()))
+        await asyncio.sleep(0)
+        run.gate.set()
+        assert (await stays).ravel().tolist() == [10, 20, 30, 40, 50, 60]
+    assert run.batches == [2, 2, 2, 2]
+
+
 @pytest.mark.parametrize("gone", [0, 1, 2])
 async def test_a_caller_that_goes_away_leaves_its_neighbours_alone(gone: int) -> None:
     run = Tenfold()
