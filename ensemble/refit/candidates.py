@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..errors import InvalidRequestError
 from ..pooling.linear import LINEAR as LINEAR_FORM
 from ..pooling.log import LOG as LOG_FORM
 from .aims import AIMS, ROUGH, Aim, log_loss_of
@@ -51,6 +52,20 @@ class ChoiceOptions:
     ridges: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 0.3)
     temperature_ridge: float = 10.0
     objective: str = "log_loss"
+
+    def __post_init__(self) -> None:
+        """Refuse what there isn't."""
+        if self.objective not in AIMS:
+            raise InvalidRequestError(f"the objective is one of {', '.join(AIMS)}; got {self.objective!r}")
+        unknown = [pool for pool in self.pools if pool not in POOLS]
+        if unknown or not self.pools:
+            raise InvalidRequestError(f"pools are some of {', '.join(POOLS)}; got {', '.join(self.pools)!r}")
+        others = [pool for pool in self.pools if pool != "linear"]
+        if others and self.objective != "log_loss":
+            raise InvalidRequestError(
+                f"pools of form {', '.join(others)} are fitted for log-loss; with --objective"
+                f" {self.objective} name linear alone"
+            )
 
     @property
     def aim(self) -> Aim:
@@ -101,7 +116,7 @@ def fit(
 
     `loss` and `gap` of the solution are those of the plain loss, whatever the candidate makes small; but of a
     log pool `gap` is that of the loss with its ridge, and of a temperature that of the average before it. It
-    is not a number where a pool that isn't a plain average stays in service.
+    is the whole loss where a pool that isn't a plain average stays in service.
     """
     name = choice.name
     if name == LINEAR:
@@ -277,6 +292,8 @@ def _told(sample: Sample, blend: Blend, solution: Solution, how: str, aim: Aim) 
     if not blend.plain:
         with np.errstate(divide="ignore"):
             losses = -np.log(sample.true_class_scores(blend))
-        return replace(solution, loss=mean_and_error(losses, sample.weights)[0], gap=float("nan"), how=how)
+        loss = mean_and_error(losses, sample.weights)[0]
+        # All that is known without fitting anything: no log-loss is below zero.
+        return replace(solution, loss=loss, gap=loss, how=how)
     loss, gradient = aim.at(sample, blend.weights)
     return replace(solution, loss=loss, gap=gap_of(blend.weights, gradient), how=how)

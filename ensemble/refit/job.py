@@ -23,7 +23,9 @@ class RefitJob:
     """Which ensemble of which store to refit, on which files, and what to do with what is learned.
 
     `data` and `test` are files, folders or patterns; `label` is the column of the true classes; `min_gain` is
-    in nats a row; `force`, which needs a `why`, publishes whatever the gate says.
+    in nats a row; `force`, which needs a `why`, publishes whatever the gate says. `pools` are the forms that
+    compete, `objective` is the loss that decides; `sample_weight`, `group`, `time_order` and `slices` name
+    columns of the data.
     """
 
     store: str
@@ -39,6 +41,12 @@ class RefitJob:
     batch_size: int = 256
     cache: Path | None = None
     threads: int = 0
+    pools: tuple[str, ...] = ("linear",)
+    objective: str = "log_loss"
+    sample_weight: str | None = None
+    group: str | None = None
+    time_order: str | None = None
+    slices: tuple[str, ...] = ()
 
     def opened(self) -> "OpenedRefit":
         """Open store and data; what is wrong with either is raised here."""
@@ -47,19 +55,25 @@ class RefitJob:
         from ..data.dataset import open_dataset  # noqa: PLC0415 - see above
         from ..signature import Signature  # noqa: PLC0415 - see above
         from .cache import ScoresCache  # noqa: PLC0415 - see above
+        from .candidates import ChoiceOptions  # noqa: PLC0415 - see above
         from .gate import GateOptions  # noqa: PLC0415 - see above
         from .learn import LearnOptions  # noqa: PLC0415 - see above
+        from .row_columns import RowColumns  # noqa: PLC0415 - see above
         from .run import RefitOptions, refit  # noqa: PLC0415 - see above
 
+        choice = ChoiceOptions(pools=self.pools, objective=self.objective)
+        columns = RowColumns(self.sample_weight, self.group, self.time_order, self.slices)
         store = Store.open(self.store)
         manifest = store.manifest(self.name)
         signature, classes = Signature.from_json(manifest.signature), manifest.classes
-        validation = open_dataset(self.data, signature, label=self.label, classes=classes)
+        validation = open_dataset(self.data, signature, label=self.label, classes=classes, keep=columns.names)
         test = open_dataset(self.test, signature, label=self.label, classes=classes) if self.test else None
         learning = LearnOptions(
             test,
             self.batch_size,
             cache=ScoresCache(self.cache) if self.cache else None,
+            choice=choice,
+            columns=columns,
             gate=GateOptions(min_gain=self.min_gain),
         )
         options = RefitOptions(self.dry_run, self.force, self.why, self.by, self.threads, learning)

@@ -14,7 +14,8 @@ from ..servable import Servable
 from .aims import log_loss_of
 from .blend import Blend
 from .cache import ScoresCache
-from .candidates import Choice, ChoiceOptions, choose, fit
+from .candidates import LOG as LOG_CANDIDATE
+from .candidates import TEMPERATURE, Choice, ChoiceOptions, choose, fit
 from .checks import Findings, check
 from .comparison import Comparison, Contenders, Gain, best_single, compare
 from .gate import GateOptions, Trial, Verdict, judge
@@ -69,7 +70,8 @@ class Learned:
                 "how": solution.how,
                 "iterations": solution.iterations,
                 "loss": solution.loss,
-                "gap": solution.gap if isfinite(solution.gap) else None,
+                "gap": solution.gap,
+                "proves": proves(self.choice.name, self.objective),
                 "converged": solution.converged,
                 "message": solution.message,
             },
@@ -144,6 +146,15 @@ def learn(
         pool=fitted.blend.pool(names).to_json(),
         objective=among.objective,
     )
+
+
+def proves(candidate: str, objective: str = "log_loss") -> str:
+    """Say what a solution's gap is a bound of, up to "more than ... lower"."""
+    if candidate.startswith(LOG_CANDIDATE):
+        return "no other exponents of these members can have a log-loss, ridge included,"
+    score = "a Brier score" if objective == "brier" else "a log-loss"
+    before = "before the temperature, " if candidate == TEMPERATURE else ""
+    return f"{before}no other weighting of these members can have {score}"
 
 
 def _among(options: ChoiceOptions, incumbent: Blend, *, learned_before: bool) -> ChoiceOptions:

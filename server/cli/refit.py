@@ -1,7 +1,7 @@
 """`unisono refit`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -51,6 +51,34 @@ MetricsOption = Annotated[
     Path | None,
     Parameter(help="Write the refit's metrics here, a .prom file for Prometheus' textfile collector."),
 ]
+PoolsOption = Annotated[
+    str,
+    Parameter(
+        help="The forms that compete, with commas between: linear (the weighted average), temperature (that,"
+        " then sharpened or softened), log (the weighted geometric mean). The one being served always does."
+    ),
+]
+ObjectiveOption = Annotated[
+    Literal["log_loss", "brier", "accuracy"],
+    Parameter(help="The loss that decides. All but log_loss go with linear pools only."),
+]
+SampleWeightOption = Annotated[
+    str | None, Parameter(help="The column that says how much each row counts; all alike if left out.")
+]
+GroupOption = Annotated[
+    str | None, Parameter(help="The column of what rows belong together by: they are never split by a fold.")
+]
+TimeOrderOption = Annotated[
+    str | None, Parameter(help="The column to put rows in order by: they are judged by what came before.")
+]
+SliceOption = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--slice",
+        negative=(),
+        help="A column whose every value marks a slice that must not lose; once for each column.",
+    ),
+]
 
 
 def refit(  # noqa: PLR0913 - one parameter an option
@@ -64,6 +92,12 @@ def refit(  # noqa: PLR0913 - one parameter an option
     force: ForceOption = False,
     why: WhyOption = "",
     by: ByOption = "",
+    pools: PoolsOption = "linear",
+    objective: ObjectiveOption = "log_loss",
+    sample_weight: SampleWeightOption = None,
+    group: GroupOption = None,
+    time_order: TimeOrderOption = None,
+    slices: SliceOption = None,
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
     report: ReportOption = None,
@@ -97,6 +131,12 @@ def refit(  # noqa: PLR0913 - one parameter an option
         by=by or user_name(),
         batch_size=batch_size,
         cache=cache,
+        pools=tuple(pools.split(",")),
+        objective=objective,
+        sample_weight=sample_weight,
+        group=group,
+        time_order=time_order,
+        slices=tuple(slices or ()),
     )
     with metrics_of(metrics, name) as tell:
         opened = job.opened()

@@ -65,10 +65,10 @@ def certificate(solver: Mapping[str, Any], rows: int) -> str:
     """Say what is proven about the weights."""
     if not solver["converged"]:
         return f"No certificate: the solver stopped with a gap of {solver['gap']:.2g} nats ({solver['how']})."
-    return (
-        f"Certificate: no other weighting of these members can have a log-loss on these {rows:,} rows more"
-        f" than {_rounded_up(max(solver['gap'], ROUNDING))} nats lower ({solver['how']})."
-    )
+    claim = solver.get("proves", "no other weighting of these members can have a log-loss")
+    unit = " nats" if "log-loss" in claim else ""
+    bound = _rounded_up(max(solver["gap"], ROUNDING))
+    return f"Certificate: {claim} on these {rows:,} rows more than {bound}{unit} lower ({solver['how']})."
 
 
 def _rounded_up(bound: float) -> str:
