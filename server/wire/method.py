@@ -22,3 +22,5 @@ class Method:
     # Set for a method whose requests come on a stream: makes the answer to one that failed with this text.
     # The request is None if its bytes could not be read.
     refuse: Callable[[Any, str], Any] | None = None
+    # How long a call may take at most, if that isn't the same for all.
+    longest_secs: float | None = None

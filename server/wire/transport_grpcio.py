@@ -189,7 +189,7 @@ class GrpcTransport:
     async def _outcome(self, method: Method, data: bytes, context: Any) -> Outcome:
         """Answer one request and have it counted, once, however it ends."""
         started = asyncio.get_running_loop().time()
-        call = self._call(context, started)
+        call = self._call(method, context, started)
         code, message = grpc.StatusCode.UNKNOWN, None
         accepted = not self._draining
         self._running += accepted
@@ -244,8 +244,8 @@ class GrpcTransport:
         written: bytes = response.SerializeToString()
         return written
 
-    def _call(self, context: Any, now: float) -> Call:
-        longest, remaining = self._options.max_call_secs, context.time_remaining()
+    def _call(self, method: Method, context: Any, now: float) -> Call:
+        longest, remaining = method.longest_secs or self._options.max_call_secs, context.time_remaining()
         seconds = longest if remaining is None else min(remaining, longest)
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         return Call(deadline=now + seconds, metadata=metadata)
