@@ -81,7 +81,7 @@ def results_schema(target: Target, columns: Columns, kept_types: Mapping[str, An
 def results_batch(chunk: Chunk, answer: Answer, classes: Sequence[str], schema: Any) -> Any:
     """Return the results of one chunk as a record batch of `schema`."""
     made: dict[str, Any] = {
-        "source": lambda _: pa.array([str(chunk.source)] * len(answer.pooled), pa.string()),
+        "source": lambda _: pa.repeat(pa.scalar(str(chunk.source), pa.string()), len(answer.pooled)),
         "row": lambda _: pa.array(chunk.row_numbers),
         "scores": lambda dtype: _lists(answer.pooled, dtype),
         "label": lambda _: pa.array([_name(classes, index) for index in answer.pooled.argmax(axis=1)]),
