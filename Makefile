@@ -35,6 +35,13 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@.venv-clients/bin/python $(PIP) install --require-hashes -r requirements/clients.lock
 	@touch $@
 
+# TensorFlow's own messages, which this client imports, are borrowed from .venv: so it does without TensorFlow.
+.venv-tfs-clients/.done: requirements/tfs-clients.lock
+	@echo "installing the stock TensorFlow Serving client into .venv-tfs-clients"
+	@test -x .venv-tfs-clients/bin/python || $(PYTHON) -m venv .venv-tfs-clients
+	@.venv-tfs-clients/bin/python $(PIP) install --no-deps --require-hashes -r requirements/tfs-clients.lock
+	@touch $@
+
 # NVIDIA's load generator, on Linux on x86-64. It needs Debian's libb64, which is unpacked beside it where apt
 # has it; where it isn't to be had, the tests that use it say so and skip.
 .venv-perf/.done: requirements/perf.lock
@@ -51,7 +58,7 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@.venv-ray/bin/python $(PIP) install --require-hashes -r requirements/ray.lock
 	@touch $@
 
-install: .venv/.dev .venv-clients/.done .venv-perf/.done ## Set up the environments.
+install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
@@ -105,6 +112,7 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) pyproject.toml requirements/build.in --extra training -c requirements.lock -o requirements/demo.lock
 	$(COMPILE) pyproject.toml requirements/ray.in --extra ray -c requirements.lock -o requirements/ray.lock
 	$(COMPILE) --upgrade requirements/clients.in -o requirements/clients.lock
+	$(COMPILE) --upgrade --no-deps requirements/tfs-clients.in -o requirements/tfs-clients.lock
 	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock

@@ -1,18 +1,62 @@
-"""The environment of the stock clients."""
+"""The environments of the stock clients."""
 
+import asyncio
+import importlib.util
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-PYTHON = Path(__file__).parents[2] / ".venv-clients/bin/python"
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-clients/bin/python"
+TFS_PYTHON = ROOT / ".venv-tfs-clients/bin/python"
+# What the stock TensorFlow Serving client imports of TensorFlow: messages, all of them in these folders.
+BORROWED = ("core", "compiler")
 
 
 def clients_python() -> Path:
-    """Return its Python; skip the test where it wasn't made, fail where CI should have made it."""
-    if not PYTHON.exists():
-        reason = "no .venv-clients with the stock clients: `make install` makes it"
+    """Return the Python with Triton's client; skip where it wasn't made, fail where CI should have."""
+    return _made(PYTHON, "the stock clients")
+
+
+def _made(python: Path, what: str) -> Path:
+    if not python.exists():
+        reason = f"no {python.parents[1].name} with {what}: `make install` makes it"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    return PYTHON
+    return python
+
+
+def borrow_tensorflow(folder: Path) -> None:
+    """Make `folder` one where Python finds TensorFlow's messages, and no TensorFlow; skip if there are none.
+
+    Importing TensorFlow takes half a minute and another protobuf; its messages take neither.
+    """
+    found = importlib.util.find_spec("tensorflow")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip(
+            "no TensorFlow in .venv, whose messages the stock client imports: `make install` brings it"
+        )
+    source = Path(found.submodule_search_locations[0])
+    (folder / "tensorflow").mkdir()
+    for name in BORROWED:
+        (folder / "tensorflow" / name).symlink_to(source / name)
+
+
+async def run_tfs(program: str, *arguments: str, borrowed: Path) -> Any:
+    """What a program of `tests/clients` that uses TensorFlow Serving's client printed."""
+    process = await asyncio.create_subprocess_exec(
+        str(_made(TFS_PYTHON, "the stock TensorFlow Serving client")),
+        str(ROOT / "tests" / "clients" / program),
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{borrowed}"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
