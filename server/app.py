@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -31,8 +30,8 @@ from .telemetry.endpoint import MetricsEndpoint
 from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
 from .telemetry.refits import RefitFigures
-from .wire.control import Control, ControlOptions
 from .wire import reloading
+from .wire.control import Control, ControlOptions
 from .wire.gate import Gate
 from .wire.health import Health
 from .wire.method import Method
@@ -78,7 +77,7 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
     # A store that isn't there at all is a mistake of whoever starts the server, who should hear of it now.
     await asyncio.to_thread(store.ensembles)
     metrics, health = Metrics(CollectorRegistry()), Health()
-    gate = _gate(settings, GateMetrics(metrics.registry))
+    gate = _gate(settings, metrics.gate)
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
     manager = Manager(_loader(store, settings), metrics, warm_up_sizes=(1, settings.max_batch_size))
@@ -107,8 +106,7 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         stack.callback(engine.close)
         metrics_port = _serve_metrics(stack, metrics, gate, settings)
         tasks = await stack.enter_async_context(_background_tasks())
-        tasks(batcher.serve())
-        tasks(reloading.watch(gate.reloads, settings.poll_interval_secs))
+        tasks(batcher.serve(), reloading.watch(gate.reloads, settings.poll_interval_secs))
         stack.push_async_callback(_drain, models, health, transport, settings)
         grpc_port = await transport.start()
         published = await watcher.look()
@@ -119,13 +117,13 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
 
 
 @asynccontextmanager
-async def _background_tasks() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], None]]:
-    """Give a function that starts a task; cancel them all at the end. One that crashes ends the block."""
+async def _background_tasks() -> AsyncIterator[Callable[..., None]]:
+    """Give a function that starts tasks; cancel them all at the end. One that crashes ends the block."""
     started: list[asyncio.Task[None]] = []
     try:
         async with asyncio.TaskGroup() as group:
             try:
-                yield lambda work: started.append(group.create_task(work))
+                yield lambda *works: started.extend(map(group.create_task, works))
             finally:
                 for task in started:
                     task.cancel()

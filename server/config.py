@@ -49,7 +49,7 @@ class ServeSettings:
         enable_control: Let callers on this machine refit, read weights and roll back over gRPC.
         refit_data: Data that callers may have refitted on, as NAME=PATH; once for each name.
         enable_reflection: Describe the services to whoever asks over gRPC.
-        tls_cert: PEM certificate for gRPC and the metrics; taken up anew when the file changes. Needs --tls-key.
+        tls_cert: PEM certificate for gRPC and the metrics; read anew when it changes. Needs --tls-key.
         tls_key: Its key, without a password.
         tls_client_ca: Let in only callers whose certificate one of this PEM file signed (mTLS).
         log_level: One of debug, info, warning, error.

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
+from .gate import GateMetrics
 from .refits import RefitFigures, RefitMetrics
 from .statistics import BatchTimes, Statistics
 
@@ -41,6 +42,7 @@ class Metrics:
         self.registry = registry
         self.statistics = Statistics()
         self.refits = RefitMetrics(registry)
+        self.gate = GateMetrics(registry)
         self._requests = Counter(
             "unisono_requests",
             "Calls answered, by the code they were answered with.",

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from ensemble.errors import DeadlineError, InvalidRequestError, UnavailableError
 
 from .call import Call
+from .gate import Gate
 from .health import Health
 from .method import Method
 from .status import status_of
@@ -72,12 +73,19 @@ class GrpcTransport:
     """A grpc.aio server of `methods` and `health`. Made and used on the event loop."""
 
     def __init__(
-        self, methods: Sequence[Method], health: Health, *, observer: Observer, options: TransportOptions
+        self,
+        methods: Sequence[Method],
+        health: Health,
+        *,
+        observer: Observer,
+        options: TransportOptions,
+        gate: Gate | None = None,
     ) -> None:
         self._methods = methods
         self._health = health
         self._observer = observer
         self._options = options
+        self._gate = gate or Gate()
         self._server: Any = None
         self._draining = False
         self._running = 0  # calls that were accepted: those refused in a drain don't count
@@ -93,7 +101,7 @@ class GrpcTransport:
         server = grpc.aio.server(options=self._options.channel_arguments())
         server.add_generic_rpc_handlers((self._health.handler(), *self._handlers()))
         try:
-            port = int(server.add_insecure_port(self._options.address))
+            port = self._listen(server)
         except RuntimeError as error:
             raise UnavailableError(
                 f"can't listen on {self._options.address}: in use, not allowed, or no address of this "
@@ -102,6 +110,12 @@ class GrpcTransport:
         await server.start()
         self._server = server
         return port
+
+    def _listen(self, server: Any) -> int:
+        credentials = self._gate.grpc_credentials()
+        if credentials is None:
+            return int(server.add_insecure_port(self._options.address))
+        return int(server.add_secure_port(self._options.address, credentials))
 
     def drain(self) -> None:
         """Turn health to NOT_SERVING, then refuse new calls; those that run go on."""

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,11 +45,14 @@ def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -
         ({"poll_interval_secs": 0}, "--poll-interval-secs is 0; it must be above 0"),
         ({"drain_delay_secs": -1}, "--drain-delay-secs is -1; it must be 0 or more"),
         ({"drain_timeout_secs": -1}, "--drain-timeout-secs is -1; it must be 0 or more"),
+        ({"tls_cert": Path("a.pem")}, "--tls-cert is a.pem; it needs --tls-key"),
+        ({"tls_key": Path("a.key")}, "--tls-key is a.key; it needs --tls-cert"),
+        ({"tls_client_ca": Path("ca.pem")}, "--tls-client-ca is ca.pem; it needs --tls-cert and --tls-key"),
     ],
 )
-def test_a_setting_that_cannot_be_served_with_is_refused(wrong: dict[str, int], said: str) -> None:
+def test_a_setting_that_cannot_be_served_with_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        ServeSettings(**wrong)  # type: ignore[arg-type] # each is an int, whatever its field
+        ServeSettings(**wrong)
     assert str(caught.value) == said
 
 

@@ -33,6 +33,7 @@ def fed() -> Metrics:
     metrics.loaded("digits", 0.5)
     metrics.load_failed("digits")
     metrics.store_failed()
+    metrics.gate.reload_failed("tokens")
     return metrics
 
 

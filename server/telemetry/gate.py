@@ -1,0 +1,34 @@
+"""Metrics of what stands before the methods: certificates, tokens, admission."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class GateMetrics:
+    """Counts what the gate tells it. Safe to call from any thread."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._reloads = Counter(
+            "unisono_reloads",
+            "New contents of the certificates or tokens: taken, or failed.",
+            ["what", "outcome"],
+            registry=registry,
+        )
+        self._stale = Gauge(
+            "unisono_reload_stale",
+            "1 while what lies on disk can't be used and what was read before stays in use.",
+            ["what"],
+            registry=registry,
+        )
+
+    def reloaded(self, what: str) -> None:
+        """New content of `what` is in use."""
+        self._reloads.labels(what, "taken").inc()
+
+    def reload_failed(self, what: str) -> None:
+        """What lies there now as `what` can't be used."""
+        self._reloads.labels(what, "failed").inc()
+        self._stale.labels(what).set(1)
+
+    def reload_settled(self, what: str) -> None:
+        """What is in use and what lies there are the same again."""
+        self._stale.labels(what).set(0)

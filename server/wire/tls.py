@@ -1,0 +1,97 @@
+"""TLS for gRPC and for the metrics: certificates read, checked as pairs, and handed to whoever listens."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from .reloading import UnusableFileError
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPaths:
+    """Where the PEM files are. With `client_ca`, only callers with a certificate of it are let in."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """What was read of `TlsPaths`, checked: the key is the certificate's. `context` serves plain sockets."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes | None
+    context: ssl.SSLContext = field(compare=False, repr=False)
+
+
+def read_certificates(paths: TlsPaths) -> Certificates:
+    """Read and check the files. Raises UnusableFileError, also if they change while they are read."""
+    before = _contents(paths)
+    context = _context(paths)
+    if _contents(paths) != before:
+        raise UnusableFileError(f"{paths.certificate} and its key are being replaced; try again")
+    return Certificates(*before, context)
+
+
+def grpc_credentials(current: Callable[[], Certificates]) -> Any:
+    """Make server credentials of what is `current` at each connection's beginning.
+
+    Whether callers need a certificate is decided once, by what is current now.
+    """
+    used = current()
+
+    def fetch() -> Any:
+        nonlocal used
+        newest = current()
+        if newest is used:
+            return None
+        used = newest
+        return _configuration(newest)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(used), fetch, require_client_authentication=used.client_ca is not None
+    )
+
+
+def _configuration(certificates: Certificates) -> Any:
+    pair = (certificates.key, certificates.certificate)
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=certificates.client_ca)
+
+
+def _contents(paths: TlsPaths) -> tuple[bytes, bytes, bytes | None]:
+    try:
+        return (
+            paths.certificate.read_bytes(),
+            paths.key.read_bytes(),
+            paths.client_ca.read_bytes() if paths.client_ca else None,
+        )
+    except OSError as error:
+        raise UnusableFileError(f"can't read {error.filename}: {error.strerror}") from error
+
+
+def _context(paths: TlsPaths) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Without the empty password OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(paths.certificate, paths.key, password="")
+    except (ssl.SSLError, OSError) as error:
+        raise UnusableFileError(
+            f"{paths.certificate} and {paths.key} are not a PEM certificate and its key, without a password: "
+            f"{error.strerror or error}"
+        ) from error
+    if paths.client_ca is not None:
+        try:
+            context.load_verify_locations(paths.client_ca)
+        except (ssl.SSLError, OSError) as error:
+            raise UnusableFileError(
+                f"{paths.client_ca} holds no PEM certificates: {error.strerror or error}"
+            ) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
