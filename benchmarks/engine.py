@@ -3,8 +3,9 @@
     python benchmarks/engine.py [--repeats 7] [--ensembles images tabular heavy]
 
 Members one after another, side by side on threads, and merged into one graph, each on one thread and on one a
-core; in batches of 1, 16 and 64 rows. All ways are timed in turn, so that what else runs on the machine falls
-on all of them alike. Scores of all ways are compared with the first one's before anything is timed.
+core; and with the fastest runtime for each; in batches of 1, 16 and 64 rows. All ways are timed in turn, so
+that what else runs on the machine falls on all of them alike. Scores of all ways are compared with the first
+one's before anything is timed.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from ensembles import ENSEMBLES, benchmark_store
 from measure import Timing, described, interleaved, machine, sgemm_peak
 from results import save, table
 
-from ensemble.loading.load import served_blob
+from ensemble.loading.load import Runtimes, load_servable, served_blob
 from ensemble.member import Member, Rows, Scores
+from ensemble.runtimes.choice import AUTO, cache_folder, opener
+from ensemble.runtimes.merged import Merger
 from ensemble.runtimes.onnx_merge import merge, output_name
 from ensemble.runtimes.onnx_runtime import OnnxMember, open_session
 from ensemble.runtimes.sample import random_rows
@@ -43,6 +46,7 @@ def ways(store: Store, name: str) -> dict[str, Way]:
         made[f"one graph, {threads} threads"] = _one_graph(store, name, threads)
         if threads == 1:
             made["side by side, 1 thread each"] = _side_by_side(members)
+    made["as `serve --runtime auto` runs them"] = _as_served(store, name)
     return made
 
 
@@ -80,6 +84,21 @@ def _one_graph(store: Store, name: str, threads: int) -> Way:
     session = open_session(merge(models, outputs), name, threads)
     wanted = [output_name(member) for member in models]
     return lambda rows: dict(zip(models, session.run(wanted, dict(rows)), strict=True))
+
+
+def _as_served(store: Store, name: str) -> Way:
+    """Give each member the runtime that is fastest for it, and merge those of ONNX Runtime."""
+    runtimes = Runtimes(opener(AUTO, cache_folder()), Merger())
+    servable = load_servable(store, name, threads=CORES, runtimes=runtimes)
+
+    def run(rows: Rows) -> Mapping[str, Scores]:
+        scores = {} if servable.together is None else dict(servable.together.predict(rows))
+        for member in servable.members:
+            if member.name not in scores:
+                scores[member.name] = member.predict(rows)
+        return scores
+
+    return run
 
 
 def measured(store: Store, name: str, repeats: int) -> dict[int, dict[str, Timing]]:

@@ -79,9 +79,10 @@ class Server:
 
 
 @contextmanager
-def serving(store: Path, name: str) -> Iterator[Server]:
+def serving(store: Path, name: str, runtime: str) -> Iterator[Server]:
     """Run the server on ensemble `name` while the block runs."""
     command = [sys.executable, "-m", "unisono", "serve", "--store", str(store), "--ensemble", name]
+    command += ["--runtime", runtime]
     with tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen([*command, "--grpc-port", "0", "--metrics-port", "0"], stderr=log)
         try:
@@ -133,14 +134,16 @@ def load(server: Server, body: Path, connections: int, seconds: int) -> Run:
     return Run(rows / seconds, p50, p95, p99, (server.cpu_secs() - cpu) * 1e3 / rows)
 
 
-def measured(store_path: Path, name: str, repeats: int, seconds: int) -> dict[int, dict[str, Any]]:
+def measured(
+    store_path: Path, name: str, runtime: str, repeats: int, seconds: int
+) -> dict[int, dict[str, Any]]:
     """Drive the server at each concurrency, `repeats` times, with the in-process best in between."""
     store = Store.open(str(store_path))
     signature = Signature.from_json(store.manifest(name).signature)
     ways = engine.ways(store, name)
     runs: dict[int, list[Run]] = {concurrency: [] for concurrency in CONCURRENCY}
     alone: dict[int, list[tuple[float, str]]] = {concurrency: [] for concurrency in CONCURRENCY}
-    with serving(store_path, name) as server, tempfile.TemporaryDirectory() as folder:
+    with serving(store_path, name, runtime) as server, tempfile.TemporaryDirectory() as folder:
         body = Path(folder) / "request"
         body.write_bytes(request_body(name, random_rows(signature, 1), signature))
         load(server, body, 4, 1)  # warms the way
@@ -210,10 +213,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--ensembles", nargs="+", choices=ENSEMBLES, default=list(ENSEMBLES))
+    parser.add_argument("--runtime", default="auto", help="as for unisono serve")
     parser.add_argument("--name", default="front_end", help="what the files in results/ are called")
     options = parser.parse_args()
     store, facts = benchmark_store(), machine()
-    found = {name: measured(store, name, options.repeats, options.seconds) for name in options.ensembles}
+    found = {
+        name: measured(store, name, options.runtime, options.repeats, options.seconds)
+        for name in options.ensembles
+    }
     save(options.name, {"machine": facts, "runs": found}, markdown(found, facts))
 
 
