@@ -91,7 +91,9 @@ async def test_a_refit_runs_on_data_by_its_name_and_answers_with_what_was_found(
 
 
 async def test_what_a_refit_may_be_told_reaches_it(world: World) -> None:
-    await world.ask("Refit", ensemble="digits", data="april", label="z", dry_run=True, force=True, why="x")
+    columns = {"sample_weight": "w", "group": "patient", "time_order": "day", "slices": ["site", "age"]}
+    told = {"label": "z", "dry_run": True, "force": True, "why": "x", "pools": ["linear", "log"]}
+    await world.ask("Refit", ensemble="digits", data="april", objective="brier", **told, **columns)
     [job] = world.jobs
     assert job == replace(
         RefitJob(world.store.address, "digits", (DATA["april"],), label="z"),
@@ -99,6 +101,12 @@ async def test_what_a_refit_may_be_told_reaches_it(world: World) -> None:
         force=True,
         why="x",
         by="somebody (over gRPC)",
+        pools=("linear", "log"),
+        objective="brier",
+        sample_weight="w",
+        group="patient",
+        time_order="day",
+        slices=("site", "age"),
     )
 
 
