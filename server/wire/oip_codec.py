@@ -8,10 +8,8 @@ shape calls for. Arrays read the message's own bytes, and are read-only.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidRequestError
@@ -21,8 +19,6 @@ from ensemble.signature import ANY_SIZE, TensorSpec
 from . import tensors
 from .serving import ModelInfo
 
-# numpy counts bytes in a signed 64-bit number.
-MAX_TENSOR_BYTES = 2**63 - 1
 OWN_PARAMETERS = "triton_"
 # Asks for an empty last answer in a stream; has no meaning elsewhere.
 ALLOWED_PARAMETERS = frozenset({"triton_enable_empty_final_response"})
@@ -115,10 +111,7 @@ def _check_dtype(tensor: Any, spec: TensorSpec, info: ModelInfo, subject: Subjec
 
 def _check_shape(tensor: Any, spec: TensorSpec, info: ModelInfo, subject: Subject) -> None:
     shape = tuple(tensor.shape)
-    item_bytes = tensors.BY_DTYPE[spec.dtype].item_bytes or tensors.LENGTH_BYTES
-    # Sizes of zero don't make a shape small: numpy refuses it by its other sizes.
-    fits = min(shape, default=0) >= 0 and prod(size or 1 for size in shape) * item_bytes <= MAX_TENSOR_BYTES
-    if not (fits and spec.fits(shape)):
+    if not (tensors.countable(shape, tensors.BY_DTYPE[spec.dtype]) and spec.fits(shape)):
         expected = ",".join(map(str, (ANY_SIZE, *spec.shape)))
         raise subject.refuse(
             f"unexpected shape for input '{tensor.name}' for model '{info.name}'. Expected [{expected}], got "
@@ -191,11 +184,8 @@ def _decode_typed(
 
 def _check_nan(arrays: Rows, subject: Subject) -> None:
     for name, array in arrays.items():
-        if array.dtype.kind != "f":
-            continue
-        nan = np.isnan(array)
-        if nan.any():
-            row = int(nan.reshape(len(array), -1).any(axis=1).argmax())
+        row = tensors.row_with_nan(array)
+        if row is not None:
             raise subject.refuse(
                 f"input '{name}' for model '{subject.model}' has NaN in row {row}; "
                 "leave the row out, or fill the value in"

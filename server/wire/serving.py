@@ -8,13 +8,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ensemble.errors import InvalidRequestError, ModelNotFoundError, UnavailableError
+from ensemble.errors import EnsembleError, InvalidRequestError, ModelNotFoundError, UnavailableError
 from ensemble.member import Rows, Scores
 from ensemble.signature import Signature
 from server.lifecycle.repository import IndexEntry
 
 # A signed 64-bit number has no more digits; a longer one is no version of anything.
 MAX_VERSION_DIGITS = 18
+
+
+class UnknownSignatureError(EnsembleError):
+    """The model has no signature of that name: only TensorFlow Serving's clients name any."""
 
 
 @dataclass(frozen=True, slots=True)

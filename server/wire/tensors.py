@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 # Each element of a BYTES tensor begins with its length.
 LENGTH_BYTES = 4
+MAX_TENSOR_BYTES = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,21 @@ def to_raw(array: NDArray[Any], wire: WireType) -> bytes:
             len(item).to_bytes(LENGTH_BYTES, "little") + item for item in array.ravel(order="C").tolist()
         )
     return np.ascontiguousarray(array, wire.numpy.newbyteorder("<")).tobytes()
+
+
+def countable(shape: Sequence[int], wire: WireType) -> bool:
+    """Whether an array of this shape can be at all: numpy counts bytes in a signed 64-bit number."""
+    # Sizes of zero don't make a shape small: numpy refuses it by its other sizes.
+    biggest = prod(size or 1 for size in shape) * (wire.item_bytes or LENGTH_BYTES)
+    return min(shape, default=0) >= 0 and biggest <= MAX_TENSOR_BYTES
+
+
+def row_with_nan(array: NDArray[Any]) -> int | None:
+    """Find the first row that has NaN in it."""
+    if array.dtype.kind != "f":
+        return None
+    nan = np.isnan(array)
+    return int(nan.reshape(len(array), -1).any(axis=1).argmax()) if nan.any() else None
 
 
 def check_bytes(shape: Sequence[int], item_bytes: int, got: int) -> None:
