@@ -1,12 +1,12 @@
 """`.keras` files to ONNX, by Keras itself, in a process of its own.
 
-The child loads the model in safe mode, exports it, and writes down what Keras answers to sample rows. It
-returns plain values through files, so that nothing it was made to do by a hostile model reaches
-this process, and TensorFlow never does. One child converts several models: starting TensorFlow takes longest.
+The child is confined (see `confine`), loads the model in safe mode, exports it, and writes down what Keras
+answers to sample rows. It returns plain values through files, so that nothing it was made to do by a hostile
+model reaches this process, and TensorFlow never does. One child converts several models: starting
+TensorFlow takes longest.
 """
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,13 +21,21 @@ from ..errors import InvalidModelError
 from ..member import Member, Rows, row_count
 from ..runtimes.sample import random_rows
 from ..signature import ANY_SIZE, Signature, TensorSpec
+from . import child
+from .confine import Limits
 from .keras_file import check_keras_file
 from .onnx_file import rename
+from .weights_file import check_weights
 
 PARITY_ROWS = 64
 TOLERANCE = 1e-5
 START_SECS = 120.0
 MODEL_SECS = 180.0
+# TensorFlow takes half a gigabyte before it has a model; of that there are copies in Keras, in
+# TensorFlow's variables, in its graph, in ONNX.
+START_BYTES = 3 * 2**30
+FILE_BYTES = 2**28
+COPIES = 16
 _LOG_CHARS = 1500
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -56,7 +64,8 @@ def convert(
 
     Keras answers made-up rows, and those of `sample` if there are any: real rows of all inputs.
     """
-    folders = {name: work / f"conversion-{index}" for index, name in enumerate(files)}
+    place = work / "conversions"
+    folders = {name: place / str(index) for index, name in enumerate(files)}
     for name, folder in folders.items():
         check_keras_file(files[name])
         folder.mkdir(parents=True)
@@ -64,9 +73,11 @@ def convert(
         shutil.copyfile(files[name], folder / "model.keras")
         if sample is not None:
             _write_arrays(folder / "sample", sample)
-    log = work / "conversion.log"
-    limit = START_SECS + MODEL_SECS * len(files) if timeout_secs is None else timeout_secs
-    ended = _run_child([str(folder) for folder in folders.values()], log, limit) if folders else ""
+    if not folders:
+        return {}
+    log = place / "log"
+    limits = _limits(files, timeout_secs)
+    ended = child.run(_convert_all, ([str(folder) for folder in folders.values()], str(log)), place, limits)
     return {name: _result(name, folder, f"{ended}: {_tail(log)}") for name, folder in folders.items()}
 
 
@@ -96,19 +107,11 @@ def parity(conversion: Conversion, member: Member, tolerance: float = TOLERANCE)
     }
 
 
-def _run_child(folders: list[str], log: Path, timeout_secs: float) -> str:
-    """Convert in a new process and return how it ended."""
-    # Spawned: a fork would take over locks that threads of this process hold.
-    child = multiprocessing.get_context("spawn").Process(
-        target=_convert_all, args=(folders, str(log)), daemon=True
-    )
-    child.start()
-    child.join(timeout_secs)
-    if child.is_alive():
-        child.kill()
-        child.join()
-        return f"the conversion took over {timeout_secs:g} s and was stopped"
-    return f"the conversion ended with exit code {child.exitcode}"
+def _limits(files: Mapping[str, Path], timeout_secs: float | None) -> Limits:
+    """Return what converting `files` may take: TensorFlow itself, and the largest model many times over."""
+    largest = max(path.stat().st_size for path in files.values())
+    seconds = START_SECS + MODEL_SECS * len(files) if timeout_secs is None else timeout_secs
+    return Limits(seconds, START_BYTES + COPIES * largest, FILE_BYTES + COPIES * largest)
 
 
 def _result(name: str, folder: Path, otherwise: str) -> Conversion:
@@ -150,6 +153,7 @@ def _convert_one(folder: Path) -> dict[str, Any]:
     """Load, export and ask one model; return its signature and the version of Keras."""
     import keras  # noqa: PLC0415 - in the child only: it brings TensorFlow
 
+    check_weights(folder / "model.keras")
     model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
     if not getattr(model, "inputs", None):
         raise InvalidModelError(

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidModelError
+from . import keras_allowed
 from .formats import KERAS_MEMBERS
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_BYTES = 4 * 2**30
 # How many times larger than its place in the archive a file may be: JSON shrinks by ten or so.
 MAX_RATIO = 100
+# A model inside a model inside a model is some twenty levels.
+MAX_DEPTH = 200
 # Layers that run code of the file's own, or load another model.
 REFUSED_CLASSES = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
 # Where the classes of a file may come from. Custom code would have to be imported, which is running it.
@@ -32,18 +35,18 @@ def check_keras_file(path: Path) -> None:
     """Refuse a `.keras` file that holds more than layers of Keras and their parameters; InvalidModelError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive.infolist())
+            _check_members(path, archive.infolist(), path.stat().st_size)
             config = _json(path, archive, "config.json")
             _json(path, archive, "metadata.json")
     except (zipfile.BadZipFile, OSError) as error:
         raise InvalidModelError(f"{str(path)!r} is a damaged .keras file ({error}); copy it again") from error
     # How it was trained is not needed for serving, and not loaded.
     config.pop("compile_config", None)
-    for described in _objects(config):
+    for described in _objects(path, config):
         _check_object(path, described)
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
     """Refuse names and sizes that no `.keras` file has."""
     names = [member.filename for member in members]
     missing = KERAS_MEMBERS - set(names)
@@ -55,8 +58,10 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         _check_member(path, member)
     total = sum(member.file_size for member in members)
-    if total > MAX_BYTES:
-        raise InvalidModelError(f"{str(path)!r} unpacks to {total} bytes; {MAX_BYTES} may be")
+    # The parts may overlap, so that each alone looks like its place.
+    most = min(MAX_BYTES, MAX_RATIO * size)
+    if total > most:
+        raise InvalidModelError(f"{str(path)!r} unpacks to {total} bytes; {most} may be")
 
 
 def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
@@ -92,22 +97,27 @@ def _json(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     return value
 
 
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
+def _objects(path: Path, config: Any) -> Iterator[dict[str, Any]]:
     """Return every JSON object in `config`, without recursion: its depth is the file's choice."""
-    waiting = [config]
+    waiting = [(config, 0)]
     while waiting:
-        value = waiting.pop()
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidModelError(
+                f"{str(path)!r} is described by objects nested over {MAX_DEPTH} deep, which no model is; "
+                "save it again"
+            )
         if isinstance(value, dict):
             yield value
-            waiting.extend(value.values())
+            waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, list):
-            waiting.extend(value)
+            waiting.extend((inner, depth + 1) for inner in value)
 
 
 def _check_object(path: Path, described: dict[str, Any]) -> None:
     """Refuse a layer, or any other object, that is not Keras' own or holds code."""
     kind, module = described.get("class_name"), described.get("module")
-    if kind in REFUSED_CLASSES:
+    if isinstance(kind, str) and kind in REFUSED_CLASSES:
         raise InvalidModelError(
             f"{str(path)!r} holds a {kind} layer, which runs code that can't be checked; "
             "replace it by layers of Keras and save the model again"
@@ -115,5 +125,20 @@ def _check_object(path: Path, described: dict[str, Any]) -> None:
     if isinstance(module, str) and module.split(".")[0] not in ALLOWED_PACKAGES:
         raise InvalidModelError(
             f"{str(path)!r} needs {kind!r} of the package {module!r}; only layers of Keras are loaded: "
+            "publish the model as ONNX instead"
+        )
+    if "class_name" in described:
+        _check_named(path, described)
+
+
+def _check_named(path: Path, described: dict[str, Any]) -> None:
+    """Refuse a class or function that isn't on the list of those that are allowed."""
+    kind, registered = described["class_name"], described.get("registered_name")
+    name = described.get("config") if kind == keras_allowed.FUNCTION else kind
+    # Where something is registered under that name, Keras would take it in place of its own.
+    if registered not in (None, name) or not keras_allowed.allowed(described.get("module"), name):
+        raise InvalidModelError(
+            f"{str(path)!r} names {name!r:.80} of {described.get('module')!r:.80} (registered as "
+            f"{registered!r:.80}), which is none of the layers, operations and functions that are loaded: "
             "publish the model as ONNX instead"
         )

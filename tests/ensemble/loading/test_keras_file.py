@@ -1,5 +1,7 @@
 """What a `.keras` file may hold. The bad ones are made here, on the spot."""
 
+import ast
+import importlib.util
 import json
 import zipfile
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from ensemble.errors import InvalidModelError
+from ensemble.loading import keras_allowed
 from ensemble.loading.keras_file import check_keras_file
 
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None}
@@ -140,3 +143,75 @@ def test_a_damaged_archive_is_refused(path: Path) -> None:
 
     with pytest.raises(InvalidModelError, match=r"is a damaged \.keras file"):
         check_keras_file(path)
+
+
+def test_a_function_that_keras_would_call_is_refused(path: Path) -> None:
+    evil = {
+        "module": "keras.config",
+        "class_name": "function",
+        "config": "set_floatx",
+        "registered_name": None,
+    }
+    lenient = DENSE | {"config": {"units": 3, "activation": evil}}
+
+    with pytest.raises(InvalidModelError, match=r"names 'set_floatx' of 'keras\.config'"):
+        check_keras_file(write(path, config_of(lenient)))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("keras.utils", "get_file"),
+        ("keras.layers", "StringLookup"),
+        ("keras.src.legacy.saving", "Functional"),
+        ("keras.src.ops.core", "Map"),
+        ("keras", "Dense"),
+        ("builtins", "eval"),
+        (None, "Dense"),
+        (None, "__typespec__"),
+        ("keras.layers", ["Dense"]),
+        (["keras.layers"], "Dense"),
+    ],
+)
+def test_what_is_not_on_the_list_is_refused(path: Path, module: Any, name: Any) -> None:
+    layer = {"module": module, "class_name": name, "config": {}}
+
+    with pytest.raises(
+        InvalidModelError, match="none of the layers, operations and functions that are loaded"
+    ):
+        check_keras_file(write(path, config_of(layer)))
+
+
+def test_a_layer_registered_under_another_name_is_refused(path: Path) -> None:
+    with pytest.raises(InvalidModelError, match="registered as 'my_package>Dense'"):
+        check_keras_file(write(path, config_of(DENSE | {"registered_name": "my_package>Dense"})))
+
+
+def test_operations_and_activations_are_taken(path: Path) -> None:
+    add = {"module": "keras.src.ops.numpy", "class_name": "Add", "config": {}, "registered_name": "Add"}
+    relu = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "relu"}
+
+    check_keras_file(write(path, config_of(DENSE | {"config": {"units": 3, "activation": relu}}, add)))
+
+
+def test_a_description_nested_too_deep_is_refused(path: Path) -> None:
+    deep = '{"layers":' * 201 + "1" + "}" * 201
+
+    with pytest.raises(InvalidModelError, match="nested over 200 deep"):
+        check_keras_file(write(path, deep))
+
+
+def test_every_layer_of_the_installed_keras_was_judged() -> None:
+    refused = {
+        "FlaxLayer", "HashedCrossing", "Hashing", "Input", "InputSpec", "IntegerLookup", "JaxLayer", "Lambda",
+        "Layer", "Pipeline", "StringLookup", "TFSMLayer", "TextVectorization", "TorchModuleWrapper",
+        "Wrapper",
+    }  # fmt: skip
+    found = importlib.util.find_spec("keras")
+    assert found is not None
+    assert found.origin is not None
+    names = ast.parse((Path(found.origin).parent / "layers" / "__init__.py").read_text())
+    imports = [node for node in ast.walk(names) if isinstance(node, ast.ImportFrom)]
+    layers = {name.asname or name.name for node in imports for name in node.names}
+
+    assert {name for name in layers if name[0].isupper()} == keras_allowed.LAYERS | refused
