@@ -12,6 +12,7 @@ import pytest
 
 from ensemble.errors import InvalidModelError
 from ensemble.member import Member, Rows, Scores
+from ensemble.runtimes import trial
 from ensemble.runtimes.choice import Candidate, Choice, Chooser, cache_folder, compare, installed, opener
 from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.signature import Signature, TensorSpec
@@ -19,12 +20,21 @@ from tests.support.members import Constant
 from tests.support.onnx_models import write_linear
 
 SIGNATURE = Signature((TensorSpec("x", "float32", (4,)),), (TensorSpec("scores", "float32", (3,)),))
-FAST, SLOW = 0.0, 0.003
+FAST, SLOW = 0.0001, 0.003
+
+
+# What time it is, in seconds: real time would make the tests depend on what else runs here.
+CLOCK = [0.0]
+
+
+@pytest.fixture(autouse=True)
+def _turned_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "perf_counter", lambda: CLOCK[0])
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Gives `scores` to every row, after `seconds`."""
+    """Gives `scores` to every row, after `seconds` of the clock that the tests turn."""
 
     seconds: float
     scores: tuple[float, ...] = (0.5, 0.25, 0.25)
@@ -33,9 +43,7 @@ class Timed:
     digest: str = "d"
 
     def predict(self, rows: Rows) -> Scores:
-        end = time.perf_counter() + self.seconds
-        while time.perf_counter() < end:
-            pass
+        CLOCK[0] += self.seconds
         return Constant("one", self.scores).predict(rows)
 
 
@@ -173,7 +181,8 @@ def test_decisions_are_kept_where_the_user_keeps_caches(monkeypatch: pytest.Monk
     assert cache_folder() == Path("/caches/unisono/runtimes")
 
 
-def test_every_installed_runtime_runs_a_member_alike(tmp_path: Path) -> None:
+def test_every_installed_runtime_runs_a_member_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "perf_counter", time.perf_counter)
     reference = write_linear(tmp_path / "one.onnx")
     rows = {"x": np.random.default_rng(0).normal(size=(257, 4)).astype(np.float32)}
 
