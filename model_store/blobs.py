@@ -15,6 +15,7 @@ from model_store.manifest import BlobRef
 
 CHUNK_BYTES = 2**20
 ROLE = "blob"
+_PRIVATE = 0o400
 _WAY_OUT = "publish the same file again to mend it, or roll back to another version"
 
 
@@ -61,6 +62,28 @@ class Blobs:
             data = file.read()
         _compare(ref, hashlib.sha256(data).hexdigest())
         return data
+
+    def copy(self, ref: BlobRef, target: Path) -> None:
+        """Write the bytes of `ref` to the new file `target`, which this user alone may read and nobody write.
+
+        They are hashed as they are copied, so what lies there is what was checked; StoreCorruptError, and no
+        file, if they are others.
+        """
+        sha256 = hashlib.sha256()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with (
+            self._opened(ref) as file,
+            explained("copy a blob to", target),
+            os.fdopen(os.open(target, flags, _PRIVATE), "wb") as made,
+        ):
+            while chunk := file.read(CHUNK_BYTES):
+                sha256.update(chunk)
+                made.write(chunk)
+        try:
+            _compare(ref, sha256.hexdigest())
+        except StoreCorruptError:
+            target.unlink()
+            raise
 
     def check_there(self, ref: BlobRef) -> None:
         """Raise StoreCorruptError unless a plain file of the right size is there; its bytes are not read."""

@@ -105,6 +105,13 @@ class Store:
         """Return the path of a blob, its size and sha256 verified just now; StoreCorruptError."""
         return self.layout(name).blobs.checked(ref)
 
+    def copy_blob(self, name: str, ref: BlobRef, target: Path) -> None:
+        """Write a blob to the new file `target`, read-only, verified as it is copied; StoreCorruptError.
+
+        What is loaded from there is what was checked, whoever changes the store meanwhile.
+        """
+        self.layout(name).blobs.copy(ref, target)
+
     def read_blob(self, name: str, ref: BlobRef) -> bytes:
         """Return the bytes of a (small) blob, verified; StoreCorruptError."""
         return self.layout(name).blobs.read(ref)

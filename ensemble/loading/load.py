@@ -1,8 +1,10 @@
 """From a published version to a servable, trusting nothing that wasn't checked on the way."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 from model_store.errors import StoreCorruptError
@@ -104,5 +106,9 @@ def _member(
     loaded = reuse.get(record.digest)
     if loaded is not None and loaded.name == record.name and loaded.signature == signature:
         return loaded
-    path = store.blob_path(manifest.ensemble, served_blob(record))
-    return opener(path, name=record.name, digest=record.digest, signature=signature)
+    ref = served_blob(record)
+    # A private copy, checked as it is made: the store's own file might be exchanged between check and use.
+    with tempfile.TemporaryDirectory(prefix="unisono-load-") as folder:
+        path = Path(folder) / ref.digest
+        store.copy_blob(manifest.ensemble, ref, path)
+        return opener(path, name=record.name, digest=record.digest, signature=signature)

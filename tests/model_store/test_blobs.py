@@ -112,3 +112,25 @@ def test_a_source_that_cannot_be_read_is_named_and_leaves_nothing(blobs: Blobs, 
         blobs.put(tmp_path)
 
     assert files_below(tmp_path) == set()
+
+
+def test_a_copy_is_private_and_what_was_checked(blobs: Blobs, tmp_path: Path) -> None:
+    ref = blobs.put(b"a model")
+    target = tmp_path / "copy"
+
+    blobs.copy(ref, target)
+
+    assert target.read_bytes() == b"a model"
+    assert target.stat().st_mode & 0o777 == 0o400
+    with pytest.raises(StoreUnavailableError, match=r"can't copy a blob to .*File exists"):
+        blobs.copy(ref, target)
+
+
+def test_no_copy_stays_of_bytes_that_are_others(blobs: Blobs, tmp_path: Path) -> None:
+    ref = blobs.put(b"a model")
+    blobs.path(ref).chmod(0o644)
+    blobs.path(ref).write_bytes(b"a MODEL")
+
+    with pytest.raises(StoreCorruptError, match="holds bytes with sha256"):
+        blobs.copy(ref, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

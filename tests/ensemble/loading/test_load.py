@@ -116,6 +116,28 @@ def test_bytes_that_changed_in_the_store_are_refused(store: Store) -> None:
         load_servable(store, "digits")
 
 
+def test_bytes_that_change_after_they_were_checked_are_not_loaded(store: Store, tmp_path: Path) -> None:
+    manifest = store.manifest("digits")
+    blobs = {record.name: store.blob_path("digits", record.blob) for record in manifest.members}
+    write_constant(tmp_path / "other.onnx", [0.25, 0.25, 0.5])
+    seen = []
+
+    def exchange(path: Path, *, name: str, digest: str, signature: Signature, threads: int = 0) -> OnnxMember:
+        """Exchange the store's file at the last moment, then open what was checked."""
+        blobs[name].chmod(0o644)
+        blobs[name].write_bytes((tmp_path / "other.onnx").read_bytes())
+        seen.append((path, path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777))
+        return OnnxMember.open(path, name=name, digest=digest, signature=signature, threads=threads)
+
+    servable = load_servable(store, "digits", runtimes=Runtimes(open=exchange))
+
+    assert servable.members[0].predict(ROWS)[0].tolist() == [0.5, 0.25, 0.25]
+    assert [(file.name, mode, folder) for file, mode, folder in seen] == [
+        (manifest.digests[name], 0o400, 0o700) for name in ("constant", "linear")
+    ]
+    assert not any(file.exists() for file, _, _ in seen)
+
+
 def test_a_signature_that_is_none_is_refused(store: Store) -> None:
     republish(store, signature={"inputs": []})
 
