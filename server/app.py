@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,6 +32,8 @@ from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
 from .telemetry.refits import RefitFigures
 from .wire import reloading
+from .wire.access import read_tokens
+from .wire.admission import Admission, AdmissionLimits
 from .wire.control import Control, ControlOptions
 from .wire.gate import Gate
 from .wire.health import Health
@@ -159,7 +162,14 @@ def _gate(settings: ServeSettings, metrics: GateMetrics) -> Gate:
     if settings.tls_cert and settings.tls_key:
         paths = TlsPaths(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         certificates = Reloaded("certificates", lambda: read_certificates(paths), metrics)
-    return Gate(certificates)
+    tokens = None
+    if settings.auth_token_file:
+        file, salt = settings.auth_token_file, secrets.token_bytes(32)
+        tokens = Reloaded("tokens", lambda: read_tokens(file, salt), metrics)
+    for exposure in settings.exposures:
+        log.warning("listening on %s, beyond this machine: %s", settings.host, exposure)
+    limits = AdmissionLimits(settings.max_in_flight, settings.max_in_flight_bytes)
+    return Gate(certificates, tokens, Admission(limits, metrics))
 
 
 def _methods(
@@ -185,6 +195,10 @@ def _transport_options(settings: ServeSettings) -> TransportOptions:
         address=f"{settings.host}:{settings.grpc_port}",
         max_message_bytes=settings.max_message_bytes,
         max_call_secs=settings.default_deadline_secs,
+        keepalive_secs=settings.keepalive_secs,
+        max_concurrent_streams=settings.max_streams,
+        max_metadata_bytes=settings.max_metadata_bytes,
+        max_connection_age_secs=settings.max_connection_age_secs,
     )
 
 

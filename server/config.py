@@ -40,7 +40,13 @@ class ServeSettings:
         max_queue_size: Most rows that may wait; what comes beyond is refused.
         runtime: What executes members: onnxruntime, openvino, or auto, the fastest one for each by measuring.
         threads: Threads that one member computes with; 0 means one a core.
-        max_message_bytes: Largest request taken and answer given.
+        max_message_bytes: Largest request taken and answer given, decompressed.
+        max_in_flight: Most calls in the server at once; what comes beyond is refused unread.
+        max_in_flight_bytes: Most bytes of requests in the server at once.
+        max_streams: Most calls at once on one connection; callers hold back the next.
+        max_metadata_bytes: Most bytes of metadata in one call.
+        max_connection_age_secs: When clients are told to connect anew, and so find new servers.
+        keepalive_secs: How often a silent connection is asked whether anybody is there.
         default_deadline_secs: Deadline of a call that brings none, and the longest that is granted.
         poll_interval_secs: How often to look for a new version in the store.
         drain_delay_secs: After SIGTERM, how long health says no before calls are turned away.
@@ -51,6 +57,7 @@ class ServeSettings:
         enable_reflection: Describe the services to whoever asks over gRPC.
         tls_cert: PEM certificate for gRPC and the metrics; read anew when it changes. Needs --tls-key.
         tls_key: Its key, without a password.
+        auth_token_file: One token a line, then its scopes: predict, control. Read anew when it changes.
         tls_client_ca: Let in only callers whose certificate one of this PEM file signed (mTLS).
         log_level: One of debug, info, warning, error.
         log_format: text for people, json for machines.
@@ -67,6 +74,12 @@ class ServeSettings:
     runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
     threads: int = 0
     max_message_bytes: int = 64 * 2**20
+    max_in_flight: int = 1024
+    max_in_flight_bytes: int = 256 * 2**20
+    max_streams: int = 100
+    max_metadata_bytes: int = 16 * 2**10
+    max_connection_age_secs: float = 600.0
+    keepalive_secs: float = 60.0
     default_deadline_secs: float = 10.0
     poll_interval_secs: float = 1.0
     drain_delay_secs: float = 0.0
@@ -75,6 +88,7 @@ class ServeSettings:
     enable_control: bool = False
     refit_data: tuple[str, ...] = ()
     enable_reflection: bool = False
+    auth_token_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -118,8 +132,8 @@ class ServeSettings:
             ("drain_timeout_secs", self.drain_timeout_secs >= 0, not_negative),
             (
                 "enable_control",
-                not self.enable_control or _is_loopback(self.host),
-                f"callers have no credentials yet, so --host must be of this machine, not {self.host}",
+                not self.enable_control or self.auth_token_file is not None or _is_loopback(self.host),
+                f"without --auth-token-file --host must be of this machine, not {self.host}",
             ),
             (
                 "refit_data",
@@ -132,7 +146,19 @@ class ServeSettings:
                 "nobody can name it without --enable-control",
             ),
             ("log_level", self.log_level in LOG_LEVELS, f"it must be one of {', '.join(LOG_LEVELS)}"),
+            *self._limit_rules(),
             *self._tls_rules(),
+        ]
+
+    def _limit_rules(self) -> list[tuple[str, bool, str]]:
+        one_message = f"it must hold one message, --max-message-bytes is {self.max_message_bytes}"
+        return [
+            ("max_in_flight", self.max_in_flight > 0, "it must be above 0"),
+            ("max_in_flight_bytes", self.max_in_flight_bytes >= self.max_message_bytes, one_message),
+            ("max_streams", self.max_streams > 0, "it must be above 0"),
+            ("max_metadata_bytes", self.max_metadata_bytes >= 2**10, "it must be 1024 or more"),
+            ("max_connection_age_secs", self.max_connection_age_secs >= 1, "it must be 1 or more"),
+            ("keepalive_secs", self.keepalive_secs >= 1, "it must be 1 or more"),
         ]
 
     def _tls_rules(self) -> list[tuple[str, bool, str]]:
@@ -142,6 +168,18 @@ class ServeSettings:
             ("tls_key", not self.tls_key or self.tls_cert is not None, "it needs --tls-cert"),
             ("tls_client_ca", not self.tls_client_ca or bool(self.tls_cert and self.tls_key), needs_cert),
         ]
+
+    @property
+    def exposures(self) -> list[str]:
+        """Say what an operator should know who lets other machines reach the server."""
+        if _is_loopback(self.host):
+            return []
+        found = []
+        if self.tls_cert is None:
+            found.append("without TLS, requests and tokens can be read on their way: see --tls-cert")
+        if self.auth_token_file is None and self.tls_client_ca is None:
+            found.append("whoever reaches it may call it: see --auth-token-file and --tls-client-ca")
+        return found
 
     @property
     def refit_paths(self) -> Mapping[str, Path]:

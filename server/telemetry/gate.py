@@ -20,6 +20,26 @@ class GateMetrics:
             registry=registry,
         )
 
+        self._calls = Gauge(
+            "unisono_in_flight_calls", "Calls that were let in and aren't answered.", registry=registry
+        )
+        self._bytes = Gauge("unisono_in_flight_bytes", "Bytes of their requests.", registry=registry)
+        self._refused = Counter(
+            "unisono_refused",
+            "Calls that found no place: too many calls or bytes in flight.",
+            ["reason"],
+            registry=registry,
+        )
+
+    def in_flight(self, calls: int, size: int) -> None:
+        """So many calls are in the server now, with requests of `size` bytes in all."""
+        self._calls.set(calls)
+        self._bytes.set(size)
+
+    def refused(self, reason: str) -> None:
+        """A call was refused: too many "calls" or "bytes"."""
+        self._refused.labels(reason).inc()
+
     def reloaded(self, what: str) -> None:
         """New content of `what` is in use."""
         self._reloads.labels(what, "taken").inc()

@@ -1,23 +1,42 @@
-"""What stands between a connection and the methods."""
+"""What stands between a connection and the methods: TLS, tokens, admission."""
 
 import ssl
 from collections.abc import Sequence
 from typing import Any
 
+from .access import Tokens, scopes_for
+from .admission import Admission, AdmissionLimits, Place
+from .method import Method
 from .reloading import Reloaded
 from .tls import Certificates, grpc_credentials
 
 
 class Gate:
-    """TLS, or none, as the operator wants it."""
+    """TLS and tokens where the operator has files of them; bounds always."""
 
-    def __init__(self, certificates: Reloaded[Certificates] | None = None) -> None:
+    def __init__(
+        self,
+        certificates: Reloaded[Certificates] | None = None,
+        tokens: Reloaded[Tokens] | None = None,
+        admission: Admission | None = None,
+    ) -> None:
         self._certificates = certificates
+        self._tokens = tokens
+        self._admission = admission or Admission(AdmissionLimits())
 
     @property
     def reloads(self) -> Sequence[Reloaded[Any]]:
         """The files to look at while the server runs."""
-        return [each for each in (self._certificates,) if each is not None]
+        return [each for each in (self._certificates, self._tokens) if each is not None]
+
+    def check(self, method: Method, authorization: str) -> None:
+        """Raise UnauthenticatedError or ForbiddenError unless this header opens `method`."""
+        if self._tokens is not None:
+            self._tokens.value.check(scopes_for(method.service, method.name), authorization)
+
+    def enter(self) -> Place:
+        """Let one call in; TooBusyError if there is no place."""
+        return self._admission.enter()
 
     def grpc_credentials(self) -> Any:
         """Make what a port listens with; None for plain text."""

@@ -7,6 +7,9 @@ import grpc
 from ensemble import errors
 from model_store import errors as store_errors
 
+from . import access, admission
+from .serving import UnknownSignatureError
+
 Code = grpc.StatusCode
 
 CODES: dict[type[Exception], grpc.StatusCode] = {
@@ -16,11 +19,15 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     errors.OverloadedError: Code.UNAVAILABLE,
     errors.DeadlineError: Code.DEADLINE_EXCEEDED,
     errors.UnavailableError: Code.UNAVAILABLE,
+    UnknownSignatureError: Code.FAILED_PRECONDITION,
     errors.InvalidWeightsError: Code.FAILED_PRECONDITION,
     errors.InvalidModelError: Code.FAILED_PRECONDITION,
     errors.InvalidDataError: Code.INVALID_ARGUMENT,
     errors.SolverError: Code.FAILED_PRECONDITION,
     errors.MemberError: Code.INTERNAL,
+    access.UnauthenticatedError: Code.UNAUTHENTICATED,
+    access.ForbiddenError: Code.PERMISSION_DENIED,
+    admission.TooBusyError: Code.RESOURCE_EXHAUSTED,
     store_errors.EnsembleNotFoundError: Code.NOT_FOUND,
     store_errors.VersionNotFoundError: Code.NOT_FOUND,
     store_errors.InvalidNameError: Code.INVALID_ARGUMENT,
@@ -36,7 +43,11 @@ TEXTS: dict[type[Exception], str] = {
     store_errors.StoreUnavailableError: "the model store can't be reached; see the server's log",
 }
 UNEXPECTED = "internal error; see the server's log"
-QUEUE_FULL = "Exceeds maximum queue size"  # Stock clients know a full queue by this.
+# Stock clients know a full queue by these: Triton's, and TensorFlow Serving's.
+QUEUE_FULL = "Exceeds maximum queue size"
+TFS_QUEUE_FULL = "The batch scheduling queue to which this task was submitted is full"
+
+RETRY_AFTER = "grpc-retry-pushback-ms"
 
 # A status travels in a header, whose size is bounded; a text may quote what the client sent.
 MAX_TEXT_BYTES = 1500
@@ -56,9 +67,16 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     if code in {Code.INTERNAL, Code.DATA_LOSS} or type(error) in TEXTS:
         log.error("a call failed: %s", error, exc_info=error)
     text = TEXTS.get(type(error)) or str(error)
-    if isinstance(error, errors.OverloadedError) and not text.startswith(QUEUE_FULL):
+    if isinstance(error, errors.OverloadedError) and not text.startswith((QUEUE_FULL, TFS_QUEUE_FULL)):
         text = f"{QUEUE_FULL}; {text}"
     return code, _bounded(text)
+
+
+def retry_hint(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Return the metadata that tells gRPC's own retries when to come again; empty where nothing is known."""
+    if not isinstance(error, admission.TooBusyError):
+        return ()
+    return ((RETRY_AFTER, str(round(error.retry_secs * 1000))),)
 
 
 def _bounded(text: str) -> str:

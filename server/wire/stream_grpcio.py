@@ -1,13 +1,15 @@
 """One open stream of grpc.aio: requests in, answers out in the requests' order, a bounded number at once."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-# So many requests of one stream may be on their way; then it isn't read further, and the client feels it.
+# So many requests of one stream may be on their way, or so many bytes as one message may have; then it isn't
+# read further, and the client feels it.
 MAX_IN_FLIGHT = 64
 
 
@@ -18,6 +20,7 @@ class Outcome:
     code: grpc.StatusCode
     text: str
     data: bytes
+    trailing: tuple[tuple[str, str], ...] = ()  # metadata after it, where the call ends with it
 
 
 class Stream:
@@ -28,12 +31,20 @@ class Stream:
     """
 
     def __init__(
-        self, context: Any, answer: Callable[[bytes], Awaitable[Outcome]], *, end_on_error: bool
+        self,
+        context: Any,
+        answer: Callable[[bytes], Awaitable[Outcome]],
+        *,
+        end_on_error: bool,
+        max_bytes: int,
     ) -> None:
         self._context = context
         self._answer = answer
         self._end_on_error = end_on_error
-        self._free = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._max_bytes = max_bytes
+        # Of the requests whose answers aren't written, in their order.
+        self._sizes: deque[int] = deque()
+        self._written = asyncio.Event()
         # In the order of the requests; None says that no more come.
         self._answers: asyncio.Queue[asyncio.Task[Outcome] | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
@@ -53,7 +64,8 @@ class Stream:
                     self._give_up(self._reader)
                     return outcome
                 await self._context.write(outcome.data)
-                self._free.release()
+                self._sizes.popleft()
+                self._written.set()
         return None
 
     def close(self) -> None:
@@ -64,8 +76,17 @@ class Stream:
 
     async def _read(self, tasks: asyncio.TaskGroup) -> None:
         while (data := await self._context.read()) is not grpc.aio.EOF:
-            await self._free.acquire()
+            await self._room(len(data))
+            self._sizes.append(len(data))
             self._answers.put_nowait(tasks.create_task(self._outcome(data)))
+
+    async def _room(self, size: int) -> None:
+        """Wait until a request of `size` bytes fits beside those on their way; one alone always does."""
+        while self._sizes and (
+            len(self._sizes) >= MAX_IN_FLIGHT or sum(self._sizes) + size > self._max_bytes
+        ):
+            self._written.clear()
+            await self._written.wait()
 
     async def _outcome(self, data: bytes) -> Outcome:
         return await self._answer(data)

@@ -6,21 +6,23 @@ answered and counted like any other.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from ensemble.errors import DeadlineError, InvalidRequestError, UnavailableError
+from ensemble.errors import EnsembleError, InvalidRequestError, UnavailableError
 
-from .call import Call
+from .call import Call, until
 from .gate import Gate
 from .health import Health
 from .method import Method
-from .status import status_of
+from .status import retry_hint, status_of
 from .stream_grpcio import Outcome, Stream
+from .transport_options import TransportOptions
+
+__all__ = ["GrpcTransport", "TransportOptions"]
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 # A drain is over when no call has come for so long; callers that ask again without pause, and so never
@@ -31,6 +33,8 @@ LINGER_SECS = 2.0
 CLOCK_SLACK_SECS = 0.05
 # A stream with this metadata, "true", ends at the first request that fails.
 END_ON_ERROR = "triton_grpc_error"
+STREAM_AGED = "the stream has reached the age that this server lets one reach; open another"
+AUTHORIZATION = "authorization"
 
 log = logging.getLogger("unisono.wire")
 
@@ -44,29 +48,6 @@ class Observer(Protocol):
         `code` is the gRPC code's name, as in "NOT_FOUND".
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class TransportOptions:
-    """Where to listen, and the bounds of a call."""
-
-    address: str = "127.0.0.1:8001"  # port 0 takes a free one
-    max_message_bytes: int = 64 * 2**20
-    max_call_secs: float = 10.0  # for callers that set no deadline, or a later one
-    keepalive_secs: float = 60.0  # how soon a peer that is gone is noticed
-    min_client_ping_secs: float = 10.0  # clients that ping more often are cut off
-
-    def channel_arguments(self) -> list[tuple[str, int]]:
-        """Say it in gRPC's words."""
-        return [
-            ("grpc.max_receive_message_length", self.max_message_bytes),
-            ("grpc.max_send_message_length", self.max_message_bytes),
-            # Else a second server on the same port starts too, and takes half of the calls.
-            ("grpc.so_reuseport", 0),
-            ("grpc.keepalive_time_ms", int(self.keepalive_secs * 1000)),
-            ("grpc.http2.min_ping_interval_without_data_ms", int(self.min_client_ping_secs * 1000)),
-            ("grpc.keepalive_permit_without_calls", 1),
-        ]
 
 
 class GrpcTransport:
@@ -172,39 +153,55 @@ class GrpcTransport:
 
             return grpc.stream_stream_rpc_method_handler(handle_stream)
 
-        async def handle(data: bytes, context: Any) -> bytes:
-            outcome = await self._outcome(method, data, context)
+        async def handle(_requests: Any, context: Any) -> bytes:
+            outcome = await self._outcome(method, context, context.read)
             if outcome.code is not grpc.StatusCode.OK:
-                await context.abort(outcome.code, outcome.text)
+                await context.abort(outcome.code, outcome.text, outcome.trailing)
             return outcome.data
 
-        return grpc.unary_unary_rpc_method_handler(handle)
+        # Bound as a stream of requests, of which one is read: so a call can be refused before it is.
+        return grpc.stream_unary_rpc_method_handler(handle)
 
     async def _handle_stream(self, method: Method, context: Any) -> None:
         """Answer every request of one stream; a drain ends the stream once those taken have their answers."""
-        metadata = dict(context.invocation_metadata())
+        metadata = _metadata(context)
+        await self._check_stream(method, context, metadata.get(AUTHORIZATION, ""))
         stream = Stream(
             context,
-            lambda data: self._outcome(method, data, context),
+            lambda data: self._outcome(method, context, _given(data)),
             end_on_error=metadata.get(END_ON_ERROR) == "true",
+            max_bytes=self._options.max_message_bytes,
         )
         self._streams.add(stream)
         if self._draining:
             stream.close()
+        aged = asyncio.get_running_loop().call_later(self._options.max_connection_age_secs, stream.close)
         try:
             failed = await stream.run()
         finally:
+            aged.cancel()
             self._streams.discard(stream)
         if failed is not None:
-            await context.abort(failed.code, failed.text)
+            await context.abort(failed.code, failed.text, failed.trailing)
         if stream.closed:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN if self._draining else STREAM_AGED)
 
-    async def _outcome(self, method: Method, data: bytes, context: Any) -> Outcome:
+    async def _check_stream(self, method: Method, context: Any, authorization: str) -> None:
+        """End a stream that its token doesn't open before anything of it is read."""
+        try:
+            self._gate.check(method, authorization)
+        except EnsembleError as error:
+            code, text = status_of(error)
+            self._observer.handled(method=method.name, model="", version="", code=code.name, seconds=0)
+            await context.abort(code, text)
+
+    async def _outcome(
+        self, method: Method, context: Any, receive: Callable[[], Awaitable[bytes]]
+    ) -> Outcome:
         """Answer one request and have it counted, once, however it ends."""
         started = asyncio.get_running_loop().time()
         call = self._call(method, context, started)
-        code, message = grpc.StatusCode.UNKNOWN, None
+        code, messages = grpc.StatusCode.UNKNOWN, list[Any]()
         accepted = not self._draining
         self._running += accepted
         self._arrived += 1
@@ -212,8 +209,7 @@ class GrpcTransport:
             self._idle.clear()
         try:
             await self._refuse_unless(accepted)
-            message = self._parsed(method, data)
-            answer = await self._answer(method, message, call)
+            answer = await self._admitted(method, call, receive, messages.append)
             code = grpc.StatusCode.OK
             return Outcome(code, "", answer)
         except asyncio.CancelledError:
@@ -224,8 +220,9 @@ class GrpcTransport:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
             code, text = status_of(error)
+            message = messages[0] if messages else None
             refusal = method.refuse(message, text).SerializeToString() if method.refuse else b""
-            return Outcome(code, text, refusal)
+            return Outcome(code, text, refusal, retry_hint(error))
         finally:
             self._running -= accepted
             if not self._running:
@@ -234,6 +231,31 @@ class GrpcTransport:
             self._observer.handled(
                 method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
             )
+
+    async def _admitted(
+        self,
+        method: Method,
+        call: Call,
+        receive: Callable[[], Awaitable[bytes]],
+        note: Callable[[Any], None],
+    ) -> bytes:
+        """Answer a call that may be made and finds a place. What is refused before is never parsed.
+
+        `note` is told the message once there is one.
+        """
+        self._gate.check(method, call.authorization)
+        with self._gate.enter() as place:
+            async with until(call.deadline):
+                data = await receive()
+                if data is grpc.aio.EOF:
+                    # The client went away, or gRPC has ended the call itself: the message was too large.
+                    raise asyncio.CancelledError
+                place.hold(len(data))
+                message = self._parsed(method, data)
+                note(message)
+                response = await method.function(message, call)
+            written: bytes = response.SerializeToString()
+            return written
 
     async def _refuse_unless(self, accepted: bool) -> None:
         if not accepted:
@@ -246,20 +268,23 @@ class GrpcTransport:
         except DecodeError as error:
             raise InvalidRequestError(f"the bytes are not a {method.request.__name__}") from error
 
-    async def _answer(self, method: Method, message: Any, call: Call) -> bytes:
-        limit = asyncio.timeout_at(call.deadline)
-        try:
-            async with limit:
-                response = await method.function(message, call)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise DeadlineError("deadline passed before the scores were there") from error
-        written: bytes = response.SerializeToString()
-        return written
-
     def _call(self, method: Method, context: Any, now: float) -> Call:
         longest, remaining = method.longest_secs or self._options.max_call_secs, context.time_remaining()
         seconds = longest if remaining is None else min(remaining, longest)
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        return Call(deadline=now + seconds, metadata=metadata)
+        metadata = _metadata(context)
+        # Apart from the rest, so that no method shows it to anyone.
+        authorization = metadata.pop(AUTHORIZATION, "")
+        return Call(deadline=now + seconds, metadata=metadata, authorization=authorization)
+
+
+def _metadata(context: Any) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+
+
+def _given(data: bytes) -> Callable[[], Awaitable[bytes]]:
+    """Make a `receive` of what was received."""
+
+    async def receive() -> bytes:
+        return data
+
+    return receive

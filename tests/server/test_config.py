@@ -45,6 +45,15 @@ def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -
         ({"poll_interval_secs": 0}, "--poll-interval-secs is 0; it must be above 0"),
         ({"drain_delay_secs": -1}, "--drain-delay-secs is -1; it must be 0 or more"),
         ({"drain_timeout_secs": -1}, "--drain-timeout-secs is -1; it must be 0 or more"),
+        ({"max_in_flight": 0}, "--max-in-flight is 0; it must be above 0"),
+        (
+            {"max_in_flight_bytes": 2**20},
+            "--max-in-flight-bytes is 1048576; it must hold one message, --max-message-bytes is 67108864",
+        ),
+        ({"max_streams": 0}, "--max-streams is 0; it must be above 0"),
+        ({"max_metadata_bytes": 10}, "--max-metadata-bytes is 10; it must be 1024 or more"),
+        ({"max_connection_age_secs": 0}, "--max-connection-age-secs is 0; it must be 1 or more"),
+        ({"keepalive_secs": 0}, "--keepalive-secs is 0; it must be 1 or more"),
         ({"tls_cert": Path("a.pem")}, "--tls-cert is a.pem; it needs --tls-key"),
         ({"tls_key": Path("a.key")}, "--tls-key is a.key; it needs --tls-cert"),
         ({"tls_client_ca": Path("ca.pem")}, "--tls-client-ca is ca.pem; it needs --tls-cert and --tls-key"),
@@ -82,3 +91,28 @@ def test_data_without_a_name_of_its_own_is_refused(data: tuple[str, ...]) -> Non
 def test_data_that_nobody_can_name_is_refused() -> None:
     with pytest.raises(ConfigError, match="nobody can name it without --enable-control"):
         ServeSettings(refit_data=("march=march.npz",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "exposures"),
+    [
+        ({}, []),
+        ({"host": "::1"}, []),
+        ({"host": "0.0.0.0"}, ["without TLS", "whoever reaches it"]),  # noqa: S104 - that is the point
+        ({"host": "example.org", "auth_token_file": Path("tokens")}, ["without TLS"]),
+        ({"host": "10.0.0.1", "tls_cert": Path("a"), "tls_key": Path("b")}, ["whoever reaches it"]),
+        (
+            {"host": "10.0.0.1", "tls_cert": Path("a"), "tls_key": Path("b"), "tls_client_ca": Path("c")},
+            [],
+        ),
+    ],
+)
+def test_what_other_machines_could_do_is_said(settings: dict[str, Any], exposures: list[str]) -> None:
+    said = ServeSettings(**settings).exposures
+    assert [text.startswith(start) for text, start in zip(said, exposures, strict=True)] == [True] * len(said)
+
+
+def test_callers_of_other_machines_may_control_only_with_tokens() -> None:
+    assert ServeSettings(host="10.0.0.1", enable_control=True, auth_token_file=Path("tokens")).enable_control
+    with pytest.raises(ConfigError, match="without --auth-token-file --host must be of this machine"):
+        ServeSettings(host="10.0.0.1", enable_control=True)

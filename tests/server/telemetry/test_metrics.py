@@ -34,6 +34,7 @@ def fed() -> Metrics:
     metrics.load_failed("digits")
     metrics.store_failed()
     metrics.gate.reload_failed("tokens")
+    metrics.gate.refused("calls")
     return metrics
 
 

@@ -1,0 +1,56 @@
+import pytest
+
+from server.wire.admission import Admission, AdmissionLimits, TooBusyError
+from tests.support.observers import Recorder
+
+
+def test_calls_beyond_the_limit_are_refused_until_one_leaves() -> None:
+    told = Recorder()
+    admission = Admission(AdmissionLimits(calls=2, size=100), told)
+    with admission.enter():
+        with admission.enter():
+            with pytest.raises(TooBusyError, match="server is at its limit: 2 calls run, 2 may") as raised:
+                admission.enter()
+            assert 0.015 <= raised.value.retry_secs <= 0.03
+        with admission.enter():
+            pass
+    assert told.of("refused") == [("calls",)]
+    assert told.of("in_flight")[-1] == (0, 0)
+
+
+def test_bytes_beyond_the_limit_are_refused_until_they_leave() -> None:
+    told = Recorder()
+    admission = Admission(AdmissionLimits(calls=9, size=100), told)
+    with admission.enter() as first:
+        first.hold(60)
+        with admission.enter() as second, pytest.raises(TooBusyError, match="60 bytes are held"):
+            second.hold(41)
+        with admission.enter() as third:
+            third.hold(40)
+            with pytest.raises(TooBusyError, match="100 bytes are held, 100 may be"):
+                admission.enter()
+    with admission.enter() as again:
+        again.hold(100)
+    assert told.of("refused") == [("bytes",), ("bytes",)]
+    assert told.of("in_flight")[-1] == (0, 0)
+
+
+def test_one_message_alone_has_room_however_large() -> None:
+    with Admission(AdmissionLimits(calls=1, size=10)).enter() as place:
+        place.hold(1000)
+
+
+def test_the_hint_follows_how_long_calls_take_within_bounds() -> None:
+    admission = Admission(AdmissionLimits(calls=1, size=10))
+
+    def hint() -> float:
+        with admission.enter(), pytest.raises(TooBusyError) as raised:
+            admission.enter()
+        return raised.value.retry_secs
+
+    assert hint() < 0.1
+    for seconds, least, most in ((1.0, 0.7, 1.5), (1000.0, 3.75, 7.5)):
+        for _ in range(100):
+            admission.enter()
+            admission.leave(0, seconds)
+        assert least <= hint() <= most
