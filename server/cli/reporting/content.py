@@ -86,6 +86,8 @@ def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str
         "notes": evidence.get("notes", []),
         "certificate": certificate(evidence["solver"], evidence["validation"]["data"]["rows"]),
         "solver": evidence["solver"],
+        "objective": evidence.get("objective", "log_loss"),
+        "pool": evidence.get("pool", {"form": "linear"}),
         "chosen": evidence.get("chosen"),
         "candidates": evidence.get("held_out", {}),
         "held_out_gain": _interval(evidence.get("held_out_gain")),

@@ -8,6 +8,7 @@ from typing import Any
 from .charts import Charts
 from .markup import Row, change, figure, html_table, interval, number, percent, section
 
+OBJECTIVES = {"log_loss": "log-loss", "brier": "Brier score"}
 STYLE = Path(__file__).with_name("page.css")
 
 
@@ -99,7 +100,8 @@ def _tiles(report: Mapping[str, Any]) -> str:
     ]
     gain = report["held_out_gain"]
     if gain is not None:
-        tiles.append((change(gain["mean"]), "held-out gain, nats a row"))
+        unit = ", nats a row" if report["objective"] == "log_loss" else ""
+        tiles.append((change(gain["mean"]), f"held-out gain{unit}"))
     tiles.append((f"{report['data'][part]['rows']:,}", f"{part} rows"))
     shown = "".join(
         f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles
@@ -133,7 +135,10 @@ def _weights(report: Mapping[str, Any], charts: Charts) -> str:
         for line in lines
     ]
     lead = "Bars: now. Ticks: before. A member that weighs nothing isn't asked when serving."
-    worth = "Without a member, the others weighed anew: by how many nats a row the validation loss rises."
+    worth = (
+        "Last column: by how many nats a row the validation loss of the weighted average rises without a"
+        " member, the others weighed anew."
+    )
     return section(
         "What each member counts",
         f"{lead} {worth}",
@@ -206,11 +211,12 @@ def _candidates(report: Mapping[str, Any]) -> str:
         Row([name.replace("_", " "), number(loss)], kind="learned" if name == report["chosen"] else "")
         for name, loss in losses.items()
     ]
+    loss_held_out = f"held-out {OBJECTIVES.get(report['objective'], 'loss')}"
     lead = (
         "From simple to rich, each judged on rows it didn't see: the simplest within one standard error of"
         " the best is taken."
     )
-    return section("What competed", lead, html_table(["candidate", "held-out log-loss"], rows))
+    return section("What competed", lead, html_table(["candidate", loss_held_out], rows))
 
 
 def _certificate(report: Mapping[str, Any]) -> str:
@@ -218,13 +224,20 @@ def _certificate(report: Mapping[str, Any]) -> str:
         f"<dt>{escape(part)}</dt><dd>{told['rows']:,} rows, sha256 <code>{escape(told['digest'])}</code></dd>"
         for part, told in report["data"].items()
     )
-    solver = f"{report['solver']['iterations']} iterations, gap {report['solver']['gap']:.2g} nats"
+    solver = f"{report['solver']['iterations']} iterations, gap {report['solver']['gap']:.2g}"
+    pool = ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in report["pool"].items())
+    decides = f"{OBJECTIVES.get(report['objective'], report['objective'])} decides"
     return section(
         "What is proven, and on what",
         "",
         f'<p class="certificate">{escape(report["certificate"])}</p>',
-        f"<dl><dt>solver</dt><dd>{escape(solver)}</dd>{data}</dl>",
+        f"<dl><dt>pool</dt><dd>{escape(pool)}; {escape(decides)}</dd>"
+        f"<dt>solver</dt><dd>{escape(solver)}</dd>{data}</dl>",
     )
+
+
+def _said(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _honest(by_part: Mapping[str, Any]) -> str | None:

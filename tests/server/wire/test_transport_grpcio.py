@@ -127,6 +127,25 @@ async def test_a_call_past_the_cap_is_ended_by_the_server() -> None:
     assert finished.calls == [("Ask", "", "", "DEADLINE_EXCEEDED")]
 
 
+async def test_a_method_may_have_a_cap_of_its_own() -> None:
+    left: list[float] = []
+
+    async def note(_message: Any, call: Call) -> Any:
+        left.append(call.deadline - asyncio.get_running_loop().time())
+        return RESPONSE()
+
+    method = Method("test.Service", "Ask", REQUEST, RESPONSE, note, longest_secs=900)
+    options = TransportOptions(address="127.0.0.1:0", max_call_secs=7)
+    transport = GrpcTransport([method], Health(), observer=Finished(), options=options)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{await transport.start()}") as channel:
+        await channel.unary_unary("/test.Service/Ask")(b"")
+        await channel.unary_unary("/test.Service/Ask")(b"", timeout=100)
+    await transport.stop(0)
+
+    assert 890 < left[0] <= 900
+    assert 90 < left[1] < 102  # gRPC rounds long ones up
+
+
 async def hang(_message: Any, _call: Call) -> Any:
     await asyncio.Event().wait()
 

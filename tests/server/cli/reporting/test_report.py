@@ -166,6 +166,24 @@ def test_figures_that_are_missing_or_infinite_leave_the_rest_as_it_is(folder: Pa
         assert absent not in shown.text
 
 
+def test_the_pool_and_the_loss_that_decided_are_named(folder: Path) -> None:
+    refit(folder, "log.html", "--pools", "linear,temperature", "--dry-run")
+    text = Tables((folder / "log.html").read_text()).text
+    assert "log-loss decides" in text
+    assert "linear temperature" in text
+    refit(folder, "brier.json", "--objective", "brier", "--dry-run")
+    said = json.loads((folder / "brier.json").read_text())
+    assert (said["objective"], said["pool"]) == ("brier", {"form": "linear"})
+    text = Tables(page(said | {"pool": {"form": "linear", "temperature": 0.698765}}, Charts())).text
+    for shown in (
+        "held-out Brier score",
+        "form linear, temperature 0.6988; Brier score decides",
+        "held-out gain",
+    ):
+        assert shown in text
+    assert "held-out gain, nats" not in text
+
+
 def test_a_certificate_never_claims_more_than_is_proven() -> None:
     solver = {"converged": True, "gap": 1.01e-10, "how": "newton"}
     assert "more than 2e-10 nats lower (newton)" in certificate(solver, 1000)
