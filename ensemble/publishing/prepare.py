@@ -91,16 +91,20 @@ def _copy(name: str, given: Path, target: Path) -> _Copy:
     """Copy one file, if it is of a format that is taken."""
     try:
         found = format_of(given)
-        shutil.copyfile(given, target)
+        private_copy(given, target)
         with target.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except InvalidModelError as error:
         raise InvalidModelError(f"member {name!r}: {error}") from None
-    except OSError as error:
-        raise InvalidModelError(
-            f"member {name!r}: {str(given)!r} can't be copied: {error.strerror}"
-        ) from error
     return _Copy(given, target, found, digest)
+
+
+def private_copy(given: Path, target: Path) -> None:
+    """Copy a file that somebody named, so that nobody changes it between check and use; InvalidModelError."""
+    try:
+        shutil.copyfile(given, target)
+    except OSError as error:
+        raise InvalidModelError(f"{str(given)!r} can't be copied: {error.strerror}") from error
 
 
 @contextmanager
@@ -145,7 +149,7 @@ def _converted(name: str, copy: _Copy, conversion: Conversion, wishes: Wishes) -
     signature = with_scores_output(name, conversion.signature, wishes.outputs.get(name))
     member = OnnxMember.open(conversion.onnx, name=name, digest=copy.digest, signature=signature)
     found = parity(conversion, member, wishes.tolerance)
-    signature, classes = _tried(member)
+    signature, classes = tried(member)
     return Prepared(name, copy.format, copy.file, copy.digest, signature, classes, conversion.onnx, found)
 
 
@@ -153,11 +157,11 @@ def _as_it_is(name: str, copy: _Copy, signature: Signature, wishes: Wishes) -> P
     """Try a member that was published as ONNX."""
     signature = with_scores_output(name, signature, wishes.outputs.get(name))
     member = OnnxMember.open(copy.file, name=name, digest=copy.digest, signature=signature)
-    signature, classes = _tried(member)
+    signature, classes = tried(member)
     return Prepared(name, copy.format, copy.file, copy.digest, signature, classes)
 
 
-def _tried(member: OnnxMember) -> tuple[Signature, int]:
+def tried(member: OnnxMember) -> tuple[Signature, int]:
     """Return the member's signature with its number of classes known, and that number; InvalidModelError."""
     signature, output = member.signature, member.signature.outputs[0]
     try:

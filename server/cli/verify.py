@@ -1,11 +1,14 @@
 """`unisono verify`."""
 
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.text import Text
 
+from ensemble.errors import InvalidModelError
 from model_store.store import Store
 from model_store.verify import Verified
 from model_store.verify import verify as verify_layout
@@ -18,6 +21,13 @@ from .options import DEFAULT_STORE, OutputOption, StoreOption
 def verify(
     name: Annotated[str | None, Parameter(help="Which ensemble; all of them if left out.")] = None,
     *,
+    model: Annotated[
+        Path | None,
+        Parameter(
+            help="Check this .keras or .onnx file instead, as publish would, and say what was found (needs "
+            "the keras extra)."
+        ),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -25,6 +35,8 @@ def verify(
 
     Exit code 4 if anything is wrong; each finding says what and the way out.
     """
+    if model is not None:
+        return _verify_model(model, output_format)
     opened = Store.open(store)
     # A name that isn't there must not count as one without faults.
     names = opened.ensembles() if name is None else [name]
@@ -37,6 +49,35 @@ def verify(
     else:
         _print(reports)
     return EXIT_VERIFY_FAILED if any(report.findings for report in reports.values()) else EXIT_DONE
+
+
+def _verify_model(model: Path, output_format: str) -> int:
+    """Print what each check of a model file found, and why it was refused, if it was."""
+    try:
+        from ensemble.publishing.examine import examine  # noqa: PLC0415 - heavy: only when the command runs
+    except ModuleNotFoundError as error:
+        raise InvalidModelError(
+            f"checking a model needs {error.name!r}, which isn't installed here: pip install 'unisono[keras]'"
+        ) from error
+    passed, refused = [], None
+    with tempfile.TemporaryDirectory(prefix="unisono-verify-") as work:
+        try:
+            for each in examine(model, Path(work)):
+                passed.append(each)  # noqa: PERF402 - those before the one that raises must stay
+        except InvalidModelError as error:
+            refused = str(error).replace(str(Path(work) / "file"), str(model))
+    if output_format == "json":
+        checks = [asdict(each) for each in passed]
+        tables.print_json({"model": str(model), "passed": checks, "refused": refused})
+    else:
+        console = tables.console()
+        rows = tables.table("check", "found")
+        for each in passed:
+            rows.add_row(Text(each.check, style="bold"), Text(each.found))
+        console.print(rows)
+        verdict = "refused: " + refused if refused else "can be published"
+        console.print(Text(verdict, style="red" if refused else "green"))
+    return EXIT_VERIFY_FAILED if refused else EXIT_DONE
 
 
 def _print(reports: dict[str, Verified]) -> None:

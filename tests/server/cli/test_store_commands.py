@@ -1,10 +1,12 @@
 import getpass
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import helper
 
 from model_store.errors import (
     ConflictError,
@@ -16,6 +18,7 @@ from model_store.store import Store
 from server.cli.main import EXIT_VERIFY_FAILED, application
 from server.cli.user import user_name
 from tests.server.cli.published import EVIDENCE, SIGNATURE, store_with_history
+from tests.support.onnx_models import save_graph, write_linear
 
 
 @pytest.fixture(name="store")
@@ -317,3 +320,48 @@ def test_gc_keeps_as_many_versions_as_it_is_told(store: Store, call: Any) -> Non
     assert "digits: retired" not in call("gc", "--keep", "1")[1]
     assert "removed 1 files" in call("gc", "--grace-hours", "0")[1]
     assert call("verify")[0] == 0
+
+
+def test_verify_of_a_model_file_says_what_was_found(tmp_path: Path, call: Any) -> None:
+    write_linear(tmp_path / "linear.onnx")
+
+    code, shown = call("verify", "--model", str(tmp_path / "linear.onnx"))
+
+    assert code == 0
+    assert "format onnx, told by its bytes" in shown
+    assert "signature x float32 [rows, 4] -> scores float32 [rows, 3]" in shown
+    assert "trial 3 finite scores a row, the same whatever rows are beside it" in shown
+    assert shown.endswith("can be published")
+
+
+def test_verify_of_a_hostile_model_file_says_why_it_is_refused(tmp_path: Path, call: Any) -> None:
+    layer = {"module": "keras.layers", "class_name": "Lambda", "config": {}}
+    with zipfile.ZipFile(tmp_path / "evil.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"config": {"layers": [layer]}}))
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("model.weights.h5", b"")
+
+    code, shown = call("verify", "--model", str(tmp_path / "evil.keras"), "-o", "json")
+
+    assert code == EXIT_VERIFY_FAILED
+    said = json.loads(shown)
+    assert [each["check"] for each in said["passed"]] == ["format", "digest"]
+    assert said["refused"].startswith(f"'{tmp_path}/evil.keras' holds a Lambda layer, which runs code")
+
+
+def write_several(path: Path) -> None:
+    """Write a model whose two outputs could both be scores."""
+    nodes = [helper.make_node("Identity", ["x"], ["one"]), helper.make_node("Neg", ["x"], ["two"])]
+    shape = ("rows", 3)
+    save_graph(path, nodes, inputs={"x": shape}, outputs={"one": shape, "two": shape}, parameters={})
+
+
+def test_verify_of_a_model_with_several_outputs_says_that_one_must_be_named(
+    tmp_path: Path, call: Any
+) -> None:
+    write_several(tmp_path / "several.onnx")
+
+    code, shown = call("verify", "--model", str(tmp_path / "several.onnx"))
+
+    assert code == 0
+    assert "trial not run: member 'several'" in shown
