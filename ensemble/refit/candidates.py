@@ -52,9 +52,12 @@ class ChoiceOptions:
     ridges: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 0.3)
     temperature_ridge: float = 10.0
     objective: str = "log_loss"
+    max_cost: float | None = None  # of the loss that decides: what members may be let go for
 
     def __post_init__(self) -> None:
         """Refuse what there isn't."""
+        if self.max_cost is not None and not self.max_cost >= 0:
+            raise InvalidRequestError(f"what fewer members may cost is >= 0; got {self.max_cost}")
         if self.objective not in AIMS:
             raise InvalidRequestError(f"the objective is one of {', '.join(AIMS)}; got {self.objective!r}")
         unknown = [pool for pool in self.pools if pool not in POOLS]
@@ -213,24 +216,6 @@ class Candidates:
         loss = LogPoolLoss.of(self.sample, self.options.temperature_ridge, Blend(self._linear))
         found = find_exponents(loss, np.ones(1), tolerance=ROUGH)
         return Blend(self._linear, LINEAR_FORM, _temperature(found.values), floor_for(self.sample))
-
-
-def procedure_losses(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Vector:
-    """Return each row's loss when choice and fit, all of it, saw only the other folds' rows.
-
-    Not a number for rows that nothing judges: the first ones of rows in time.
-    """
-
-    def learned(rows: Sample) -> dict[str, Blend]:
-        name = choose(rows, incumbent, options).name
-        ridge = tuple(ridge for ridge in options.ridges if name == f"{LOG}{ridge:g}")
-        alone = replace(options, ridges=ridge or options.ridges)
-        return {"learned": Candidates(rows, incumbent, alone).fitted(name)}
-
-    splits = splits_of(sample, options.folds, options.seed + 1)
-    if not splits:
-        return np.full(sample.rows, np.nan)
-    return held_out_losses(sample, splits, learned, options.aim.losses)["learned"]
 
 
 def log_blend(exponents: Vector, floor: float) -> Blend:

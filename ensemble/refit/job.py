@@ -24,8 +24,8 @@ class RefitJob:
 
     `data` and `test` are files, folders or patterns; `label` is the column of the true classes; `min_gain` is
     in nats a row; `force`, which needs a `why`, publishes whatever the gate says. `pools` are the forms that
-    compete, `objective` is the loss that decides; `sample_weight`, `group`, `time_order` and `slices` name
-    columns of the data.
+    compete, `objective` is the loss that decides, of which `max_cost` may be given up for fewer
+    members; `sample_weight`, `group`, `time_order` and `slices` name columns of the data.
     """
 
     store: str
@@ -47,6 +47,7 @@ class RefitJob:
     group: str | None = None
     time_order: str | None = None
     slices: tuple[str, ...] = ()
+    max_cost: float | None = None
 
     def opened(self) -> "OpenedRefit":
         """Open store and data; what is wrong with either is raised here."""
@@ -61,7 +62,7 @@ class RefitJob:
         from .row_columns import RowColumns  # noqa: PLC0415 - see above
         from .run import RefitOptions, refit  # noqa: PLC0415 - see above
 
-        choice = ChoiceOptions(pools=self.pools, objective=self.objective)
+        choice = ChoiceOptions(pools=self.pools, objective=self.objective, max_cost=self.max_cost)
         columns = RowColumns(self.sample_weight, self.group, self.time_order, self.slices)
         store = Store.open(self.store)
         manifest = store.manifest(self.name)

@@ -11,19 +11,22 @@ import numpy as np
 from ..errors import InvalidDataError
 from ..pooling.log import LOG
 from ..servable import Servable
+from .aftercare import intervals, without_each
 from .aims import log_loss_of
 from .blend import Blend
 from .cache import ScoresCache
 from .candidates import LOG as LOG_CANDIDATE
-from .candidates import TEMPERATURE, Choice, ChoiceOptions, choose, fit
+from .candidates import TEMPERATURE, Choice, ChoiceOptions, Fitted
 from .checks import Findings, check
 from .comparison import Comparison, Contenders, Gain, best_single, compare
 from .gate import GateOptions, Trial, Verdict, judge
 from .predictions import LabelledData, Predictions, Progress, predict_all
+from .pruning import Pruned
 from .report_data import figures
 from .row_columns import RowColumns
+from .sample import Sample
 from .solver import Solution, SolverOptions
-from .trying import on_held_out_rows
+from .trying import HeldOut, decide, on_held_out_rows
 
 # What the figures depend on.
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
@@ -59,6 +62,10 @@ class Learned:
     figures: Mapping[str, Any] = field(default_factory=dict)  # for the report, by dataset
     pool: Mapping[str, Any] = field(default_factory=lambda: {"form": "linear"})  # as manifests name it
     objective: str = "log_loss"
+    # By member: between what its weight would lie had the rows been others; what to serve without it.
+    intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    without: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    pruning: Mapping[str, Any] | None = None  # which members were let go, and what for
 
     def to_json(self) -> dict[str, Any]:
         """Return what a version's manifest keeps as evidence of how its weights were learned."""
@@ -84,6 +91,10 @@ class Learned:
             "replaced": dict(self.before),
             "libraries": _versions(),
             "figures": dict(self.figures),
+            "weight_intervals": {name: [told["low"], told["high"]] for name, told in self.intervals.items()},
+            "weights_used": {name: told["used"] for name, told in self.intervals.items()},
+            "without": dict(self.without),
+            "pruning": self.pruning,
         }
         return evidence if self.test is None else evidence | {"test": self.test.to_json()}
 
@@ -101,51 +112,83 @@ def learn(
     InvalidDataError for data that no weights can be learned from; MemberError for a member that fails.
     """
     options, evidence = options or LearnOptions(), evidence or {}
-    test = options.test
-    if test is not None and test.digest == validation.digest:
+    if options.test is not None and options.test.digest == validation.digest:
         raise InvalidDataError("the test file is the validation file; use rows that the weights never saw")
     sample = options.columns.sample(_predict(servable, validation, options, 0))
-    names, before = sample.predictions.members, servable.weights.by_member
     # Before the folds are made, so that an impossible row is named by its place in the file.
     log_loss_of(sample)
+    names, before = sample.predictions.members, servable.weights.by_member
     incumbent, learned_before = Blend.of_pool(servable.pool, names), "validation" in evidence
     among = _among(options.choice, incumbent, learned_before=learned_before)
-    choice = choose(sample, incumbent, among)
-    fitted = fit(choice, sample, incumbent, options.solver, among)
+    decided = decide(sample, incumbent, among)
+    fitted = decided.fitted(sample, incumbent, options.solver, among)
     contenders = Contenders(incumbent, fitted.blend, best_single(sample))
     compared = compare(sample, contenders, validation.digest)
-    tested, shown = None, {"validation": figures(sample.predictions, incumbent, fitted.blend)}
-    if test is not None:
-        unseen = _predict(servable, test, options, validation.rows)
-        tested = compare(unseen, contenders, test.digest)
-        shown["test"] = figures(unseen, incumbent, fitted.blend)
+    tested, shown = _on_test_rows(servable, validation, options, contenders)
     findings = check(sample.predictions, compared, evidence)
     held_out = on_held_out_rows(sample, incumbent, among, options.columns.slices_of(sample))
-    trial = Trial(
-        solution=fitted.solution,
-        gain=held_out.gain,
-        class_gains=held_out.classes,
-        slice_gains=held_out.slices,
+    trial = replace(
+        _trial(held_out, fitted, incumbent),
         measure=among.aim.measure,
-        jump=float(np.abs(fitted.blend.weights - incumbent.weights).sum()),
-        other_pool=not fitted.blend.same_pool(incumbent),
         learned_before=learned_before,
         findings=findings,
     )
     return Learned(
         before=dict(before),
         after=dict(zip(names, fitted.blend.weights.tolist(), strict=True)),
-        choice=choice,
+        choice=decided.choice,
         solution=fitted.solution,
         validation=compared,
         test=tested,
-        gain=trial.gain,
+        gain=held_out.gain,
         findings=findings,
-        verdict=judge(trial, options.gate),
-        figures=shown,
+        verdict=judge(trial, _gate(options.gate, fitted, incumbent, among)),
+        figures={"validation": figures(sample.predictions, incumbent, fitted.blend), **shown},
         pool=fitted.blend.pool(names).to_json(),
         objective=among.objective,
+        **_aftercare(decided, fitted, sample, incumbent, among),
     )
+
+
+def _on_test_rows(
+    servable: Servable, validation: LabelledData, options: LearnOptions, contenders: Contenders
+) -> tuple[Comparison | None, dict[str, Any]]:
+    """Judge the contenders on the test rows, if there are any; with the figures for the report."""
+    if options.test is None:
+        return None, {}
+    unseen = _predict(servable, options.test, options, validation.rows)
+    tested = compare(unseen, contenders, options.test.digest)
+    return tested, {"test": figures(unseen, contenders.incumbent, contenders.learned)}
+
+
+def _aftercare(
+    decided: Pruned, fitted: Fitted, sample: Sample, incumbent: Blend, options: ChoiceOptions
+) -> dict[str, Any]:
+    choice, blend, cost = decided.choice, fitted.blend, options.max_cost
+    return {
+        # Of members that were let go there is nothing to draw.
+        "intervals": {} if decided.removed else intervals(choice, blend, sample, incumbent, options),
+        "without": without_each(choice, blend, sample, options),
+        "pruning": None if cost is None else decided.to_json(cost, sample.predictions.seconds),
+    }
+
+
+def _trial(held_out: HeldOut, fitted: Fitted, incumbent: Blend) -> Trial:
+    return Trial(
+        solution=fitted.solution,
+        gain=held_out.gain,
+        class_gains=held_out.classes,
+        slice_gains=held_out.slices,
+        jump=float(np.abs(fitted.blend.weights - incumbent.weights).sum()),
+        other_pool=not fitted.blend.same_pool(incumbent),
+    )
+
+
+def _gate(gate: GateOptions, fitted: Fitted, incumbent: Blend, options: ChoiceOptions) -> GateOptions:
+    """Let fewer members in where they surely cost no more than was allowed for that."""
+    if options.max_cost is None or len(fitted.blend.voters) >= len(incumbent.voters):
+        return gate
+    return replace(gate, min_gain=min(gate.min_gain, -options.max_cost))
 
 
 def proves(candidate: str, objective: str = "log_loss") -> str:

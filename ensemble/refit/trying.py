@@ -1,15 +1,17 @@
 """What the whole procedure gains on rows that took no part in it: in all, class by class, slice by slice."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .blend import Blend
-from .candidates import ChoiceOptions, procedure_losses
+from .candidates import LOG, ChoiceOptions, choose
 from .comparison import Gain, gain
+from .crossfit import held_out_losses, splits_of
 from .objective import Vector
+from .pruning import Pruned, prune
 from .sample import Sample
 
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -41,6 +43,32 @@ def on_held_out_rows(
         _gains(rows, served, learned, classes),
         _gains(rows, served, learned, named),
     )
+
+
+def decide(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Pruned:
+    """Choose among the candidates, and let members go where that is allowed."""
+    choice = choose(sample, incumbent, options)
+    if options.max_cost is None:
+        return Pruned(choice)
+    return prune(choice, sample, incumbent, options, options.max_cost)
+
+
+def procedure_losses(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Vector:
+    """Return each row's loss when choice and fit, all of it, saw only the other folds' rows.
+
+    Not a number for rows that nothing judges: the first ones of rows in time.
+    """
+
+    def learned(rows: Sample) -> dict[str, Blend]:
+        decided = decide(rows, incumbent, options)
+        ridge = tuple(ridge for ridge in options.ridges if decided.choice.name == f"{LOG}{ridge:g}")
+        alone = replace(options, ridges=ridge or options.ridges)
+        return {"learned": decided.rough(rows, incumbent, alone)}
+
+    splits = splits_of(sample, options.folds, options.seed + 1)
+    if not splits:
+        return np.full(sample.rows, np.nan)
+    return held_out_losses(sample, splits, learned, options.aim.losses)["learned"]
 
 
 def _gains(rows: Sample, served: Vector, learned: Vector, parts: Masks) -> dict[str, Gain]:

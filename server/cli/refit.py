@@ -79,6 +79,13 @@ SliceOption = Annotated[
         help="A column whose every value marks a slice that must not lose; once for each column.",
     ),
 ]
+MaxCostOption = Annotated[
+    float | None,
+    Parameter(
+        help="Let members go, for speed, as long as that raises the held-out loss by no more than this, in"
+        " nats a row; weights of fewer members are then published if they surely cost no more."
+    ),
+]
 
 
 def refit(  # noqa: PLR0913 - one parameter an option
@@ -98,6 +105,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     group: GroupOption = None,
     time_order: TimeOrderOption = None,
     slices: SliceOption = None,
+    max_cost: MaxCostOption = None,
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
     report: ReportOption = None,
@@ -137,6 +145,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
         group=group,
         time_order=time_order,
         slices=tuple(slices or ()),
+        max_cost=max_cost,
     )
     with metrics_of(metrics, name) as tell:
         opened = job.opened()

@@ -28,6 +28,8 @@ def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
     _show_losses(console, learned)
     console.print(Text(choice(learned)))
     console.print(Text(certificate(learned)))
+    for line in pruning(learned):
+        console.print(Text(line))
     if learned.test is not None:
         console.print(Text(on_unseen_rows(learned.test)))
     console.print()
@@ -46,6 +48,19 @@ def choice(learned: Learned) -> str:
 def certificate(learned: Learned) -> str:
     """Say what is proven about the weights."""
     return content.certificate(learned.to_json()["solver"], learned.validation.rows)
+
+
+def pruning(learned: Learned) -> Iterator[str]:
+    """Say which members were let go, at what price and for how much time."""
+    if learned.pruning is None:
+        return
+    removed = learned.pruning["removed"]
+    if not removed:
+        yield f"No member can go for {learned.pruning['max_cost']:g} a row or less."
+    for removal in removed:
+        saved = removal["milliseconds_a_row"]
+        time = "" if saved is None else f", saves {saved:.3g} ms a row"
+        yield f"Let go: {removal['member']}; held-out loss up {removal['cost']:+.5f} in all by then{time}."
 
 
 def on_unseen_rows(test: Comparison) -> str:

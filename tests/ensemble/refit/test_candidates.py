@@ -14,12 +14,12 @@ from ensemble.refit.candidates import (
     fit,
     fit_all,
     log_blend,
-    procedure_losses,
 )
 from ensemble.refit.crossfit import capped_losses
 from ensemble.refit.objective import LogLoss
 from ensemble.refit.sample import Sample
 from ensemble.refit.solver import SolverOptions, solve
+from ensemble.refit.trying import procedure_losses
 
 from .problems import class_sample, log_loss, random_weights, sample_of, seeds, true_class_scores
 

@@ -211,3 +211,42 @@ def test_a_log_pool_has_no_other_objective(folder: Path) -> None:
 def test_a_form_that_is_none_is_refused(folder: Path) -> None:
     with pytest.raises(InvalidRequestError, match="pools are some of linear, temperature, log; got 'median'"):
         refit(folder, "--pools", "median")
+
+
+def test_members_go_for_what_they_may_cost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refit(folder, "--max-cost", "1") == 0
+    shown = capsys.readouterr().out
+    assert "Let go: " in shown
+    assert "ms a row" in shown
+    store = Store.open(str(folder / "store"))
+    weights = store.weights(store.manifest(NAME))
+    removed = [each["member"] for each in store.manifest(NAME).evidence["pruning"]["removed"]]
+    assert removed
+    assert all(weights[name] == 0 for name in removed)
+
+
+def test_where_no_member_may_go_that_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refit(folder)
+    capsys.readouterr()
+    refit(folder, "--max-cost", "0", "--dry-run")
+    assert "No member can go for 0 a row or less." in capsys.readouterr().out
+
+
+def test_what_members_may_cost_is_not_negative(folder: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="what fewer members may cost is >= 0; got -1"):
+        refit(folder, "--max-cost", "-1")
+
+
+def test_a_version_keeps_how_sure_its_weights_are_and_what_to_serve_without_each(folder: Path) -> None:
+    assert refit(folder) == 0
+    store = Store.open(str(folder / "store"))
+    manifest = store.manifest(NAME)
+    weights, evidence = store.weights(manifest), manifest.evidence
+    voters = {name for name, weight in weights.items() if weight > 0}
+    assert set(evidence["without"]) == voters
+    for name, told in evidence["without"].items():
+        assert told["weights"][name] == 0
+        assert told["weights"].keys() == manifest.digests.keys()
+        assert told["log_loss"] >= evidence["validation"]["losses"]["learned"]
+    for low, high in evidence["weight_intervals"].values():
+        assert 0 <= low <= high <= 1
