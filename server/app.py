@@ -23,6 +23,7 @@ from model_store.store import Store
 from .batching.batcher import Batcher
 from .config import ServeSettings
 from .engine.engine import Engine
+from .lifecycle.labels import Labels
 from .lifecycle.manager import Loaded, Manager
 from .lifecycle.refitter import Refitter
 from .lifecycle.repository import Repository
@@ -43,6 +44,8 @@ from .wire.oip_management import OipManagement
 from .wire.reflection import reflection_method
 from .wire.reloading import Reloaded
 from .wire.served_models import ServedModels
+from .wire.tfs import Tfs
+from .wire.tfs_models import TfsModels
 from .wire.tls import TlsPaths, read_certificates
 from .wire.transport_grpcio import GrpcTransport, TransportOptions
 
@@ -79,7 +82,7 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
     """Run the whole server while the block runs; drain when it ends. StoreError if there is no store."""
     # A store that isn't there at all is a mistake of whoever starts the server, who should hear of it now.
     await asyncio.to_thread(store.ensembles)
-    metrics, health = Metrics(CollectorRegistry()), Health()
+    metrics, health, labels = Metrics(CollectorRegistry()), Health(), Labels(store.labels)
     gate = _gate(settings, metrics.gate)
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
@@ -93,9 +96,9 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         await manager.take_up(name, version)
         show()
 
-    watcher = Watcher(_current(store, settings.ensemble), take_up, metrics, settings.watch_options)
+    watcher = Watcher(_current(store, settings.ensemble, labels), take_up, metrics, settings.watch_options)
     methods = [
-        *_methods(models, metrics, Repository(manager, watcher, show), settings),
+        *_methods(models, metrics, Repository(manager, watcher, show), labels=labels, settings=settings),
         *_control(store, watcher, metrics, settings),
     ]
     if settings.enable_reflection:
@@ -173,12 +176,13 @@ def _gate(settings: ServeSettings, metrics: GateMetrics) -> Gate:
 
 
 def _methods(
-    models: ServedModels, metrics: Metrics, repository: Repository, settings: ServeSettings
+    models: ServedModels, metrics: Metrics, repository: Repository, *, labels: Labels, settings: ServeSettings
 ) -> list[Method]:
-    management = OipManagement(
-        models, metrics.statistics, repository, model_control=settings.enable_model_control
-    )
-    return [*Oip(models).methods(), *management.methods()]
+    may_control = settings.enable_model_control
+    management = OipManagement(models, metrics.statistics, repository, model_control=may_control)
+    tfs = Tfs(models, labels.of, tensor_content=settings.tensor_content)
+    tfs_models = TfsModels(repository, labels.of, model_control=may_control)
+    return [*Oip(models).methods(), *management.methods(), *tfs.methods(), *tfs_models.methods()]
 
 
 def _control(store: Store, watcher: Watcher, metrics: Metrics, settings: ServeSettings) -> list[Method]:
@@ -225,9 +229,12 @@ def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mappin
     return load
 
 
-def _current(store: Store, only: tuple[str, ...]) -> Callable[[], Mapping[str, int | Exception]]:
+def _current(
+    store: Store, only: tuple[str, ...], labels: Labels
+) -> Callable[[], Mapping[str, int | Exception]]:
     def current_of(name: str) -> int | Exception:
         try:
+            labels.refresh(name)
             return store.current(name)
         except StoreError as error:
             return error

@@ -54,6 +54,7 @@ class ServeSettings:
         enable_model_control: Let callers have published ensembles loaded and unloaded over gRPC.
         enable_control: Let callers on this machine refit, read weights and roll back over gRPC.
         refit_data: Data that callers may have refitted on, as NAME=PATH; once for each name.
+        tensor_content: Answer TensorFlow Serving's clients with tensor_content, not typed: faster to read.
         enable_reflection: Describe the services to whoever asks over gRPC.
         tls_cert: PEM certificate for gRPC and the metrics; read anew when it changes. Needs --tls-key.
         tls_key: Its key, without a password.
@@ -87,6 +88,7 @@ class ServeSettings:
     enable_model_control: bool = False
     enable_control: bool = False
     refit_data: tuple[str, ...] = ()
+    tensor_content: bool = False
     enable_reflection: bool = False
     auth_token_file: Path | None = None
     tls_cert: Path | None = None
