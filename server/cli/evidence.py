@@ -17,7 +17,7 @@ from . import tables
 # What the table shows, in this order; the other measures are in `-o json`.
 SHOWN = (("losses", "log-loss"), ("accuracy", "accuracy"))
 # Tables of their own, too long for a terminal: `--report` draws them, `-o json` has them.
-DRAWN = frozenset({"figures"})
+DRAWN = frozenset({"figures", "without"})
 WEIGHTINGS = (
     ("uniform", "uniform"),
     ("best_single", "best single"),

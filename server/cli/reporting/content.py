@@ -4,7 +4,7 @@ Evidence is read leniently: a version published by an older release lacks what t
 and its report lacks these parts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, floor, log10
 from typing import Any
 
@@ -88,6 +88,7 @@ def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str
         "solver": evidence["solver"],
         "objective": evidence.get("objective", "log_loss"),
         "pool": evidence.get("pool", {"form": "linear"}),
+        "pruning": evidence.get("pruning"),
         "chosen": evidence.get("chosen"),
         "candidates": evidence.get("held_out", {}),
         "held_out_gain": _interval(evidence.get("held_out_gain")),
@@ -102,10 +103,10 @@ def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str
 
 
 def _weights(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a line for each member, the heaviest first."""
+    """Return a line for each member, the heaviest first; it lacks "worth" where that wasn't recorded."""
     before = evidence.get("replaced", {})
-    worth = evidence.get("figures", {}).get("validation", {}).get("worth", {})
-    intervals = evidence.get("weight_intervals", {})
+    intervals, used = evidence.get("weight_intervals", {}), evidence.get("weights_used", {})
+    worth = _worth(weights, evidence)
     return [
         {
             "member": name,
@@ -113,46 +114,61 @@ def _weights(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> list[
             "after": weights[name],
             "change": weights[name] - before[name] if name in before else None,
             "interval": intervals.get(name),
-            "worth": worth.get(name),
+            "used": used.get(name),
         }
+        | ({"worth": worth[name]} if name in worth else {})
         for name in sorted(weights, key=lambda name: (-weights[name], name))
     ]
+
+
+def _worth(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """Return by how much the validation loss rises without each member, the others fitted anew.
+
+    In nats; null is infinite. Empty if it wasn't recorded.
+    """
+    if "without" not in evidence:
+        worth: Mapping[str, float | None] = evidence.get("figures", {}).get("validation", {}).get("worth", {})
+        return worth
+    learned = evidence["validation"]["losses"]["learned"]
+    found: dict[str, float | None] = dict.fromkeys(weights, 0.0)
+    for name, told in evidence["without"].items():
+        loss = None if told is None else told["log_loss"]
+        found[name] = None if loss is None or learned is None else max(0.0, loss - learned)
+    return found
 
 
 def _losses(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a line for each member, and for each weighting with what the learned weights gain over it."""
     for name in measured["losses"]["members"]:
-        loss, error, accuracy, calibration = (_figure(measured, key, name) for key in _MEASURES)
-        yield {
-            "name": name,
-            "kind": "member",
-            "log_loss": loss,
-            "interval": _around(loss, error),
-            "accuracy": accuracy,
-            "calibration_error": calibration,
-            "gain": None,
-        }
+        yield _line(
+            name, "member", [measured.get(measure, {}).get("members", {}).get(name) for measure in _MEASURES]
+        )
     best = measured["losses"]["best_single"]["member"]
     for key, title in WEIGHTINGS:
-        loss, error, accuracy, calibration = (_figure(measured, measure, key) for measure in _MEASURES)
-        yield {
-            "name": f"{title} ({best})" if key == "best_single" else title,
-            "kind": key,
-            "log_loss": loss,
-            "interval": _around(loss, error),
-            "accuracy": accuracy,
-            "calibration_error": calibration,
-            "gain": _interval(measured["gains"].get(key)),
-        }
+        name = f"{title} ({best})" if key == "best_single" else title
+        figures = [_plain(measured.get(measure, {}).get(key)) for measure in _MEASURES]
+        yield _line(name, key, figures) | {"gain": _interval(measured.get("gains", {}).get(key))}
 
 
 _MEASURES = ("losses", "standard_errors", "accuracy", "calibration_error")
 
 
-def _figure(measured: Mapping[str, Any], measure: str, name: str) -> float | None:
-    """Return one figure of a measure, of a weighting or else a member; null where it isn't known."""
-    values = measured.get(measure, {})
-    value: Any = values[name] if name in dict(WEIGHTINGS) else values.get("members", {}).get(name)
+def _line(name: str, kind: str, figures: Sequence[float | None]) -> dict[str, Any]:
+    """Return a line of losses; `figures` are those of _MEASURES, null where one isn't known."""
+    loss, error, accuracy, calibration = figures
+    return {
+        "name": name,
+        "kind": kind,
+        "log_loss": loss,
+        "interval": _around(loss, error),
+        "accuracy": accuracy,
+        "calibration_error": calibration,
+        "gain": None,
+    }
+
+
+def _plain(value: Any) -> float | None:
+    """Return the figure of a weighting: that of the best single member comes with its name."""
     figure: float | None = value["loss"] if isinstance(value, Mapping) else value
     return figure
 

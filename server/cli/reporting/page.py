@@ -1,6 +1,7 @@
 """The report as one HTML file that needs nothing else: no script, no font, no address."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:
     yield "</div>\n"
     yield _classes(report)
     yield _candidates(report)
+    yield _pruning(report)
     yield _certificate(report)
     yield f"<footer>{escape(_made_with(report))}</footer>\n"
 
@@ -111,40 +113,56 @@ def _tiles(report: Mapping[str, Any]) -> str:
 
 def _weights(report: Mapping[str, Any], charts: Charts) -> str:
     lines = report["weights"]
-    sure = any(line["interval"] for line in lines)
-    headings = [
-        "member",
-        "before",
-        "after",
-        "change",
-        *(["95% interval"] if sure else []),
-        "loss rises without it",
-    ]
+    columns = [column for column in _WEIGHT_COLUMNS if column.known(lines)]
     rows = [
-        Row(
-            [
-                line["member"],
-                number(line["before"]),
-                number(line["after"]),
-                change(line["change"]),
-                *([interval(line["interval"])] if sure else []),
-                number(line["worth"], none="∞"),
-            ],
-            kind="" if line["after"] > 0 else "off",
-        )
+        Row([column.shown(line) for column in columns], kind="" if line["after"] > 0 else "off")
         for line in lines
     ]
     lead = "Bars: now. Ticks: before. A member that weighs nothing isn't asked when serving."
-    worth = (
-        "Last column: by how many nats a row the validation loss of the weighted average rises without a"
-        " member, the others weighed anew."
-    )
-    return section(
-        "What each member counts",
-        f"{lead} {worth}",
-        figure(charts.weights(lines)),
-        html_table(headings, rows),
-    )
+    told = " ".join([lead, *(column.lead for column in columns if column.lead)])
+    headings = [column.heading for column in columns]
+    return section("What each member counts", told, figure(charts.weights(lines)), html_table(headings, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the table of weights: left out where no line knows anything of it."""
+
+    heading: str
+    key: str
+    write: Callable[[Any], str]
+    lead: str = ""
+
+    def known(self, lines: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether there is something to show."""
+        # What a member is worth may be infinite, which is null too.
+        return any(self.key in line and (self.key == "worth" or line[self.key] is not None) for line in lines)
+
+    def shown(self, line: Mapping[str, Any]) -> str:
+        """Write the cell of one member."""
+        return self.write(line.get(self.key))
+
+
+_WEIGHT_COLUMNS = (
+    _Column("member", "member", str),
+    _Column("before", "before", number),
+    _Column("after", "after", number),
+    _Column("change", "change", change),
+    _Column(
+        "95% interval",
+        "interval",
+        interval,
+        "Whiskers, intervals: where the weight might be, had the rows been others.",
+    ),
+    _Column("counts in", "used", percent),
+    _Column(
+        "loss rises without it",
+        "worth",
+        lambda worth: number(worth, none="∞"),
+        "Last column: by how many nats a row the validation loss rises without a member, the others fitted"
+        " anew.",
+    ),
+)
 
 
 def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts) -> str:
@@ -217,6 +235,19 @@ def _candidates(report: Mapping[str, Any]) -> str:
         " the best is taken."
     )
     return section("What competed", lead, html_table(["candidate", loss_held_out], rows))
+
+
+def _pruning(report: Mapping[str, Any]) -> str:
+    pruning = report["pruning"]
+    if not pruning or not pruning["removed"]:
+        return ""
+    rows = [
+        Row([each["member"], number(each["cost"]), number(each["milliseconds_a_row"])])
+        for each in pruning["removed"]
+    ]
+    lead = f"Each for what it costs; --max-cost allowed {pruning['max_cost']:g} nats a row."
+    headings = ["member", "held-out loss rises by", "milliseconds a row saved"]
+    return section("Members let go", lead, html_table(headings, rows))
 
 
 def _certificate(report: Mapping[str, Any]) -> str:

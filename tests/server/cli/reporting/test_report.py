@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 
 from ensemble.errors import InvalidRequestError, UnavailableError
+from model_store.journal import Entry
+from model_store.manifest import BlobRef, Draft, Manifest, MemberRecord
 from model_store.store import Store
 from server.cli.main import application
 from server.cli.reporting.charts import Charts
-from server.cli.reporting.content import certificate
+from server.cli.reporting.content import certificate, of_version
 from server.cli.reporting.page import page
 from tests.support.flowers import NAME, publish_uniform, write_rows
 
@@ -23,6 +26,15 @@ def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(tmp_path / "val.npz")
     write_rows(tmp_path / "test.npz", seed=1)
     return tmp_path
+
+
+ENTRY = Entry(2, "publish", 2, None, 1, "e" * 64, "2026-03-01T12:00:00Z", "ann", "")
+
+
+def store_of(evidence: Mapping[str, Any]) -> Manifest:
+    """A manifest with this evidence."""
+    blob = BlobRef("d" * 64, 1)
+    return Manifest(NAME, 2, Draft((MemberRecord("a", "onnx", blob, {}),), (), {}, {}, blob, evidence, 1))
 
 
 def refit(folder: Path, report: str, *more: str) -> int:
@@ -154,16 +166,54 @@ def test_figures_that_are_missing_or_infinite_leave_the_rest_as_it_is(folder: Pa
     said |= {"error_correlation": None, "reliability": {}, "classes": {}, "candidates": {}, "libraries": {}}
     said["held_out_gain"] = None
     for line in said["weights"]:
-        line |= {"before": None, "change": None, "worth": None, "interval": [0.1, 0.2]}
+        line |= {"before": None, "change": None, "worth": None, "interval": [0.1, 0.2], "used": 0.875}
     shown = Tables(page(said, Charts()))
 
     assert [line["name"] for line in said["losses"]["test"][:2]] == [
         row[0] for row in shown.rows if "∞" in row[1:2]
     ]
-    assert ["[0.1000, 0.2000]", "∞"] in [row[4:] for row in shown.rows]
+    heaviest = said["weights"][0]
+    assert [heaviest["member"], f"{heaviest['after']:.4f}", "[0.1000, 0.2000]", "87.50%", "∞"] in shown.rows
     assert "infinite" in shown.text
     for absent in ("Class by class", "What competed", "Do the members err together?", "Learned with"):
         assert absent not in shown.text
+
+
+def test_what_a_member_is_worth_is_read_from_what_to_serve_without_it() -> None:
+    losses = {
+        "members": {"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.5},
+        "uniform": 0.5,
+        "best_single": {"member": "a", "loss": 0.5},
+        "incumbent": 0.5,
+        "learned": 0.25,
+    }
+    evidence = {
+        "solver": {"converged": True, "gap": 0.0, "how": "newton", "iterations": 1},
+        "validation": {"data": {"digest": "d", "rows": 9}, "losses": losses, "gains": {}},
+        "verdict": {"publish": True, "reasons": []},
+        "without": {"a": {"log_loss": 0.375}, "b": {"log_loss": None}, "c": None},
+    }
+    manifest = store_of(evidence)
+    weights = {"a": 0.5, "b": 0.25, "c": 0.25, "d": 0.0}
+    told = of_version(manifest, weights, ENTRY)["weights"]
+    assert {line["member"]: line["worth"] for line in told} == {"a": 0.125, "b": None, "c": None, "d": 0.0}
+    del evidence["without"]
+    assert all("worth" not in line for line in of_version(store_of(evidence), weights, ENTRY)["weights"])
+    text = Tables(page(of_version(store_of(evidence), weights, ENTRY), Charts())).text
+    assert "loss rises without it" not in text
+    assert "95% interval" in text  # of the losses
+    assert "Whiskers" not in text
+
+
+def test_members_that_were_let_go_are_listed_with_their_price(folder: Path) -> None:
+    refit(folder, "report.json", "--dry-run")
+    said = json.loads((folder / "report.json").read_text())
+    assert "Members let go" not in page(said, Charts())
+    removed = [{"member": "blunt", "cost": 0.0001, "milliseconds_a_row": 0.25}]
+    said["pruning"] = {"max_cost": 0.001, "removed": removed}
+    shown = Tables(page(said, Charts()))
+    assert ["blunt", "0.0001", "0.2500"] in shown.rows
+    assert "--max-cost allowed 0.001 nats a row" in shown.text
 
 
 def test_the_pool_and_the_loss_that_decided_are_named(folder: Path) -> None:
