@@ -11,8 +11,10 @@ from math import hypot, inf, isfinite
 from typing import Any
 
 import numpy as np
+from scipy.stats import chi2_contingency
 
 from .comparison import Comparison
+from .fingerprints import share_seen
 from .predictions import Predictions
 
 NAMES_SHOWN = 5
@@ -20,6 +22,10 @@ NAMES_SHOWN = 5
 SIGMAS = 3.0
 # Fewer rows a member than this leave the weights a wide margin.
 ROWS_A_MEMBER = 20
+# Other shares of the classes than these odds allow are no accident.
+UNLIKELY = 1e-3
+# Less than this share of rows seen before isn't worth a word.
+SEEN_BEFORE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,9 @@ def check(predictions: Predictions, compared: Comparison, evidence: Mapping[str,
         )
     if recorded.get("data", {}).get("digest") == compared.digest:
         notes.append("these are the rows that the weights being served were learned on")
+    else:
+        notes += _seen_before(predictions, evidence)
+    notes += _class_shift(predictions, evidence)
     known, risen = _risen(compared, recorded)
     named = "; ".join(f"{name} {before:.4f} -> {now:.4f}" for name, (before, now) in risen.items())
     if risen and 2 * len(risen) > known:
@@ -71,6 +80,47 @@ def _about_rows(predictions: Predictions) -> tuple[str, ...]:
             f" {len(absent)} of {len(predictions.classes)} classes; use a file with rows of each"
         )
     return tuple(found)
+
+
+def leaked(validation: Predictions, test: Predictions) -> tuple[str, ...]:
+    """Return a note if rows that the weights were learned on are among those that are to judge them."""
+    if validation.fingerprints is None or test.fingerprints is None:
+        return ()
+    both = int(np.isin(test.fingerprints, validation.fingerprints).sum())
+    if not both:
+        return ()
+    return (f"{both} of {test.rows} test rows are among the validation rows: the test losses flatter",)
+
+
+def _seen_before(predictions: Predictions, evidence: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a note if the weights being served were learned on some of these rows."""
+    if predictions.fingerprints is None or not evidence.get("rows_seen"):
+        return ()
+    share = share_seen(predictions.fingerprints, evidence["rows_seen"])
+    # Written so that a share that is not a number tells nothing.
+    if not share >= SEEN_BEFORE:
+        return ()
+    return (f"the weights being served were learned on about {share:.0%} of these rows: they tell less anew",)
+
+
+def _class_shift(predictions: Predictions, evidence: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a note if classes come in other shares than when the weights being served were learned."""
+    recorded = evidence.get("figures", {}).get("validation", {}).get("classes", [])
+    before = {told["name"]: told["rows"] for told in recorded}
+    if set(before) != set(predictions.classes):
+        return ()
+    then = np.array([before[name] for name in predictions.classes], dtype=np.float64)
+    now = np.bincount(predictions.labels, minlength=len(then)).astype(np.float64)
+    seen = then + now > 0
+    if seen.sum() < 2 or not then.any():  # noqa: PLR2004 - one class has the same share always
+        return ()
+    chance = float(chi2_contingency(np.stack([then[seen], now[seen]]), correction=False).pvalue)
+    if chance >= UNLIKELY:
+        return ()
+    shares = then / then.sum(), now / now.sum()
+    most = int(np.argmax(np.abs(shares[1] - shares[0])))
+    moved = f"{predictions.classes[most]!r} {shares[0][most]:.1%} -> {shares[1][most]:.1%} of the rows"
+    return (f"classes come in other shares than before: {moved} (chi squared, p = {chance:.1g})",)
 
 
 def _risen(compared: Comparison, recorded: Mapping[str, Any]) -> tuple[int, dict[str, tuple[float, float]]]:

@@ -1,6 +1,6 @@
 """New weights for a servable's members, judged against its own: all of a refit but the store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
@@ -17,8 +17,9 @@ from .blend import Blend
 from .cache import ScoresCache
 from .candidates import LOG as LOG_CANDIDATE
 from .candidates import TEMPERATURE, Choice, ChoiceOptions, Fitted
-from .checks import Findings, check
+from .checks import Findings, check, leaked
 from .comparison import Comparison, Contenders, Gain, best_single, compare
+from .fingerprints import sketch
 from .gate import GateOptions, Trial, Verdict, judge
 from .predictions import LabelledData, Predictions, Progress, predict_all
 from .pruning import Pruned
@@ -66,6 +67,7 @@ class Learned:
     intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     without: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     pruning: Mapping[str, Any] | None = None  # which members were let go, and what for
+    rows_seen: Sequence[str] = ()  # a sketch of the validation rows, to know them again
 
     def to_json(self) -> dict[str, Any]:
         """Return what a version's manifest keeps as evidence of how its weights were learned."""
@@ -95,6 +97,7 @@ class Learned:
             "weights_used": {name: told["used"] for name, told in self.intervals.items()},
             "without": dict(self.without),
             "pruning": self.pruning,
+            "rows_seen": list(self.rows_seen),
         }
         return evidence if self.test is None else evidence | {"test": self.test.to_json()}
 
@@ -124,8 +127,9 @@ def learn(
     fitted = decided.fitted(sample, incumbent, options.solver, among)
     contenders = Contenders(incumbent, fitted.blend, best_single(sample))
     compared = compare(sample, contenders, validation.digest)
-    tested, shown = _on_test_rows(servable, validation, options, contenders)
+    tested, shown, notes = _on_test_rows(servable, sample.predictions, options, contenders)
     findings = check(sample.predictions, compared, evidence)
+    findings = replace(findings, notes=(*findings.notes, *notes))
     held_out = on_held_out_rows(sample, incumbent, among, options.columns.slices_of(sample))
     trial = replace(
         _trial(held_out, fitted, incumbent),
@@ -151,25 +155,28 @@ def learn(
 
 
 def _on_test_rows(
-    servable: Servable, validation: LabelledData, options: LearnOptions, contenders: Contenders
-) -> tuple[Comparison | None, dict[str, Any]]:
-    """Judge the contenders on the test rows, if there are any; with the figures for the report."""
+    servable: Servable, validation: Predictions, options: LearnOptions, contenders: Contenders
+) -> tuple[Comparison | None, dict[str, Any], tuple[str, ...]]:
+    """Judge the contenders on the test rows, if there are any; with the figures for the report, and notes."""
     if options.test is None:
-        return None, {}
+        return None, {}, ()
     unseen = _predict(servable, options.test, options, validation.rows)
     tested = compare(unseen, contenders, options.test.digest)
-    return tested, {"test": figures(unseen, contenders.incumbent, contenders.learned)}
+    shown = figures(unseen, contenders.incumbent, contenders.learned)
+    return tested, {"test": shown}, leaked(validation, unseen)
 
 
 def _aftercare(
     decided: Pruned, fitted: Fitted, sample: Sample, incumbent: Blend, options: ChoiceOptions
 ) -> dict[str, Any]:
     choice, blend, cost = decided.choice, fitted.blend, options.max_cost
+    prints = sample.predictions.fingerprints
     return {
         # Of members that were let go there is nothing to draw.
         "intervals": {} if decided.removed else intervals(choice, blend, sample, incumbent, options),
         "without": without_each(choice, blend, sample, options),
         "pruning": None if cost is None else decided.to_json(cost, sample.predictions.seconds),
+        "rows_seen": () if prints is None else sketch(prints),
     }
 
 

@@ -14,6 +14,7 @@ from ..errors import InvalidDataError, MemberError
 from ..member import Member, Scores
 from ..servable import Servable
 from .cache import ScoreArray, ScoresCache
+from .fingerprints import Fingerprints, fingerprints
 
 # Called with the rows done so far.
 Progress = Callable[[int], None]
@@ -50,6 +51,7 @@ class Predictions:
     scores: tuple[ScoreArray, ...]  # one a member, [row, class]; may be memory-mapped, read-only
     kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # the data's other columns, [row]
     seconds: Mapping[str, float] = field(default_factory=dict)  # a row, of each member that was asked
+    fingerprints: Fingerprints | None = None  # [row]; the same for rows of the same inputs
 
     @property
     def rows(self) -> int:
@@ -100,7 +102,8 @@ def predict_all(
         run.through(data, batch_size, progress)
     kept = {name: np.concatenate(parts) for name, parts in run.kept.items()}
     seconds = {name: spent / data.rows for name, spent in run.seconds.items()}
-    return Predictions(tuple(scores), classes, run.labels, tuple(scores.values()), kept, seconds)
+    prints = np.concatenate(run.prints)
+    return Predictions(tuple(scores), classes, run.labels, tuple(scores.values()), kept, seconds, prints)
 
 
 @dataclass(slots=True)
@@ -112,6 +115,7 @@ class _Run:
     labels: NDArray[np.int64]
     kept: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    prints: list[Fingerprints] = field(default_factory=list)
 
     def through(self, data: LabelledData, batch_size: int, progress: Progress | None) -> None:
         """Read and score all rows."""
@@ -120,6 +124,7 @@ class _Run:
             found = _labels(chunk, self.classes)
             done = chunk.start + len(found)
             self.labels[chunk.start : done] = found
+            self.prints.append(fingerprints(chunk.rows))
             for name, column in chunk.kept.items():
                 self.kept.setdefault(name, []).append(np.asarray(column))
             for member, scores in self.wanted:

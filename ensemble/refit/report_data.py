@@ -1,4 +1,4 @@
-"""What a report shows beside losses: how members err together, what each is worth, how sure the scores are.
+"""What a report shows beside losses: how members err together, how sure the scores are, each class.
 
 Plain data, computed while the members' scores are at hand, kept with the version's evidence.
 """
@@ -12,24 +12,21 @@ from numpy.typing import NDArray
 
 from .blend import Blend
 from .comparison import BINS, Judged
-from .newton import newton
-from .objective import LogLoss, Matrix, Vector
+from .objective import Matrix
 from .predictions import Predictions
 from .sample import Sample
 from .squared import SquaredLoss
 
 # Rows whose scores are held in float64 at a time.
 BLOCK_ROWS = 4096
-# Rows, evenly spread, that correlations and what each member is worth are computed on.
+# Rows, evenly spread, that correlations are computed on.
 SAMPLE_ROWS = 20_000
-# How exactly a member's worth is known, in nats.
-TOLERANCE = 1e-6
 
 
 def figures(predictions: Predictions, incumbent: Blend, learned: Blend) -> dict[str, Any]:
     """Return the figures for what was served before and after, on these rows. Null is infinite.
 
-    {"error_correlation": {"members", "matrix"}, "worth": {member: nats}, "classes": [{"name", "rows",
+    {"error_correlation": {"members", "matrix"}, "classes": [{"name", "rows",
     "incumbent": {"log_loss", "accuracy"}, "learned": ...}], "reliability": {"incumbent": [{"rows",
     "confidence", "accuracy"}, one a bin that has rows], "learned": ...}}
     """
@@ -41,7 +38,6 @@ def figures(predictions: Predictions, incumbent: Blend, learned: Blend) -> dict[
             "members": list(predictions.members),
             "matrix": [[round(value, 4) for value in row] for row in error_correlation(predictions).tolist()],
         },
-        "worth": worth(predictions, learned.weights),
         "reliability": {"incumbent": _reliability(before), "learned": _reliability(after)},
         "classes": [
             {
@@ -72,36 +68,6 @@ def error_correlation(predictions: Predictions) -> Matrix:
     # A member that never errs is like itself all the same.
     np.fill_diagonal(correlation, 1.0)
     return correlation
-
-
-def worth(predictions: Predictions, learned: Vector) -> dict[str, float | None]:
-    """Return by how many nats a row the least loss rises without each member; null where it gets infinite.
-
-    The others are weighed anew, so a member that another one can stand in for is worth nothing.
-    """
-    scores = predictions.true_class_scores()
-    scores = scores[:: -(-len(scores) // SAMPLE_ROWS)]
-    if len(predictions.members) == 1:
-        return {predictions.members[0]: None}
-    least = _least(scores, learned)
-    found: dict[str, float | None] = {}
-    for index, name in enumerate(predictions.members):
-        others = np.delete(scores, index, axis=1)
-        if (others.max(axis=1) == 0).any():
-            found[name] = None
-        else:
-            found[name] = max(0.0, _least(others, np.delete(learned, index)) - least)
-    return found
-
-
-def _least(scores: Matrix, start: Vector) -> float:
-    """Return the least log-loss of true-class scores `[row, member]`, looked for from `start`."""
-    members = scores.shape[1]
-    uniform = np.full(members, 1 / members)
-    # Every member has to be within reach.
-    point = 0.99 * start / start.sum() + 0.01 * uniform if start.sum() > 0 else uniform
-    objective = LogLoss.of(scores)
-    return objective.value(newton(objective, point, tolerance=TOLERANCE, max_steps=60).weights)
 
 
 def _reliability(judged: Judged) -> list[dict[str, float]]:

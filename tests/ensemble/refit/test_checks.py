@@ -1,8 +1,11 @@
+from dataclasses import replace
 from math import inf
 from typing import Any
 
+import numpy as np
+
 from ensemble.refit.blend import Blend
-from ensemble.refit.checks import Findings, check
+from ensemble.refit.checks import Findings, check, leaked
 from ensemble.refit.comparison import Comparison, Contenders, compare
 from ensemble.refit.predictions import Predictions
 
@@ -101,3 +104,42 @@ def test_the_rows_learned_on_before_are_noted() -> None:
     assert checked(sound(), evidence).notes == (
         "these are the rows that the weights being served were learned on",
     )
+
+
+def learned_before(**classes: int) -> dict[str, Any]:
+    """Evidence of so many rows of each class."""
+    told = [{"name": name, "rows": rows} for name, rows in classes.items()]
+    return {"figures": {"validation": {"classes": told}}}
+
+
+def test_classes_in_other_shares_are_noted() -> None:
+    # 20 rows of each now.
+    (note,) = checked(sound(), learned_before(class0=200, class1=50, class2=50)).notes
+    assert note.startswith(
+        "classes come in other shares than before: 'class0' 66.7% -> 33.3% of the rows (chi"
+    )
+
+
+def test_classes_in_like_shares_are_not() -> None:
+    assert checked(sound(), learned_before(class0=22, class1=20, class2=15)) == Findings()
+    assert checked(sound(), learned_before(class0=0, class1=0, class2=0)) == Findings()
+    assert checked(sound(), learned_before(other=200, names=50)) == Findings()
+
+
+def test_rows_that_were_learned_on_before_are_noted() -> None:
+    found = replace(sound(), fingerprints=np.arange(60, dtype=np.uint64))
+    seen = [f"{value:016x}" for value in range(15)]
+    (note,) = checked(found, {"rows_seen": seen}).notes
+    assert note.startswith("the weights being served were learned on about 25% of these rows")
+    assert checked(found, {"rows_seen": ["00000000000003e8"]}) == Findings()
+    assert checked(sound(), {"rows_seen": seen}) == Findings()
+
+
+def test_test_rows_that_were_learned_on_are_noted() -> None:
+    validation = replace(sound(), fingerprints=np.arange(60, dtype=np.uint64))
+    test = replace(sound(), fingerprints=np.arange(50, 110, dtype=np.uint64))
+    assert leaked(validation, test) == (
+        "10 of 60 test rows are among the validation rows: the test losses flatter",
+    )
+    assert leaked(validation, replace(test, fingerprints=np.arange(60, 120, dtype=np.uint64))) == ()
+    assert leaked(sound(), sound()) == ()

@@ -8,7 +8,7 @@ from ensemble.refit.blend import Blend
 from ensemble.refit.comparison import Contenders, best_single, compare
 from ensemble.refit.learn import learn
 from ensemble.refit.predictions import predict_all
-from ensemble.refit.report_data import error_correlation, figures, worth
+from ensemble.refit.report_data import error_correlation, figures
 
 from .data import World, predictions
 
@@ -27,30 +27,6 @@ def test_members_that_err_alike_correlate_and_those_that_err_elsewhere_do_not() 
 def test_a_member_that_never_errs_is_like_itself_only() -> None:
     perfect = predictions([0, 1], right=[[1.0, 0.0], [0.0, 1.0]], fair=[[0.75, 0.25], [0.5, 0.5]])
     np.testing.assert_array_equal(error_correlation(perfect), np.eye(2))
-
-
-def test_a_member_with_a_stand_in_is_worth_nothing_and_one_without_is_worth_the_rise() -> None:
-    found = worth(THREE, np.array([0.4, 0.0, 0.6]))
-    assert found["sure"] == pytest.approx(0, abs=1e-6)
-    assert found["twin"] == pytest.approx(0, abs=1e-6)
-    # Alone, `sure` loses log 2 on one row of three; w of it beside `odd` gives these true-class scores.
-    mixed = [
-        math.log(w + (1 - w) * 0.5) + math.log(w + (1 - w) * 0.75) + math.log(1 - w / 2)
-        for w in np.linspace(0, 1, 10001)
-    ]
-    assert found["odd"] == pytest.approx(math.log(2) / 3 + max(mixed) / 3, abs=1e-5)
-
-
-def test_without_a_member_that_alone_allows_for_a_row_the_loss_is_infinite() -> None:
-    two = predictions([0, 1], blind=[[1.0, 0.0], [1.0, 0.0]], fair=[[0.5, 0.5], [0.5, 0.5]])
-    found = worth(two, np.array([0.5, 0.5]))
-    assert found["fair"] is None
-    # What it adds to one row it takes from the other, and more.
-    assert found["blind"] == pytest.approx(0, abs=1e-6)
-
-
-def test_a_member_alone_can_not_be_gone_without() -> None:
-    assert worth(predictions([0], only=[[0.5, 0.5]]), np.array([1.0])) == {"only": None}
 
 
 def test_rows_are_sorted_into_bins_of_their_top_score_and_by_class() -> None:
@@ -110,4 +86,4 @@ def test_evidence_holds_the_figures_of_validation_and_test_rows_as_json() -> Non
     alone = learn(world.servable(), world.data()).to_json()["figures"]
     assert set(alone) == {"validation"}
     assert json.loads(json.dumps(alone, allow_nan=False)) == alone
-    assert set(alone["validation"]) == {"error_correlation", "worth", "reliability", "classes"}
+    assert set(alone["validation"]) == {"error_correlation", "reliability", "classes"}
