@@ -43,7 +43,7 @@ class ServeSettings:
         max_message_bytes: Largest request taken and answer given, decompressed.
         max_in_flight: Most calls in the server at once; what comes beyond is refused unread.
         max_in_flight_bytes: Most bytes of requests in the server at once.
-        max_streams: Most calls at once on one connection; callers hold back the next.
+        max_streams: Most calls at once on one connection; beyond them gRPC may refuse some as UNAVAILABLE.
         max_metadata_bytes: Most bytes of metadata in one call.
         max_connection_age_secs: When clients are told to connect anew, and so find new servers.
         keepalive_secs: How often a silent connection is asked whether anybody is there.
@@ -77,7 +77,7 @@ class ServeSettings:
     max_message_bytes: int = 64 * 2**20
     max_in_flight: int = 1024
     max_in_flight_bytes: int = 256 * 2**20
-    max_streams: int = 100
+    max_streams: int = 1024
     max_metadata_bytes: int = 16 * 2**10
     max_connection_age_secs: float = 600.0
     keepalive_secs: float = 60.0

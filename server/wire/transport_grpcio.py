@@ -31,6 +31,8 @@ QUIET_SECS = 0.1
 LINGER_SECS = 2.0
 # gRPC counts what remains of a deadline on the wall clock, which may be set while it counts.
 CLOCK_SLACK_SECS = 0.05
+# So soon after a call has ended its handler hears of it.
+CANCEL_SECS = 0.1
 # A stream with this metadata, "true", ends at the first request that fails.
 END_ON_ERROR = "triton_grpc_error"
 STREAM_AGED = "the stream has reached the age that this server lets one reach; open another"
@@ -248,8 +250,9 @@ class GrpcTransport:
             async with until(call.deadline):
                 data = await receive()
                 if data is grpc.aio.EOF:
-                    # The client went away, or gRPC has ended the call itself: the message was too large.
-                    raise asyncio.CancelledError
+                    # The client went away, or gRPC refused too large a message: then it cancels us at once.
+                    await asyncio.sleep(CANCEL_SECS)
+                    raise InvalidRequestError("the call brings no message")
                 place.hold(len(data))
                 message = self._parsed(method, data)
                 note(message)

@@ -15,7 +15,8 @@ class TransportOptions:
     max_call_secs: float = 10.0  # for callers that set no deadline, or a later one
     keepalive_secs: float = 60.0  # how soon a peer that is gone is noticed
     min_client_ping_secs: float = 10.0  # clients that ping more often are cut off
-    max_concurrent_streams: int = 100  # of one connection; callers hold the next back
+    # Of one connection. Not fewer than callers have: gRPC refuses what comes while ended streams are cleared.
+    max_concurrent_streams: int = 1024
     max_metadata_bytes: int = 16 * 2**10
     # gRPC spreads it by a tenth. Streams are closed at this age too, once their answers are out.
     max_connection_age_secs: float = 600.0
