@@ -127,8 +127,7 @@ def _worth(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> Mapping
     In nats; null is infinite. Empty if it wasn't recorded.
     """
     if "without" not in evidence:
-        worth: Mapping[str, float | None] = evidence.get("figures", {}).get("validation", {}).get("worth", {})
-        return worth
+        return {}
     learned = evidence["validation"]["losses"]["learned"]
     found: dict[str, float | None] = dict.fromkeys(weights, 0.0)
     for name, told in evidence["without"].items():

@@ -154,7 +154,7 @@ _WEIGHT_COLUMNS = (
         interval,
         "Whiskers, intervals: where the weight might be, had the rows been others.",
     ),
-    _Column("counts in", "used", percent),
+    _Column("counts in", "used", percent, "It counts in so many of a hundred such redraws."),
     _Column(
         "loss rises without it",
         "worth",
