@@ -107,3 +107,13 @@ def test_it_streams(analyze: Callable[..., str]) -> None:
 
     assert "Composing models:" in printed
     assert float(re.findall(r"throughput: ([\d.]+) infer/sec", printed)[0]) > 0
+
+
+@pytest.mark.parametrize("version", [(), ("-x", "1")])
+def test_it_is_a_tensorflow_serving_to_those_who_take_it_for_one(
+    analyze: Callable[..., str], version: tuple[str, ...]
+) -> None:
+    # It sends a version as a label.
+    printed = analyze("--service-kind", "tfserving", "-b", "2", "--concurrency-range", "4", *version)
+
+    assert float(re.findall(r"throughput: ([\d.]+) infer/sec", printed)[0]) > 0
