@@ -7,7 +7,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 .PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof bench proto docs lock wheel clean
 
 help: ## Show the verbs.
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 # What tests and benchmarks use of Debian's, beside Python: crash points, a browser, a load generator.
 DEBIAN := strace chromium nghttp2-client
