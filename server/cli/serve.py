@@ -16,8 +16,8 @@ def serve(
 ) -> int:
     """Serve every ensemble of the store over gRPC; take up new versions as they come; drain on SIGTERM.
 
-    Answers the Open Inference Protocol v2 and grpc.health.v1; each member is also served by itself, as
-    NAME.member. Prometheus finds the metrics at http://HOST:METRICS_PORT/metrics.
+    Answers the Open Inference Protocol v2, TensorFlow Serving's clients and grpc.health.v1; each member is
+    also served by itself, as NAME.member. Prometheus finds the metrics at http://HOST:METRICS_PORT/metrics.
     """
     import asyncio  # noqa: PLC0415 - heavy: only when the command runs
 
