@@ -18,14 +18,21 @@ _UNCONFINED = "unconfined.txt"
 _FOLDERS = ("TMPDIR", "HOME", "KERAS_HOME", "XDG_CACHE_HOME")
 
 
-def run(work: Callable[..., None], arguments: Sequence[object], folder: Path, limits: Limits) -> str:
+def run(
+    work: Callable[..., None],
+    arguments: Sequence[object],
+    folder: Path,
+    limits: Limits,
+    *,
+    what: str = "conversion",
+) -> str:
     """Call `work` with `arguments` in a new process that may write below `folder`; return how it ended."""
     # Spawned: a fork would take over locks that threads of this process hold.
     child = multiprocessing.get_context("spawn").Process(
         target=_begin, args=(work, tuple(arguments), str(folder), limits), daemon=True
     )
     child.start()
-    ended = _watch(child, limits)
+    ended = f"the {what} {_watch(child, limits)}"
     with suppress(FileNotFoundError):
         log.warning("models are loaded less confined: %s", (folder / _UNCONFINED).read_text())
     return ended
@@ -43,10 +50,10 @@ def _watch(child: BaseProcess, limits: Limits) -> str:
             reason = f"took over {limits.seconds:g} s"
     if reason is None or not child.is_alive():
         child.join()
-        return f"the conversion ended with exit code {child.exitcode}"
+        return f"ended with exit code {child.exitcode}"
     child.kill()
     child.join()
-    return f"the conversion {reason} and was stopped"
+    return f"{reason} and was stopped"
 
 
 def _resident(process: int) -> int:

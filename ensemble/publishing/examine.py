@@ -10,6 +10,7 @@ from ..loading.convert import Conversion, convert, parity
 from ..loading.formats import format_of
 from ..loading.keras_file import check_keras_file
 from ..loading.onnx_file import read_signature
+from ..loading.probe import probe
 from ..runtimes.onnx_runtime import OnnxMember
 from ..signature import Signature, TensorSpec
 from .agreement import with_scores_output
@@ -48,16 +49,19 @@ def examine(path: Path, work: Path) -> Iterator[Passed]:
     signature = read_signature(copy)
     yield Passed("graph", "ONNX that needs no other file and no other operators than ONNX Runtime's")
     yield Passed("signature", _signature(conversion.signature if conversion else signature))
-    yield from _trial(name, copy, conversion, signature)
+    yield from _trial(name, copy, work, conversion, signature)
 
 
-def _trial(name: str, file: Path, conversion: Conversion | None, signature: Signature) -> Iterator[Passed]:
+def _trial(
+    name: str, file: Path, work: Path, conversion: Conversion | None, signature: Signature
+) -> Iterator[Passed]:
     """Run the model, if it has one output that can be its scores."""
     try:
         chosen = with_scores_output(name, conversion.signature if conversion else signature, None)
     except InvalidModelError as error:
         yield Passed("trial", f"not run: {error}")
         return
+    probe({name: (file, chosen)}, work)
     member = OnnxMember.open(file, name=name, digest="", signature=chosen)
     if conversion is not None:
         yield Passed(

@@ -16,6 +16,7 @@ from ..errors import InvalidModelError, MemberError
 from ..loading.convert import TOLERANCE, Conversion, convert, parity
 from ..loading.formats import Format, format_of
 from ..loading.onnx_file import read_signature
+from ..loading.probe import probe
 from ..member import Rows
 from ..runtimes.onnx_runtime import OnnxMember
 from ..runtimes.sample import random_rows
@@ -76,6 +77,7 @@ def prepare(files: Mapping[str, Path], work: Path, wishes: Wishes) -> dict[str, 
     to_convert = {name: copy.file for name, copy in copies.items() if name not in known | signatures}
     with _naming(copies):
         conversions = convert(to_convert, work, sample=wishes.sample)
+    probe(_to_try(signatures, conversions, copies, wishes), work)
     prepared = {}
     for name, copy in copies.items():
         if name in known:
@@ -85,6 +87,21 @@ def prepare(files: Mapping[str, Path], work: Path, wishes: Wishes) -> dict[str, 
         else:
             prepared[name] = _as_it_is(name, copy, signatures[name], wishes)
     return prepared
+
+
+def _to_try(
+    signatures: Mapping[str, Signature],
+    conversions: Mapping[str, Conversion],
+    copies: Mapping[str, _Copy],
+    wishes: Wishes,
+) -> dict[str, tuple[Path, Signature]]:
+    """Return what was never opened yet: each ONNX file, and its signature with its scores alone."""
+    files = {name: (copies[name].file, signature) for name, signature in signatures.items()}
+    files |= {name: (made.onnx, made.signature) for name, made in conversions.items()}
+    return {
+        name: (path, with_scores_output(name, signature, wishes.outputs.get(name)))
+        for name, (path, signature) in files.items()
+    }
 
 
 def _copy(name: str, given: Path, target: Path) -> _Copy:
