@@ -161,6 +161,7 @@ class Control:
             group=request.group or None,
             time_order=request.time_order or None,
             slices=tuple(request.slices),
+            max_cost=request.max_cost if request.HasField("max_cost") else None,
         )
 
     def _path(self, field: str, name: str) -> Path:

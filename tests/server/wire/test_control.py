@@ -92,7 +92,14 @@ async def test_a_refit_runs_on_data_by_its_name_and_answers_with_what_was_found(
 
 async def test_what_a_refit_may_be_told_reaches_it(world: World) -> None:
     columns = {"sample_weight": "w", "group": "patient", "time_order": "day", "slices": ["site", "age"]}
-    told = {"label": "z", "dry_run": True, "force": True, "why": "x", "pools": ["linear", "log"]}
+    told = {
+        "label": "z",
+        "dry_run": True,
+        "force": True,
+        "why": "x",
+        "pools": ["linear", "log"],
+        "max_cost": 0.0,
+    }
     await world.ask("Refit", ensemble="digits", data="april", objective="brier", **told, **columns)
     [job] = world.jobs
     assert job == replace(
@@ -107,6 +114,7 @@ async def test_what_a_refit_may_be_told_reaches_it(world: World) -> None:
         group="patient",
         time_order="day",
         slices=("site", "age"),
+        max_cost=0.0,
     )
 
 
