@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..member import Member
     from .run import RefitResult
 
 # Called with the rows scored so far.
@@ -49,8 +50,11 @@ class RefitJob:
     slices: tuple[str, ...] = ()
     max_cost: float | None = None
 
-    def opened(self) -> "OpenedRefit":
-        """Open store and data; what is wrong with either is raised here."""
+    def opened(self, newcomers: "Sequence[Member]" = ()) -> "OpenedRefit":
+        """Open store and data; what is wrong with either is raised here.
+
+        `newcomers` are models outside the ensemble, to say what each would add.
+        """
         from model_store.store import Store  # noqa: PLC0415 - see above
 
         from ..data.dataset import open_dataset  # noqa: PLC0415 - see above
@@ -75,6 +79,7 @@ class RefitJob:
             cache=ScoresCache(self.cache) if self.cache else None,
             choice=choice,
             columns=columns,
+            newcomers=newcomers,
             gate=GateOptions(min_gain=self.min_gain),
         )
         options = RefitOptions(self.dry_run, self.force, self.why, self.by, self.threads, learning)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidDataError
+from ..member import Member
 from ..pooling.log import LOG
 from ..servable import Servable
 from .aftercare import intervals, without_each
@@ -21,6 +22,7 @@ from .checks import Findings, check, leaked
 from .comparison import Comparison, Contenders, Gain, best_single, compare
 from .fingerprints import sketch
 from .gate import GateOptions, Trial, Verdict, judge
+from .newcomers import as_ensemble, worth_of_each
 from .predictions import LabelledData, Predictions, Progress, predict_all
 from .pruning import Pruned
 from .report_data import figures
@@ -45,6 +47,7 @@ class LearnOptions:
     choice: ChoiceOptions = field(default_factory=ChoiceOptions)
     gate: GateOptions = field(default_factory=GateOptions)
     columns: RowColumns = field(default_factory=RowColumns)
+    newcomers: Sequence[Member] = ()  # models outside the ensemble, to say what each would add
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +71,7 @@ class Learned:
     without: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     pruning: Mapping[str, Any] | None = None  # which members were let go, and what for
     rows_seen: Sequence[str] = ()  # a sketch of the validation rows, to know them again
+    newcomers: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a version's manifest keeps as evidence of how its weights were learned."""
@@ -98,6 +102,7 @@ class Learned:
             "without": dict(self.without),
             "pruning": self.pruning,
             "rows_seen": list(self.rows_seen),
+            "newcomers": {name: dict(told) for name, told in self.newcomers.items()},
         }
         return evidence if self.test is None else evidence | {"test": self.test.to_json()}
 
@@ -150,6 +155,7 @@ def learn(
         figures={"validation": figures(sample.predictions, incumbent, fitted.blend), **shown},
         pool=fitted.blend.pool(names).to_json(),
         objective=among.objective,
+        newcomers=_newcomers(servable, validation, options, sample),
         **_aftercare(decided, fitted, sample, incumbent, among),
     )
 
@@ -164,6 +170,17 @@ def _on_test_rows(
     tested = compare(unseen, contenders, options.test.digest)
     shown = figures(unseen, contenders.incumbent, contenders.learned)
     return tested, {"test": shown}, leaked(validation, unseen)
+
+
+def _newcomers(
+    servable: Servable, validation: LabelledData, options: LearnOptions, sample: Sample
+) -> dict[str, dict[str, float | None]]:
+    """Return what each model outside the ensemble would add to the best average."""
+    if not options.newcomers:
+        return {}
+    outside = as_ensemble(options.newcomers, servable)
+    found = predict_all(outside, validation, batch_size=options.batch_size, cache=options.cache)
+    return worth_of_each(sample, found, Blend.of_pool(servable.pool, sample.predictions.members).weights)
 
 
 def _aftercare(

@@ -86,6 +86,14 @@ MaxCostOption = Annotated[
         " nats a row; weights of fewer members are then published if they surely cost no more."
     ),
 ]
+CandidateOption = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--candidate",
+        negative=(),
+        help="A model outside the ensemble, as NAME=FILE, to say what it would add; it isn't published.",
+    ),
+]
 
 
 def refit(  # noqa: PLR0913 - one parameter an option
@@ -106,6 +114,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     time_order: TimeOrderOption = None,
     slices: SliceOption = None,
     max_cost: MaxCostOption = None,
+    candidate: CandidateOption = None,
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
     report: ReportOption = None,
@@ -121,6 +130,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
 
     from . import refit_report  # noqa: PLC0415 - heavy: only when the command runs
     from .progress import rows_progress  # noqa: PLC0415 - only when the command runs
+    from .refit_candidates import candidates  # noqa: PLC0415 - heavy: only when the command runs
     from .refit_metrics import metrics_of  # noqa: PLC0415 - only when the command runs
     from .reporting import content, write  # noqa: PLC0415 - only when the command runs
     from .user import user_name  # noqa: PLC0415 - only when the command runs
@@ -147,8 +157,8 @@ def refit(  # noqa: PLR0913 - one parameter an option
         slices=tuple(slices or ()),
         max_cost=max_cost,
     )
-    with metrics_of(metrics, name) as tell:
-        opened = job.opened()
+    with metrics_of(metrics, name) as tell, candidates(candidate or ()) as newcomers:
+        opened = job.opened(newcomers)
         with rows_progress(opened.rows, "predicted", Console(stderr=True)) as advance:
             result = opened.run(advance)
         done = outcome(result, dry_run=dry_run)

@@ -28,7 +28,7 @@ def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
     _show_losses(console, learned)
     console.print(Text(choice(learned)))
     console.print(Text(certificate(learned)))
-    for line in pruning(learned):
+    for line in (*pruning(learned), *newcomers(learned)):
         console.print(Text(line))
     if learned.test is not None:
         console.print(Text(on_unseen_rows(learned.test)))
@@ -61,6 +61,20 @@ def pruning(learned: Learned) -> Iterator[str]:
         saved = removal["milliseconds_a_row"]
         time = "" if saved is None else f", saves {saved:.3g} ms a row"
         yield f"Let go: {removal['member']}; held-out loss up {removal['cost']:+.5f} in all by then{time}."
+
+
+def newcomers(learned: Learned) -> Iterator[str]:
+    """Say what each model outside the ensemble would add to the best average of the members."""
+    for name, told in learned.newcomers.items():
+        gain, weight = told["gain"] or 0.0, told["weight"] or 0.0
+        growth = told["first_order_gain"] or 0.0
+        if growth <= 0:
+            yield f"Candidate {name}: adds nothing to the best average (g - 1 = {growth:.5f})."
+            continue
+        yield (
+            f"Candidate {name}: g - 1 = {growth:.5f} nats a row, more it can't add to the best average on"
+            f" these rows; weighed {weight:.4f} it adds {gain:.5f}."
+        )
 
 
 def on_unseen_rows(test: Comparison) -> str:

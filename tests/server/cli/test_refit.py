@@ -250,3 +250,24 @@ def test_a_version_keeps_how_sure_its_weights_are_and_what_to_serve_without_each
         assert told["log_loss"] >= evidence["validation"]["losses"]["learned"]
     for low, high in evidence["weight_intervals"].values():
         assert 0 <= low <= high <= 1
+
+
+def test_a_candidate_is_judged_and_not_published(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.open(str(folder / "store"))
+    record = store.manifest(NAME).members[1]
+    copy = folder / "copy.onnx"
+    copy.write_bytes(store.read_blob(NAME, record.blob))
+    assert refit(folder, "--candidate", f"newcomer={copy}", "--dry-run") == 0
+    assert "Candidate newcomer: " in capsys.readouterr().out
+    assert refit(folder, "--candidate", f"newcomer={copy}", "-o", "json", "--dry-run") == 0
+    told = json.loads(capsys.readouterr().out)["newcomers"]["newcomer"]
+    # A copy of a member can't add to it.
+    assert told["gain"] == pytest.approx(0, abs=1e-9)
+    assert told["log_loss"] > 0
+
+
+def test_a_candidate_has_a_name_and_a_file(folder: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="a candidate is given as NAME=FILE; got 'gbm'"):
+        refit(folder, "--candidate", "gbm")
+    with pytest.raises(InvalidRequestError, match="candidate 'gbm' is given twice"):
+        refit(folder, "--candidate", "gbm=a.onnx", "--candidate", "gbm=b.onnx")
