@@ -5,7 +5,7 @@ from typing import Any
 
 from ensemble.errors import InvalidRequestError, ModelNotFoundError, UnavailableError
 
-from .serving import ModelInfo, Models
+from .serving import MAX_VERSION_DIGITS, ModelInfo, Models
 
 # Gives label -> version of a model.
 LabelsOf = Callable[[str], Mapping[str, int]]
@@ -24,7 +24,7 @@ def wanted_version(spec: Any, labels: LabelsOf) -> int | None:
     label, known = spec.version_label, labels(spec.name)
     if label in known:
         return known[label]
-    if label.isascii() and label.isdecimal():
+    if label.isascii() and label.isdecimal() and len(label) <= MAX_VERSION_DIGITS:
         return int(label)
     raise InvalidRequestError(f"Unrecognized servable version label: {label}")
 

@@ -125,6 +125,7 @@ async def test_what_is_not_served_is_not_found(wanted: dict[str, Any], said: str
         ({"model_spec": None}, "Missing ModelSpec"),
         ({"model_spec": {}}, "ModelSpec has no name specified."),
         ({"model_spec": spec(version_label="x")}, "Unrecognized servable version label: x"),
+        ({"model_spec": spec(version_label="9" * 5000)}, "Unrecognized servable version label: 999"),
         (
             {"model_spec": spec("pair"), "arrays": {"b": np.array([1])}},
             INPUT_SIZE,
