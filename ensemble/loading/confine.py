@@ -6,6 +6,7 @@ do is told, so that it can be said; nothing is taken from a process that is to g
 
 import ctypes
 import os
+import platform
 import resource
 import stat
 from dataclasses import dataclass
@@ -76,6 +77,9 @@ def _limit(limits: Limits) -> None:
 
 def landlock_version() -> int:
     """Return which version of Landlock this kernel has; 0 for none."""
+    # On other systems these numbers are other calls'.
+    if platform.system() != "Linux":
+        return 0
     return system_call(CREATE_RULESET, None, 0, _ASK_VERSION, absent=0)
 
 

@@ -127,6 +127,13 @@ def answering(version: int, error: int = 0) -> Callable[..., int]:
     return call
 
 
+def test_other_systems_are_not_asked_for_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr(confine, "system_call", None)
+
+    assert confine.landlock_version() == 0
+
+
 @pytest.mark.parametrize(
     ("kernel", "said"),
     [

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -63,7 +64,9 @@ def examine_all(files: list[str], folder: str) -> None:
         work = Path(folder) / f"work-{index}"
         work.mkdir()
         try:
-            list(examine(Path(file), work))
+            # This is a confined child already, and it may start no other.
+            with patch("ensemble.publishing.examine.probe"):
+                list(examine(Path(file), work))
             ends[file] = "taken"
         except InvalidModelError:
             ends[file] = "refused"
