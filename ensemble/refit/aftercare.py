@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import InvalidDataError
 from .blend import Blend
-from .candidates import INCUMBENT, LINEAR, UNIFORM, Candidates, Choice, ChoiceOptions
+from .candidates import INCUMBENT, LINEAR, UNIFORM, Candidates, Choice, ChoiceOptions, compared_rows
 from .comparison import row_losses
 from .pruning import restricted, widened
 from .sample import Sample, mean_and_error
@@ -31,7 +31,10 @@ def intervals(
     """
     if choice.name in (INCUMBENT, UNIFORM):
         return {}
-    part, random = sample.thinned(DRAWN_ROWS), np.random.default_rng(options.seed)
+    part, random = (
+        sample.thinned(min(DRAWN_ROWS, compared_rows(sample, options))),
+        np.random.default_rng(options.seed),
+    )
     # A row that stands for others, too, varies less than one that stands for itself.
     stands_for = sample.rows / part.rows
     clusters = (
@@ -81,7 +84,7 @@ def _without(
     part, start = sample.only(others), restricted(learned, others)
     name = LINEAR if choice.name == INCUMBENT and learned.plain else choice.name
     try:
-        fitted = Candidates(part, start, options).fitted(name)
+        fitted = Candidates(part, start, options.only(name)).fitted(name)
     except InvalidDataError:
         return None
     blend = widened(fitted, others, sample.members)
@@ -95,4 +98,4 @@ def _without(
 
 
 def _fitted(choice: Choice, rows: Sample, incumbent: Blend, options: ChoiceOptions) -> np.ndarray:
-    return Candidates(rows, incumbent, options).fitted(choice.name).weights
+    return Candidates(rows, incumbent, options.only(choice.name)).fitted(choice.name).weights

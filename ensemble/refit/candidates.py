@@ -9,6 +9,7 @@ clearly better than a simpler one.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -70,6 +71,11 @@ class ChoiceOptions:
                 f" {self.objective} name linear alone"
             )
 
+    def only(self, name: str) -> Self:
+        """Return the options without log pools other than that name's: it can be fitted without them."""
+        ridges = tuple(ridge for ridge in self.ridges if name == f"{LOG}{ridge:g}")
+        return replace(self, ridges=ridges or self.ridges)
+
     @property
     def aim(self) -> Aim:
         """The loss that decides."""
@@ -97,7 +103,7 @@ def choose(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Choice:
 
     The standard error is that of the difference, row by row, groups of rows counting as one.
     """
-    part = sample.thinned(_compared_rows(sample, options))
+    part = sample.thinned(compared_rows(sample, options))
     splits = splits_of(part, options.folds, options.seed)
     if not splits:
         return Choice(LINEAR, {})
@@ -258,7 +264,7 @@ def _solved(found: Exponents, blend: Blend, loss: float, how: str, solver: Solve
     return Solution(blend.weights, loss, found.gap, found.steps, converged, how, message)
 
 
-def _compared_rows(sample: Sample, options: ChoiceOptions) -> int:
+def compared_rows(sample: Sample, options: ChoiceOptions) -> int:
     """How many rows candidates are compared on."""
     if set(options.pools) <= {"linear"} and options.objective == "log_loss":
         return options.rows

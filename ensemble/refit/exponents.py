@@ -113,12 +113,12 @@ class LogPoolLoss:
         for block in self.blocks():
             losses, scores = _row_losses(block, exponents)
             total += float(block.shares @ losses)
-            expected = (block.logs * scores[:, None, :]).sum(axis=2)
+            expected = np.einsum("rmc,rc->rm", block.logs, scores)
             true = block.logs[np.arange(len(losses)), :, block.labels]
             gradient += block.shares @ (expected - true)
-            spread = (block.logs - expected[:, :, None]) * np.sqrt(scores * block.shares[:, None])[:, None, :]
-            flat = spread.transpose(1, 0, 2).reshape(size, -1)
-            hessian += flat @ flat.T
+            spread = block.logs - expected[:, :, None]
+            spread *= np.sqrt(scores * block.shares[:, None])[:, None, :]
+            hessian += (spread @ spread.transpose(0, 2, 1)).sum(axis=0)
         gradient += self.strength * (exponents - self.prior)
         return total + self._penalty(exponents), gradient, hessian + self.strength * np.eye(size)
 
@@ -170,7 +170,7 @@ def find_path(loss: LogPoolLoss, ridges: Sequence[float], *, tolerance: float) -
 
 def _row_losses(block: Block, exponents: Vector) -> tuple[Vector, Matrix]:
     """Return each row's log-loss and its pooled scores."""
-    logits = (block.logs * exponents[:, None]).sum(axis=1)
+    logits = exponents @ block.logs
     logits -= logits.max(axis=1, keepdims=True)
     odds = np.exp(logits)
     total = odds.sum(axis=1)

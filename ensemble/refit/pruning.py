@@ -52,9 +52,10 @@ class Pruned:
     def rough(self, sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Blend:
         """Fit it roughly, good enough to compare by."""
         if self.kept is None:
-            return Candidates(sample, incumbent, options).fitted(self.choice.name)
+            return Candidates(sample, incumbent, options.only(self.choice.name)).fitted(self.choice.name)
         part, served = sample.only(self.kept), restricted(incumbent, self.kept)
-        return widened(Candidates(part, served, options).fitted(self.choice.name), self.kept, sample.members)
+        found = Candidates(part, served, options.only(self.choice.name)).fitted(self.choice.name)
+        return widened(found, self.kept, sample.members)
 
     def fitted(
         self, sample: Sample, incumbent: Blend, solver: SolverOptions, options: ChoiceOptions

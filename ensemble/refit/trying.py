@@ -1,13 +1,13 @@
 """What the whole procedure gains on rows that took no part in it: in all, class by class, slice by slice."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .blend import Blend
-from .candidates import LOG, ChoiceOptions, choose
+from .candidates import ChoiceOptions, choose
 from .comparison import Gain, gain
 from .crossfit import held_out_losses, splits_of
 from .objective import Vector
@@ -61,9 +61,7 @@ def procedure_losses(sample: Sample, incumbent: Blend, options: ChoiceOptions) -
 
     def learned(rows: Sample) -> dict[str, Blend]:
         decided = decide(rows, incumbent, options)
-        ridge = tuple(ridge for ridge in options.ridges if decided.choice.name == f"{LOG}{ridge:g}")
-        alone = replace(options, ridges=ridge or options.ridges)
-        return {"learned": decided.rough(rows, incumbent, alone)}
+        return {"learned": decided.rough(rows, incumbent, options.only(decided.choice.name))}
 
     splits = splits_of(sample, options.folds, options.seed + 1)
     if not splits:
