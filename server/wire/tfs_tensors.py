@@ -51,6 +51,10 @@ BY_DTYPE = {kind.dtype: kind for kind in TFS_TYPES}
 BFLOAT16 = TfsType("", "DT_BFLOAT16", 14, "half_val")
 NAMES = {kind.number: kind.name for kind in (*TFS_TYPES, BFLOAT16)}
 _BITS = tensors.BY_DTYPE["uint16"]
+# Typed values that a message holds one after the other, little-endian, as an array does: the fields' numbers.
+# Such values are moved all at once, which is tens of times as fast as one by one.
+_LAID_OUT = {"float_val": 5, "double_val": 6}
+_LENGTH_DELIMITED = 2
 
 
 def type_name(number: int) -> str:
@@ -78,7 +82,10 @@ def from_proto(proto: Any, dtype: str) -> NDArray[Any]:
         raise ValueError(f"{kind.name} goes in {kind.field} or {CONTENT}, but values are in {filled}")
     if filled == [CONTENT]:
         return _from_content(proto.tensor_content, kind, wire, shape)
-    values = _whole(getattr(proto, kind.field), kind, wire, shape)
+    values = getattr(proto, kind.field)
+    if kind.field in _LAID_OUT and len(values) == prod(shape):
+        return _laid_out(values, kind, wire).reshape(shape)
+    values = _whole(values, kind, wire, shape)
     if kind.field != "half_val":
         return tensors.from_values(values, wire, shape)
     bits = tensors.from_values(values, _BITS, shape)
@@ -96,9 +103,32 @@ def to_proto(array: NDArray[Any], *, as_content: bool = False) -> Any:
     if as_content and kind.dtype != "bytes":
         proto.tensor_content = tensors.to_raw(array, tensors.BY_DTYPE[kind.dtype])
         return proto
+    if kind.field in _LAID_OUT:
+        raw = tensors.to_raw(array, tensors.BY_DTYPE[kind.dtype])
+        tag = _LAID_OUT[kind.field] << 3 | _LENGTH_DELIMITED
+        proto.MergeFromString(bytes([tag]) + _varint(len(raw)) + raw)
+        return proto
     values = array.view(np.uint16) if kind.field == "half_val" else array
     getattr(proto, kind.field).extend(values.ravel(order="C").tolist())
     return proto
+
+
+def _laid_out(values: Any, kind: TfsType, wire: tensors.WireType) -> NDArray[Any]:
+    """Read all values at once, from the bytes of a message that has nothing else."""
+    carrier = message_class("tensorflow.TensorProto")()
+    getattr(carrier, kind.field).MergeFrom(values)
+    data = carrier.SerializeToString()
+    size = len(values) * wire.item_bytes
+    return tensors.from_raw(data[len(data) - size :], wire, (len(values),))
+
+
+def _varint(number: int) -> bytes:
+    """Write a length as protobuf does: seven bits a byte, the lowest first."""
+    written = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 - seven bits
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*written, number])
 
 
 def _from_content(

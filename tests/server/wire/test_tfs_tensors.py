@@ -42,6 +42,19 @@ def test_a_tensor_survives_the_wire(data: st.DataObject, as_content: bool) -> No
     assert bool(sent.tensor_content) == as_content
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [31, 32, 4096, 600_000])
+def test_lengths_of_any_number_of_bytes_are_written_as_the_stock_library_does(dtype: str, count: int) -> None:
+    array = np.arange(count, dtype=dtype)
+    stock = proto(tfs_tensors.BY_DTYPE[dtype].number, [count])
+    getattr(stock, tfs_tensors.BY_DTYPE[dtype].field).extend(array.tolist())
+
+    made = tfs_tensors.to_proto(array)
+
+    assert made.SerializeToString() == stock.SerializeToString()
+    np.testing.assert_array_equal(tfs_tensors.from_proto(stock, dtype), array)
+
+
 def test_text_is_always_typed() -> None:
     array = np.array([[b"a", b"\xff"]], dtype=object)
 
