@@ -8,6 +8,7 @@ shape calls for. Arrays read the message's own bytes, and are read-only.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from ensemble.member import Rows
 from ensemble.signature import ANY_SIZE, TensorSpec
 
 from . import tensors
+from .messages import message_class
 from .serving import ModelInfo
 
+PACKED = frozenset({"fp32_contents", "fp64_contents"})
 OWN_PARAMETERS = "triton_"
 # Asks for an empty last answer in a stream; has no meaning elsewhere.
 ALLOWED_PARAMETERS = frozenset({"triton_enable_empty_final_response"})
@@ -179,7 +182,11 @@ def _decode_typed(
             f"unexpected explicit tensor data for input tensor '{tensor.name}' for model '{subject.model}' "
             f"of type '{tensors.FIELD_DATATYPES[others[0]]}', expected datatype '{wire.datatype}'"
         )
-    return tensors.from_values(getattr(tensor.contents, wire.field), wire, tensor.shape)
+    values = getattr(tensor.contents, wire.field)
+    if wire.field in PACKED and len(values) == prod(tensor.shape):
+        carrier = message_class("inference.InferTensorContents")()
+        return tensors.from_packed(values, wire, tensor.shape, carrier=carrier, field=wire.field)
+    return tensors.from_values(values, wire, tensor.shape)
 
 
 def _check_nan(arrays: Rows, subject: Subject) -> None:

@@ -84,7 +84,8 @@ def from_proto(proto: Any, dtype: str) -> NDArray[Any]:
         return _from_content(proto.tensor_content, kind, wire, shape)
     values = getattr(proto, kind.field)
     if kind.field in _LAID_OUT and len(values) == prod(shape):
-        return _laid_out(values, kind, wire).reshape(shape)
+        carrier = message_class("tensorflow.TensorProto")()
+        return tensors.from_packed(values, wire, shape, carrier=carrier, field=kind.field)
     values = _whole(values, kind, wire, shape)
     if kind.field != "half_val":
         return tensors.from_values(values, wire, shape)
@@ -111,15 +112,6 @@ def to_proto(array: NDArray[Any], *, as_content: bool = False) -> Any:
     values = array.view(np.uint16) if kind.field == "half_val" else array
     getattr(proto, kind.field).extend(values.ravel(order="C").tolist())
     return proto
-
-
-def _laid_out(values: Any, kind: TfsType, wire: tensors.WireType) -> NDArray[Any]:
-    """Read all values at once, from the bytes of a message that has nothing else."""
-    carrier = message_class("tensorflow.TensorProto")()
-    getattr(carrier, kind.field).MergeFrom(values)
-    data = carrier.SerializeToString()
-    size = len(values) * wire.item_bytes
-    return tensors.from_raw(data[len(data) - size :], wire, (len(values),))
 
 
 def _varint(number: int) -> bytes:
