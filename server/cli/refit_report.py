@@ -6,6 +6,7 @@ from math import isfinite
 from rich.console import Console
 from rich.text import Text
 
+from ensemble.refit.aims import AIMS
 from ensemble.refit.comparison import Comparison, Gain, Losses
 from ensemble.refit.job import outcome
 from ensemble.refit.learn import Learned
@@ -17,6 +18,8 @@ from .reporting import content
 MEASURES = ("log-loss", "accuracy", "ECE")
 # A gain of this many standard errors is not noise.
 CLEAR = 2
+# A gain below this, in nats, is the solver's tolerance.
+NOTHING = 1e-9
 
 
 def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
@@ -41,8 +44,13 @@ def choice(learned: Learned) -> str:
     listed = ", ".join(
         f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in learned.choice.held_out.items()
     )
-    name = learned.choice.name.replace("_", " ")
-    return f"Chosen: {name}. Held-out log-loss of each candidate: {listed}." if listed else f"Chosen: {name}."
+    parameters = ", ".join(
+        f"{name} {value:.4g}" for name, value in learned.pool.items() if name in ("temperature", "floor")
+    )
+    pooled = f" ({learned.pool['form']} pool, {parameters})" if parameters else ""
+    chosen = f"Chosen: {learned.choice.name.replace('_', ' ')}{pooled}."
+    measure = AIMS[learned.objective].measure
+    return f"{chosen} Held-out {measure} of each candidate: {listed}." if listed else chosen
 
 
 def certificate(learned: Learned) -> str:
@@ -60,7 +68,7 @@ def pruning(learned: Learned) -> Iterator[str]:
     for removal in removed:
         saved = removal["milliseconds_a_row"]
         time = "" if saved is None else f", saves {saved:.3g} ms a row"
-        yield f"Let go: {removal['member']}; held-out loss up {removal['cost']:+.5f} in all by then{time}."
+        yield f"Let go: {removal['member']}; held-out loss {removal['cost']:+.5f} in all by then{time}."
 
 
 def newcomers(learned: Learned) -> Iterator[str]:
@@ -68,7 +76,7 @@ def newcomers(learned: Learned) -> Iterator[str]:
     for name, told in learned.newcomers.items():
         gain, weight = told["gain"] or 0.0, told["weight"] or 0.0
         growth = told["first_order_gain"] or 0.0
-        if growth <= 0:
+        if growth <= NOTHING:
             yield f"Candidate {name}: adds nothing to the best average (g - 1 = {growth:.5f})."
             continue
         yield (

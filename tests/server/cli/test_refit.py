@@ -271,3 +271,17 @@ def test_a_candidate_has_a_name_and_a_file(folder: Path) -> None:
         refit(folder, "--candidate", "gbm")
     with pytest.raises(InvalidRequestError, match="candidate 'gbm' is given twice"):
         refit(folder, "--candidate", "gbm=a.onnx", "--candidate", "gbm=b.onnx")
+
+
+def test_another_pool_is_shown_with_its_parameters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refit(folder, "--pools", "log", "--dry-run") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(log pool, temperature " in shown
+    assert "no other exponents of these members can have a log-loss, ridge included" in shown
+
+
+def test_held_out_losses_are_called_what_they_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refit(folder, "--objective", "brier", "--dry-run") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Held-out Brier score of each candidate" in shown
+    assert "no other weighting of these members can have a Brier score" in shown
