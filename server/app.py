@@ -69,8 +69,9 @@ async def serve(store: Store, settings: ServeSettings) -> None:
         loop.add_signal_handler(number, _on_signal, stop, number)
     async with running(store, settings) as ports:
         log.info(
-            "ready in %.2f s: gRPC on %s:%d, metrics on http://%s:%d/metrics",
-            *(perf_counter() - began, settings.host, ports.grpc, settings.host, ports.metrics),
+            "ready in %.2f s: gRPC on %s:%d, metrics on %s://%s:%d/metrics",
+            *(perf_counter() - began, settings.host, ports.grpc),
+            *("https" if settings.tls_cert else "http", settings.host, ports.metrics),
         )
         await stop.wait()
         log.info("draining: calls in flight have %.0f s", settings.drain_timeout_secs)

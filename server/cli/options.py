@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from server.wire.client_security import ClientSecurity
+
 StoreOption = Annotated[
     str,
     Parameter(name="--store", env_var="UNISONO_STORE", help="Where the published versions are."),
@@ -23,3 +25,5 @@ AddressOption = Annotated[
     Parameter(name="--address", env_var="UNISONO_ADDRESS", help="Where the server listens for gRPC."),
 ]
 DEFAULT_ADDRESS = "127.0.0.1:8001"
+SecurityOptions = Annotated[ClientSecurity, Parameter(name="*")]
+PLAIN_TEXT = ClientSecurity()

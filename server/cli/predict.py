@@ -6,16 +6,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .main import EXIT_DONE
-from .options import DEFAULT_ADDRESS, AddressOption, OutputOption
+from .options import DEFAULT_ADDRESS, PLAIN_TEXT, AddressOption, OutputOption, SecurityOptions
 
 
-def predict(
+def predict(  # noqa: PLR0913 - one for each option
     name: Annotated[str, Parameter(help="An ensemble, or one member of it as NAME.member.")],
     *,
     inputs: Annotated[Path, Parameter(name="--input", help="Parquet, CSV, NPZ or NPY with the rows.")],
     rows: Annotated[int, Parameter(help="How many rows of the file to ask for, from the first.")] = 5,
     version: Annotated[str, Parameter(help="The version to ask; the current one if not given.")] = "",
     address: AddressOption = DEFAULT_ADDRESS,
+    security: SecurityOptions = PLAIN_TEXT,
     output_format: OutputOption = "table",
 ) -> int:
     """Ask a running server to score the first rows of a file: a smoke test from the shell."""
@@ -26,7 +27,7 @@ def predict(
 
     from . import tables  # noqa: PLC0415 - only when the command runs
 
-    with Client(address) as client:
+    with Client(address, security=security) as client:
         dataset = open_dataset([inputs], client.signature(name))
         chunk = next(iter(dataset.batches(rows)))
         answer = client.infer(name, chunk.rows, version=version)

@@ -13,10 +13,19 @@ from ensemble.member import Rows, Scores
 from ensemble.signature import Signature, TensorSpec
 
 from . import tensors
+from .client_security import ClientSecurity
 from .messages import message_class
 from .oip import SERVICE
 
 ANY_BYTES = -1
+PLAIN_TEXT = ClientSecurity()
+# Asking again would change nothing.
+REFUSALS = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+)
 BY_DATATYPE: Mapping[str, tensors.WireType] = {wire.datatype: wire for wire in tensors.WIRE_TYPES}
 
 
@@ -31,14 +40,19 @@ class Answer:
 class Client:
     """A connection to one server. A context manager; errors are InvalidRequestError or UnavailableError."""
 
-    def __init__(self, address: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, address: str, *, timeout: float = 10.0, security: ClientSecurity = PLAIN_TEXT) -> None:
         self._address = address
         self._timeout = timeout
         options = [
             ("grpc.max_receive_message_length", ANY_BYTES),
             ("grpc.max_send_message_length", ANY_BYTES),
         ]
-        self._channel = grpc.insecure_channel(address, options=options)
+        self._metadata, pem = security.metadata(), security.pem()
+        if pem is None:
+            self._channel = grpc.insecure_channel(address, options=options)
+        else:
+            credentials = grpc.ssl_channel_credentials(*pem)
+            self._channel = grpc.secure_channel(address, credentials, options=options)
 
     def __enter__(self) -> Self:
         return self
@@ -88,10 +102,10 @@ class Client:
             response_deserializer=response.FromString,
         )
         try:
-            return call(request, timeout=self._timeout)
+            return call(request, timeout=self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             code, text = error.code(), error.details()
-            if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
+            if code in REFUSALS:
                 raise InvalidRequestError(f"{self._address} refused: {text}") from None
             raise UnavailableError(
                 f"{self._address} did not answer ({code.name}): {text}; is `unisono serve` running there?"
