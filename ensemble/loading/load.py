@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from model_store.errors import StoreCorruptError
+from model_store.errors import StoreCorruptError, StoreUnavailableError
 from model_store.manifest import BlobRef, Manifest, MemberRecord
 from model_store.store import Store
 
@@ -98,6 +98,17 @@ def served_blob(record: MemberRecord) -> BlobRef:
     )
 
 
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that this user alone may enter; StoreUnavailableError where there is no place for one."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="unisono-load-")
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"no temporary folder can be made to load members from: {error.strerror}; set TMPDIR to one that "
+            "is writable"
+        ) from error
+
+
 def _member(
     store: Store, manifest: Manifest, record: MemberRecord, reuse: Mapping[str, Member], opener: Open
 ) -> Member:
@@ -108,7 +119,7 @@ def _member(
         return loaded
     ref = served_blob(record)
     # A private copy, checked as it is made: the store's own file might be exchanged between check and use.
-    with tempfile.TemporaryDirectory(prefix="unisono-load-") as folder:
+    with _private_folder() as folder:
         path = Path(folder) / ref.digest
         store.copy_blob(manifest.ensemble, ref, path)
         return opener(path, name=record.name, digest=record.digest, signature=signature)

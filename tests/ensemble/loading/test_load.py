@@ -13,7 +13,7 @@ from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.merged import Merger
 from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.signature import Signature, TensorSpec
-from model_store.errors import StoreCorruptError
+from model_store.errors import StoreCorruptError, StoreUnavailableError
 from model_store.manifest import Derived, Draft, MemberRecord, weights_json
 from model_store.store import Store
 from tests.support.members import Constant
@@ -136,6 +136,15 @@ def test_bytes_that_change_after_they_were_checked_are_not_loaded(store: Store, 
         (manifest.digests[name], 0o400, 0o700) for name in ("constant", "linear")
     ]
     assert not any(file.exists() for file, _, _ in seen)
+
+
+def test_where_no_temporary_folder_can_be_made_it_says_so(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+
+    with pytest.raises(StoreUnavailableError, match=r"No such file or directory; set TMPDIR to one that"):
+        load_servable(store, "digits")
 
 
 def test_a_signature_that_is_none_is_refused(store: Store) -> None:
