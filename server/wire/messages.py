@@ -1,7 +1,8 @@
 """The message classes, by name, from descriptors that only this module knows.
 
 They live in a descriptor pool of their own. In the default pool `inference.*` would collide with
-tritonclient, MLServer and KServe, which register the same names. Needs protobuf alone.
+tritonclient, MLServer and KServe, and `tensorflow.*` with TensorFlow, which register the same names. Needs
+protobuf alone.
 """
 
 from functools import cache

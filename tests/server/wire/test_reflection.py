@@ -8,8 +8,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from server.wire.health import Health
 from server.wire.oip import Oip
 from server.wire.reflection import reflection_method
+from server.wire.tfs import Tfs
+from server.wire.tfs_models import TfsModels
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
-from tests.support.models import FakeModels
+from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
 
@@ -25,7 +27,8 @@ def learnt(port: int) -> dict[str, Any]:
 
 
 async def test_a_client_without_our_protos_learns_every_service_and_method() -> None:
-    methods = Oip(FakeModels()).methods()
+    dialects = Oip(FakeModels()), Tfs(FakeModels(), lambda _: {}), TfsModels(FakeRepository(), lambda _: {})
+    methods = [method for dialect in dialects for method in dialect.methods()]
     told = Recorder()
     transport = GrpcTransport(
         [*methods, reflection_method(methods)],
@@ -41,7 +44,10 @@ async def test_a_client_without_our_protos_learns_every_service_and_method() -> 
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
+        "tensorflow.serving.ModelService",
+        "tensorflow.serving.PredictionService",
     ]
+    assert services["tensorflow.serving.ModelService"] == ["GetModelStatus", "HandleReloadConfigRequest"]
     assert {"ModelInfer", "ModelStreamInfer", "ModelConfig"} <= set(
         services["inference.GRPCInferenceService"]
     )
