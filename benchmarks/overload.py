@@ -1,0 +1,204 @@
+"""A server that is asked for ten times what it can do: what it still answers, and how soon it says no.
+
+    python benchmarks/overload.py [--ensemble heavy] [--times 10] [--seconds 6] [--repeats 3]
+
+Starts `unisono serve` with room for `--in-flight` calls. First callers that wait for their answers tell what
+the server can do; then calls of one row come at `--times` that rate, on a timer, whether or not earlier ones
+were answered; then one caller asks again and again until it is served as fast as before. Members compute on
+one thread, so that the generator, which shares the cores, isn't what is measured.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from ensembles import ENSEMBLES, benchmark_store
+from front_end import request_body
+from measure import described, machine
+from results import save, table
+
+from ensemble.runtimes.sample import random_rows
+from ensemble.signature import Signature
+from model_store.store import Store
+from server.cli.demonstration.server_process import ServerProcess, serving
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+GRPC_PREFIX = 5  # a flag and a length before the message, which grpcio writes itself
+CONNECTIONS = 8
+CALM_SECS = 4.0
+DEADLINE_SECS = 5.0
+RECOVERY_SECS = 5.0
+OK, REFUSED = "OK", "RESOURCE_EXHAUSTED"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: when it was sent, in seconds on the monotonic clock, how long it took, its code."""
+
+    sent: float
+    seconds: float
+    code: str
+
+
+class Load:
+    """Calls on a handful of connections to one server."""
+
+    def __init__(self, address: str, body: bytes) -> None:
+        own = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+        self._channels = [grpc.aio.insecure_channel(address, own) for _ in range(CONNECTIONS)]
+        self._body = body
+
+    async def call(self, number: int) -> Call:
+        """Call once; `number` picks the connection."""
+        ask, sent = self._channels[number % CONNECTIONS].unary_unary(METHOD), time.monotonic()
+        try:
+            await ask(self._body, timeout=DEADLINE_SECS)
+            code = OK
+        except grpc.aio.AioRpcError as error:
+            code = error.code().name
+        return Call(sent, time.monotonic() - sent, code)
+
+    async def closed(self, callers: int, seconds: float) -> list[Call]:
+        """Have `callers` ask again as soon as they are answered."""
+        end, calls = time.monotonic() + seconds, list[Call]()
+
+        async def keep_asking(number: int) -> None:
+            while time.monotonic() < end:
+                calls.append(await self.call(number))
+
+        await asyncio.gather(*(keep_asking(number) for number in range(callers)))
+        return calls
+
+    async def open(self, rate: float, seconds: float) -> list[Call]:
+        """Send `rate` calls a second, whatever becomes of them."""
+        began, tasks = time.monotonic(), list[asyncio.Task[Call]]()
+        while (now := time.monotonic() - began) < seconds:
+            # All that is due by now: a timer that comes late catches up.
+            tasks += [
+                asyncio.create_task(self.call(number)) for number in range(len(tasks), round(now * rate))
+            ]
+            await asyncio.sleep(0.001)
+        return await asyncio.gather(*tasks)
+
+    async def recovery(self, usual: float) -> float:
+        """Ask one by one until two answers in a row come in twice the usual time; return after how long."""
+        began, good = time.monotonic(), 0
+        while good < 2 and time.monotonic() - began < 2 * RECOVERY_SECS:  # noqa: PLR2004 - two in a row
+            call = await self.call(0)
+            good = good + 1 if call.code == OK and call.seconds <= 2 * usual else 0
+        return time.monotonic() - began
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+
+async def measured(server: ServerProcess, body: bytes, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the three parts, and put them in figures."""
+    load = Load(server.address, body)
+    before = os.getloadavg()[0]
+    await load.closed(4, 0.5)  # warms the way
+    alone = await load.closed(1, 1.0)
+    usual = float(np.median([call.seconds for call in alone]))
+    calm = await load.closed(options.in_flight // 2, CALM_SECS)
+    capacity = _rate(calm, OK)
+    storm = await load.open(options.times * capacity, options.seconds)
+    recovery = await load.recovery(usual)
+    await load.close()
+    codes = sorted({call.code for call in storm})
+    return {
+        "load_before": before,
+        "capacity_per_sec": capacity,
+        "calm_p99_ms": _ms(calm, OK, 99),
+        "offered_per_sec": len(storm) / options.seconds,
+        "goodput_per_sec": _rate(storm, OK),
+        "goodput_share": _rate(storm, OK) / capacity,
+        "accepted_p50_ms": _ms(storm, OK, 50),
+        "accepted_p99_ms": _ms(storm, OK, 99),
+        "accepted_p95_ms": _ms(storm, OK, 95),
+        "refusal_p50_ms": _ms(storm, REFUSED, 50),
+        "refusal_p95_ms": _ms(storm, REFUSED, 95),
+        "refusal_p99_ms": _ms(storm, REFUSED, 99),
+        "recovery_secs": recovery,
+        "codes": {code: sum(call.code == code for call in storm) for code in codes},
+    }
+
+
+def _rate(calls: Sequence[Call], code: str) -> float:
+    """Answers of `code` a second, from the first call to the last answer."""
+    span = max(call.sent + call.seconds for call in calls) - min(call.sent for call in calls)
+    return sum(call.code == code for call in calls) / span
+
+
+def _ms(calls: Sequence[Call], code: str, percent: float) -> float:
+    seconds = [call.seconds for call in calls if call.code == code]
+    return float(np.percentile(seconds, percent) * 1e3) if seconds else float("nan")
+
+
+def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts: dict[str, Any]) -> str:
+    """Write the figures as a table, a column a run, with what they should be."""
+    ms = {name: f"{name}_p50_ms {name}_p95_ms {name}_p99_ms".split() for name in ("accepted", "refusal")}
+    rows: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+        "load average before": ("", lambda run: f"{run['load_before']:.1f}"),
+        "capacity, callers that wait": ("", lambda run: f"{run['capacity_per_sec']:,.0f} a second"),
+        "offered": (f"{options.times:g} times that", lambda run: f"{run['offered_per_sec']:,.0f} a second"),
+        "goodput, share of capacity": ("at least 80 %", lambda run: f"{run['goodput_share']:.0%}"),
+        "calm p99": ("", lambda run: f"{run['calm_p99_ms']:,.0f} ms"),
+        "accepted p50 / p95 / p99": (
+            "bounded",
+            lambda run: " / ".join(f"{run[key]:,.0f}" for key in ms["accepted"]) + " ms",
+        ),
+        "refused p50 / p95 / p99": (
+            "under 10 ms",
+            lambda run: " / ".join(f"{run[key]:.1f}" for key in ms["refusal"]) + " ms",
+        ),
+        "recovery": ("within 5 s", lambda run: f"{run['recovery_secs']:.2f} s"),
+        "answers": (
+            "no other code",
+            lambda run: ", ".join(f"{code} {count:,}" for code, count in run["codes"].items()),
+        ),
+    }
+    lines = [[name, wanted, *map(shown, runs)] for name, (wanted, shown) in rows.items()]
+    header = ["figure", "wanted", *(f"run {number}" for number in range(1, len(runs) + 1))]
+    note = (
+        f"Ensemble `{options.ensemble}`, one row a call, room for {options.in_flight} calls, one thread for "
+        f"members, {options.seconds:g} s of calls on {CONNECTIONS} connections. Latencies are those that "
+        "callers see, in a generator that shares the cores with the server; others used the machine too, and "
+        "what they took came and went between the parts of a run."
+    )
+    head = "# The server when it is asked for more than it can do"
+    return "\n\n".join([head, described(facts), note, table(header, lines)]) + "\n"
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--ensemble", choices=ENSEMBLES, default="heavy")
+    parser.add_argument("--times", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--in-flight", type=int, default=32)
+    parser.add_argument("--name", default="overload", help="what the files in results/ are called")
+    options = parser.parse_args()
+    place, facts = benchmark_store(), machine()
+    signature = Signature.from_json(Store.open(str(place)).manifest(options.ensemble).signature)
+    body = request_body(options.ensemble, random_rows(signature, 1), signature)[GRPC_PREFIX:]
+    flags = ["--ensemble", options.ensemble, "--threads", "1", "--max-in-flight", str(options.in_flight)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(str(place), Path(folder) / "log", flags) as server,
+    ):
+        runs = [asyncio.run(measured(server, body, options)) for _ in range(options.repeats)]
+    save(options.name, {"machine": facts, "runs": runs}, markdown(runs, options, facts))
+
+
+if __name__ == "__main__":
+    main()
