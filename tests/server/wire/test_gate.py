@@ -41,6 +41,7 @@ def methods() -> list[Method]:
         (OIP, "RepositoryModelLoad"),
         (OIP, "RepositoryModelUnload"),
         ("tensorflow.serving.PredictionService", "Predict"),
+        ("tensorflow.serving.ModelService", "GetModelStatus"),
         ("tensorflow.serving.ModelService", "HandleReloadConfigRequest"),
         ("unisono.v1.Control", "Refit"),
     )
@@ -103,6 +104,7 @@ TABLE = {
     f"{OIP}/RepositoryModelLoad": FOR_CONTROL,
     f"{OIP}/RepositoryModelUnload": FOR_CONTROL,
     "tensorflow.serving.PredictionService/Predict": FOR_PREDICT,
+    "tensorflow.serving.ModelService/GetModelStatus": FOR_PREDICT,
     "tensorflow.serving.ModelService/HandleReloadConfigRequest": FOR_CONTROL,
     "unisono.v1.Control/Refit": FOR_CONTROL,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": FOR_EITHER,
