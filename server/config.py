@@ -52,7 +52,7 @@ class ServeSettings:
         drain_delay_secs: After SIGTERM, how long health says no before calls are turned away.
         drain_timeout_secs: How long calls in flight may take to finish after that.
         enable_model_control: Let callers have published ensembles loaded and unloaded over gRPC.
-        enable_control: Let callers refit, read weights and roll back over gRPC; from elsewhere only with tokens.
+        enable_control: Let callers refit, read weights and roll back over gRPC.
         refit_data: Data that callers may have refitted on, as NAME=PATH; once for each name.
         tensor_content: Answer TensorFlow Serving's clients with tensor_content, not typed: faster to read.
         enable_reflection: Describe the services to whoever asks over gRPC.
