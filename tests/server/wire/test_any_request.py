@@ -1,6 +1,7 @@
 """Whatever a caller sends, it is told what is wrong with it: never INTERNAL, never a crash."""
 
 import asyncio
+from math import prod
 from typing import Any
 
 import grpc
@@ -14,7 +15,7 @@ from server.wire.call import Call
 from server.wire.messages import message_class
 from server.wire.oip import Oip
 from server.wire.status import status_of
-from server.wire.tensors import FIELD_DATATYPES, WIRE_TYPES
+from server.wire.tensors import BY_DTYPE, FIELD_DATATYPES, LENGTH_BYTES, WIRE_TYPES
 from server.wire.tfs import Tfs
 from server.wire.tfs_tensors import TFS_TYPES
 from tests.support.models import FakeModels, infos
@@ -80,6 +81,36 @@ def oip_requests(draw: st.DrawFn) -> Any:
 
 
 @st.composite
+def nearly_right(draw: st.DrawFn) -> Any:
+    """A request that the model takes, but for up to two things."""
+    info = infos()[draw(st.sampled_from(MODELS))]
+    rows = draw(st.integers(0, 9))
+    request = message_class("inference.ModelInferRequest")(model_name=info.name)
+    for spec in info.signature.inputs:
+        shape = [rows, *(2 if size < 0 else size for size in spec.shape)]
+        wire = BY_DTYPE[spec.dtype]
+        request.inputs.add(name=spec.name, datatype=wire.datatype, shape=shape)
+        request.raw_input_contents.append(b"\0" * (prod(shape) * (wire.item_bytes or LENGTH_BYTES)))
+    for place in draw(st.lists(st.integers(0, len(request.inputs) - 1), max_size=2)):
+        tensor = request.inputs[place]
+        wrong = draw(st.integers(0, 5))
+        if wrong == 0:
+            tensor.shape[:] = draw(SHAPES)
+        elif wrong == 1:
+            tensor.datatype = draw(DATATYPES)
+        elif wrong == 2:
+            request.raw_input_contents[place] = draw(RAW)
+        elif wrong == 3:
+            tensor.name = draw(NAMES)
+        elif wrong == 4:
+            request.MergeFrom(type(request)(parameters=draw(PARAMETERS)))
+        else:
+            outputs = [{"name": draw(NAMES), "parameters": draw(PARAMETERS)}]
+            request.MergeFrom(type(request)(outputs=outputs))
+    return request
+
+
+@st.composite
 def tfs_requests(draw: st.DrawFn) -> Any:
     request = message_class("tensorflow.serving.PredictRequest")()
     request.model_spec.name = draw(st.sampled_from([*MODELS, "nobody", ""]))
@@ -123,6 +154,12 @@ ANY = settings(max_examples=200, deadline=None, suppress_health_check=list(Healt
 @ANY
 @given(oip_requests())
 def test_any_oip_request_is_answered_or_refused(request: Any) -> None:
+    assert outcome(Oip(FakeModels(run=zeros)).model_infer, request) in ALLOWED
+
+
+@ANY
+@given(nearly_right())
+def test_any_request_that_is_nearly_right_is_answered_or_refused(request: Any) -> None:
     assert outcome(Oip(FakeModels(run=zeros)).model_infer, request) in ALLOWED
 
 
