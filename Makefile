@@ -64,7 +64,7 @@ demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and s
 	@$(BIN)/unisono demo
 
 test: install ## Run every test, with branch coverage.
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
 	$(BIN)/python -m pytest -m "not slow"

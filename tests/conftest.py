@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -58,6 +59,20 @@ def published(small_members: Path, unisono: Unisono) -> Path:
             unisono("publish", "digits", *members, "--store", made)
             made.rename(store)
     return store
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of a run in several processes to the one that prints."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = session.config.stash.get(figures.FIGURES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the figures of one of the processes."""
+    for figure in getattr(node, "workeroutput", {}).get("figures", []):
+        figures.report(node.config, figure)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
