@@ -1,10 +1,12 @@
 """Fixtures that tests of several packages share."""
 
 import fcntl
+import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,26 @@ def published(small_members: Path, unisono: Unisono) -> Path:
             unisono("publish", "digits", *members, "--store", made)
             made.rename(store)
     return store
+
+
+# Seconds that one test may take: a test that hangs should say so, and not hold up the run for ever.
+LONGEST_SECONDS = 3600 if os.environ.get("UNISONO_PROOF") == "whole" else 300
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that takes too long, wherever it waits."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"{item.nodeid} took more than {LONGEST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
