@@ -15,28 +15,10 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.store import Store
-from server.cli.main import EXIT_VERIFY_FAILED, application
+from server.cli.main import EXIT_VERIFY_FAILED
 from server.cli.user import user_name
-from tests.server.cli.published import EVIDENCE, SIGNATURE, store_with_history
+from tests.server.cli.published import EVIDENCE, SIGNATURE
 from tests.support.onnx_models import save_graph, write_linear
-
-
-@pytest.fixture(name="store")
-def fixture_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    store = store_with_history(tmp_path)
-    monkeypatch.setenv("UNISONO_STORE", store.address)
-    return store
-
-
-@pytest.fixture(name="call")
-def fixture_call(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command line; return its exit code and what it printed, no rules, runs of blanks as one."""
-
-    def run(*words: str) -> tuple[int, str]:
-        code = application()(list(words))
-        return code, " ".join(capsys.readouterr().out.replace("─", "").split())
-
-    return run
 
 
 def test_list_says_what_is_served_since_when_and_why(store: Store, call: Any) -> None:
