@@ -74,7 +74,9 @@ def certificate(solver: Mapping[str, Any], rows: int) -> str:
 def _rounded_up(bound: float) -> str:
     """Write a bound with one digit, and never a smaller one than it is."""
     exponent = floor(log10(bound))
-    return f"{ceil(bound / 10.0**exponent - 1e-9):d}e{exponent:d}"
+    digit = ceil(bound / 10.0**exponent - 1e-9)
+    # Between nine and ten, rounding up carries.
+    return f"1e{exponent + 1:d}" if digit > 9 else f"{digit:d}e{exponent:d}"  # noqa: PLR2004 - decimal
 
 
 def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str, Any]:

@@ -237,6 +237,8 @@ def test_the_pool_and_the_loss_that_decided_are_named(folder: Path) -> None:
 def test_a_certificate_never_claims_more_than_is_proven() -> None:
     solver = {"converged": True, "gap": 1.01e-10, "how": "newton"}
     assert "more than 2e-10 nats lower (newton)" in certificate(solver, 1000)
+    # Between nine and ten of a unit, rounding up carries.
+    assert "more than 1e-11 nats lower" in certificate(solver | {"gap": 9.6e-12}, 1000)
     # Rounding alone makes errors of this size.
     assert "on these 1,000 rows more than 1e-12 nats" in certificate(solver | {"gap": 0.0}, 1000)
     assert certificate(solver | {"converged": False, "gap": 0.25}, 1000) == (
