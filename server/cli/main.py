@@ -65,8 +65,13 @@ def application() -> App:
             config.Toml(file or DEFAULT_CONFIG_FILE, must_exist=file is not None, search_parents=False),
         ],
     )
-    for name, (place, purpose) in COMMANDS.items():
-        app.command(place, name=name, help=purpose)
+    for order, (name, (place, purpose)) in enumerate(COMMANDS.items()):
+        app.command(place, name=name, help=purpose, sort_key=order)
+    settings = App(
+        name="config", help="Show the settings that `serve` would run with.", sort_key=len(COMMANDS)
+    )
+    settings.command("server.cli.config_show:show", name="show")
+    app.command(settings)
     return app
 
 
