@@ -5,11 +5,13 @@ server does: the reference servicer's never ends, and so would hold up every gra
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
+
+from ensemble.errors import ModelNotFoundError
 
 SERVICE = "grpc.health.v1.Health"
 WHOLE_SERVER = ""
@@ -50,6 +52,27 @@ class Health:
         self._closed = True
         self.drain()
 
+    def check(self, request: Any) -> Any:
+        """Answer a HealthCheckRequest; ModelNotFoundError for a name that nobody knows."""
+        status = self._statuses.get(request.service)
+        if status is None:
+            raise ModelNotFoundError(f"unknown service '{request.service}'")
+        return _Status(status=status)
+
+    async def watch(self, request: Any) -> AsyncIterator[Any]:
+        """Answer a HealthCheckRequest now, and at every change until `close`."""
+        told = None
+        while True:
+            changed = self._changed
+            status = self._statuses.get(request.service, _Status.SERVICE_UNKNOWN)
+            if status != told:
+                yield _Status(status=status)
+                told = status
+            elif self._closed:
+                return
+            else:
+                await changed.wait()
+
     def handler(self) -> Any:
         """Return what grpc.aio binds."""
         return grpc.method_handlers_generic_handler(
@@ -70,20 +93,11 @@ class Health:
         self._changed = asyncio.Event()
 
     async def _check(self, request: Any, context: Any) -> Any:
-        status = self._statuses.get(request.service)
-        if status is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service '{request.service}'")
-        return _Status(status=status)
+        try:
+            return self.check(request)
+        except ModelNotFoundError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
 
     async def _watch(self, request: Any, context: Any) -> None:
-        told = None
-        while True:
-            changed = self._changed
-            status = self._statuses.get(request.service, _Status.SERVICE_UNKNOWN)
-            if status != told:
-                await context.write(_Status(status=status))
-                told = status
-            elif self._closed:
-                return
-            else:
-                await changed.wait()
+        async for response in self.watch(request):
+            await context.write(response)

@@ -8,6 +8,7 @@ from ensemble import errors
 from model_store import errors as store_errors
 
 from . import access, admission
+from .outcome import MessageTooLargeError
 from .serving import UnknownSignatureError
 
 Code = grpc.StatusCode
@@ -28,6 +29,7 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     access.UnauthenticatedError: Code.UNAUTHENTICATED,
     access.ForbiddenError: Code.PERMISSION_DENIED,
     admission.TooBusyError: Code.RESOURCE_EXHAUSTED,
+    MessageTooLargeError: Code.RESOURCE_EXHAUSTED,
     store_errors.EnsembleNotFoundError: Code.NOT_FOUND,
     store_errors.VersionNotFoundError: Code.NOT_FOUND,
     store_errors.InvalidNameError: Code.INVALID_ARGUMENT,

@@ -252,7 +252,7 @@ async def test_callers_that_ask_again_without_pause_are_all_told_to_go_elsewhere
 async def test_a_call_that_outlasts_the_grace_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     async with served(hang) as (transport, ask, finished):
         running = asyncio.ensure_future(ask(b""))
-        while transport._running == 0:  # noqa: SLF001 - the one thing that can't be seen from outside
+        while transport.calls.running == 0:
             await asyncio.sleep(0.001)
         await asyncio.wait_for(transport.stop(0.05), 5)
         await failure(running)

@@ -11,7 +11,7 @@ from server.wire.call import Call
 from server.wire.health import Health
 from server.wire.messages import message_class
 from server.wire.method import Method
-from server.wire.stream_grpcio import MAX_IN_FLIGHT
+from server.wire.stream import MAX_IN_FLIGHT
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
 from tests.support.observers import Recorder
 

@@ -1,26 +1,29 @@
-"""One open stream of grpc.aio: requests in, answers out in the requests' order, a bounded number at once."""
+"""One open stream: requests in, answers out in the requests' order, a bounded number at once."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import grpc
+
+from .outcome import Outcome
 
 # So many requests of one stream may be on their way, or so many bytes as one message may have; then it isn't
 # read further, and the client feels it.
 MAX_IN_FLIGHT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one request ended: its code and text, and what to write."""
+class Messages(Protocol):
+    """The two directions of a stream."""
 
-    code: grpc.StatusCode
-    text: str
-    data: bytes
-    trailing: tuple[tuple[str, str], ...] = ()  # metadata after it, where the call ends with it
+    async def read(self) -> bytes | None:
+        """Read the next message; None says that no more come."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send one message."""
+        ...
 
 
 class Stream:
@@ -32,13 +35,13 @@ class Stream:
 
     def __init__(
         self,
-        context: Any,
+        messages: Messages,
         answer: Callable[[bytes], Awaitable[Outcome]],
         *,
         end_on_error: bool,
         max_bytes: int,
     ) -> None:
-        self._context = context
+        self._messages = messages
         self._answer = answer
         self._end_on_error = end_on_error
         self._max_bytes = max_bytes
@@ -63,7 +66,7 @@ class Stream:
                 if self._end_on_error and outcome.code is not grpc.StatusCode.OK:
                     self._give_up(self._reader)
                     return outcome
-                await self._context.write(outcome.data)
+                await self._messages.write(outcome.data)
                 self._sizes.popleft()
                 self._written.set()
         return None
@@ -75,7 +78,7 @@ class Stream:
             self._reader.cancel()
 
     async def _read(self, tasks: asyncio.TaskGroup) -> None:
-        while (data := await self._context.read()) is not grpc.aio.EOF:
+        while (data := await self._messages.read()) is not None:
             await self._room(len(data))
             self._sizes.append(len(data))
             self._answers.put_nowait(tasks.create_task(self._outcome(data)))

@@ -1,0 +1,248 @@
+"""What becomes of a call, whichever transport brings it: let in or refused, answered, counted; the drain.
+
+Messages are parsed and written here, not by a transport's own hooks, so that a call that fails there is
+answered and counted like any other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from ensemble.errors import EnsembleError, InvalidRequestError, UnavailableError
+
+from .call import Call, until
+from .gate import Gate
+from .method import Method
+from .outcome import MessageTooLargeError, Outcome
+from .status import retry_hint, status_of
+from .stream import Stream
+from .transport_options import TransportOptions
+
+SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
+# A drain is over when no call has come for so long; callers that ask again without pause, and so never
+# are quiet, are waited for no longer than this.
+QUIET_SECS = 0.1
+LINGER_SECS = 2.0
+# gRPC counts what remains of a deadline on the wall clock, which may be set while it counts.
+CLOCK_SLACK_SECS = 0.05
+# A stream with this metadata, "true", ends at the first request that fails.
+END_ON_ERROR = "triton_grpc_error"
+STREAM_AGED = "the stream has reached the age that this server lets one reach; open another"
+AUTHORIZATION = "authorization"
+
+log = logging.getLogger("unisono.wire")
+
+
+class Observer(Protocol):
+    """Who hears of every finished call."""
+
+    def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
+        """Take note of one finished call, exactly once. `model` and `version` are empty if none was found.
+
+        `code` is the gRPC code's name, as in "NOT_FOUND".
+        """
+        ...
+
+
+class Incoming(Protocol):
+    """One call as its transport sees it."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The text metadata, the token among it."""
+        ...
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds until the caller's deadline; None if it has none."""
+        ...
+
+    async def read(self) -> bytes | None:
+        """Read the next message; None says that no more come."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send one message of several."""
+        ...
+
+
+class Calls:
+    """All calls of one server. Made and used on the event loop."""
+
+    def __init__(self, observer: Observer, options: TransportOptions, gate: Gate | None = None) -> None:
+        self._observer = observer
+        self._options = options
+        self._gate = gate or Gate()
+        self._arrived = 0
+        self._streams: set[Stream] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._refusing = asyncio.Event()
+        self._refusing.set()
+        self.draining = False
+        self.running = 0  # calls that were accepted: those refused in a drain don't count
+
+    def drain(self) -> None:
+        """Refuse new calls; those that run go on, and streams end once those taken have their answers."""
+        self.draining = True
+        for stream in self._streams:
+            stream.close()
+
+    async def quiet(self, grace_secs: float) -> None:
+        """Wait until running calls have ended and no new ones come, `grace_secs` at most.
+
+        New ones are held back meanwhile, until `refuse`.
+        """
+        try:
+            async with asyncio.timeout(grace_secs):
+                await self._idle.wait()
+                await self._hold_back()
+        except TimeoutError:
+            log.warning("%d calls still run after %s s of grace; cutting off", self.running, grace_secs)
+
+    def refuse(self) -> None:
+        """Tell those held back to go elsewhere."""
+        self._refusing.set()
+
+    async def _hold_back(self) -> None:
+        """Hold refusals back until no call has come for a moment, or callers have had time to go elsewhere.
+
+        gRPC's own shutdown answers calls that it has taken in but not yet handed over with CANCELLED,
+        which clients don't retry; here they get their refusal. Who waits for it can't ask again.
+        """
+        self._refusing.clear()
+        for _ in range(round(LINGER_SECS / QUIET_SECS)):
+            arrived = self._arrived
+            await asyncio.sleep(QUIET_SECS)
+            if self._arrived == arrived:
+                return
+
+    async def stream(self, method: Method, incoming: Incoming) -> Outcome:
+        """Answer every request of one stream, and say how the stream ends.
+
+        What its token doesn't open ends before anything of it is read.
+        """
+        try:
+            self._gate.check(method, incoming.metadata.get(AUTHORIZATION, ""))
+        except EnsembleError as error:
+            code, text = status_of(error)
+            self._observer.handled(method=method.name, model="", version="", code=code.name, seconds=0)
+            return Outcome(code, text)
+        stream = Stream(
+            incoming,
+            lambda data: self.answer(method, incoming, _given(data)),
+            end_on_error=incoming.metadata.get(END_ON_ERROR) == "true",
+            max_bytes=self._options.max_message_bytes,
+        )
+        failed = await self._run(stream)
+        if failed is not None:
+            return failed
+        if stream.closed:
+            return Outcome(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN if self.draining else STREAM_AGED)
+        return Outcome(grpc.StatusCode.OK)
+
+    async def _run(self, stream: Stream) -> Outcome | None:
+        self._streams.add(stream)
+        if self.draining:
+            stream.close()
+        aged = asyncio.get_running_loop().call_later(self._options.max_connection_age_secs, stream.close)
+        try:
+            return await stream.run()
+        finally:
+            aged.cancel()
+            self._streams.discard(stream)
+
+    async def answer(
+        self, method: Method, incoming: Incoming, receive: Callable[[], Awaitable[bytes | None]]
+    ) -> Outcome:
+        """Answer one request and have it counted, once, however it ends."""
+        started = asyncio.get_running_loop().time()
+        call = self._call(method, incoming, started)
+        code, messages = grpc.StatusCode.UNKNOWN, list[Any]()
+        accepted = not self.draining
+        self.running += accepted
+        self._arrived += 1
+        if accepted:
+            self._idle.clear()
+        try:
+            await self._refuse_unless(accepted)
+            answer = await self._admitted(method, call, receive, messages.append)
+            code = grpc.StatusCode.OK
+            return Outcome(code, "", answer)
+        except asyncio.CancelledError:
+            # The client has gone, or its deadline has passed.
+            remaining = incoming.time_remaining()
+            late = remaining is not None and remaining <= CLOCK_SLACK_SECS
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
+            code, text = status_of(error)
+            message = messages[0] if messages else None
+            refusal = method.refuse(message, text).SerializeToString() if method.refuse else b""
+            return Outcome(code, text, refusal, retry_hint(error))
+        finally:
+            self.running -= accepted
+            if not self.running:
+                self._idle.set()
+            seconds = asyncio.get_running_loop().time() - started
+            self._observer.handled(
+                method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
+            )
+
+    async def _admitted(
+        self,
+        method: Method,
+        call: Call,
+        receive: Callable[[], Awaitable[bytes | None]],
+        note: Callable[[Any], None],
+    ) -> bytes:
+        """Answer a call that may be made and finds a place. What is refused before is never parsed.
+
+        `note` is told the message once there is one.
+        """
+        self._gate.check(method, call.authorization)
+        with self._gate.enter() as place:
+            async with until(call.deadline):
+                data = await receive()
+                if data is None:
+                    raise InvalidRequestError("the call brings no message")
+                place.hold(len(data))
+                message = _parsed(method, data)
+                note(message)
+                response = await method.function(message, call)
+            written: bytes = response.SerializeToString()
+            if len(written) > self._options.max_message_bytes:
+                raise MessageTooLargeError("answer", len(written), self._options.max_message_bytes)
+            return written
+
+    async def _refuse_unless(self, accepted: bool) -> None:
+        if not accepted:
+            await self._refusing.wait()
+            raise UnavailableError(SHUTTING_DOWN)
+
+    def _call(self, method: Method, incoming: Incoming, now: float) -> Call:
+        longest, remaining = method.longest_secs or self._options.max_call_secs, incoming.time_remaining()
+        seconds = longest if remaining is None else min(remaining, longest)
+        metadata = dict(incoming.metadata)
+        # Apart from the rest, so that no method shows it to anyone.
+        authorization = metadata.pop(AUTHORIZATION, "")
+        return Call(deadline=now + seconds, metadata=metadata, authorization=authorization)
+
+
+def _parsed(method: Method, data: bytes) -> Any:
+    try:
+        return method.request.FromString(data)
+    except DecodeError as error:
+        raise InvalidRequestError(f"the bytes are not a {method.request.__name__}") from error
+
+
+def _given(data: bytes) -> Callable[[], Awaitable[bytes]]:
+    """Make a `receive` of what was received."""
+
+    async def receive() -> bytes:
+        return data
+
+    return receive
