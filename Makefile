@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof bench proto docs lock wheel clean
+.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof fuzz bench proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -93,6 +93,10 @@ wheel: install ## Build the wheel into dist/.
 
 proof: install ## Run the long proofs whole; `make test` holds a sample of each.
 	UNISONO_PROOF=whole $(BIN)/python -m pytest -m "slow or proof" tests
+
+FUZZ_SECS ?= 120
+fuzz: install ## Fuzz every decoder for FUZZ_SECS seconds; what is found is kept in .cache/fuzz/found.
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECS)
 
 bench: install ## Run the benchmarks and write what they print to benchmarks/results/.
 	$(BIN)/python benchmarks/run_all.py

@@ -75,7 +75,7 @@ def _zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         return f"a damaged zip archive ({error}); copy it again"
     if {"config.json", "metadata.json"} <= set(names):
         return None

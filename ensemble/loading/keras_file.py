@@ -38,7 +38,7 @@ def check_keras_file(path: Path) -> None:
             _check_members(path, archive.infolist(), path.stat().st_size)
             config = _json(path, archive, "config.json")
             _json(path, archive, "metadata.json")
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InvalidModelError(f"{str(path)!r} is a damaged .keras file ({error}); copy it again") from error
     # How it was trained is not needed for serving, and not loaded.
     config.pop("compile_config", None)
@@ -88,7 +88,7 @@ def _json(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
         raise InvalidModelError(f"{str(path)!r} holds {name} of {size} bytes; {MAX_JSON_BYTES} may be")
     try:
         value = json.loads(archive.read(name))
-    except (ValueError, RecursionError, EOFError, zlib.error) as error:
+    except (ValueError, RecursionError, EOFError, NotImplementedError, zlib.error) as error:
         raise InvalidModelError(
             f"{str(path)!r} holds a {name} that is no JSON: {error}; save it again"
         ) from error

@@ -30,7 +30,8 @@ def check_weights(path: Path) -> None:
             try:
                 with h5py.File(file, "r") as weights:
                     sizes = _sizes(weights, size)
-            except OSError as error:
+            # h5py says in all of these that the library can't make sense of some part of the file.
+            except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError) as error:
                 raise InvalidModelError(f"{WEIGHTS} is no HDF5 file: {error}; save the model again") from None
         config = json.loads(archive.read("config.json"))
     for kind, key, value in _declared(config):

@@ -102,7 +102,8 @@ def read_tokens(path: Path, salt: bytes) -> Tokens:
 
 
 def _parsed(line: str, place: str) -> tuple[str, frozenset[str]]:
-    token, *scopes = line.replace(",", " ").split()
+    # Of a line of commas alone nothing is left.
+    token, *scopes = line.replace(",", " ").split() or [""]
     if len(token) < MIN_TOKEN_CHARACTERS:
         raise UnusableFileError(
             f"{place}: the token has {len(token)} characters; it must have {MIN_TOKEN_CHARACTERS}: make one "

@@ -12,6 +12,7 @@ import pytest
 
 from ensemble.errors import InvalidModelError
 from ensemble.loading import keras_allowed
+from ensemble.loading.formats import format_of
 from ensemble.loading.keras_file import check_keras_file
 
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None}
@@ -215,3 +216,13 @@ def test_every_layer_of_the_installed_keras_was_judged() -> None:
     layers = {name.asname or name.name for node in imports for name in node.names}
 
     assert {name for name in layers if name[0].isupper()} == keras_allowed.LAYERS | refused
+
+
+def test_an_archive_that_says_it_is_of_a_later_zip_is_refused(path: Path) -> None:
+    data = bytearray(write(path).read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 235
+    path.write_bytes(data)
+
+    for check in (check_keras_file, format_of):
+        with pytest.raises(InvalidModelError, match=r"zip file version 23.5"):
+            check(path)

@@ -107,3 +107,18 @@ def test_what_is_no_hdf5_file_is_refused(path: Path) -> None:
 
     with pytest.raises(InvalidModelError, match="is no HDF5 file"):
         check_weights(path)
+
+
+def test_a_group_that_hdf5_cannot_make_sense_of_is_refused(path: Path) -> None:
+    damaged = write(path, dense).read_bytes().replace(b"SNOD", b"SNOE")
+    with zipfile.ZipFile(io.BytesIO(damaged)) as archive:
+        # The archive's own checksum would be wrong: pack what it holds anew.
+        config = archive.read("config.json")
+    start = damaged.index(b"\x89HDF")
+    end = damaged.index(b"PK\x01\x02")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", damaged[start:end])
+
+    with pytest.raises(InvalidModelError, match=r"model.weights.h5 is no HDF5 file"):
+        check_weights(path)

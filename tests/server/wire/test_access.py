@@ -83,6 +83,7 @@ def test_the_same_file_read_twice_is_the_same(file: Path) -> None:
             "reader-reader-reader predict\nreader-reader-reader control",
             "line 2: the token is given twice, with other scopes",
         ),
+        ("reader-reader-reader predict\n , ,\n", "line 2: the token has 0 characters"),
         ("\n".join(f"reader-reader-{i:04} predict" for i in range(1001)), "has 1001 tokens"),
     ],
 )
