@@ -43,6 +43,10 @@ class InvalidModelError(EnsembleError):
     """A model file can't be taken as a member: not a model, not allowed, or not what it says."""
 
 
+class GoldenMismatchError(InvalidModelError):
+    """A version gives other scores here than those that were kept when it was published."""
+
+
 class InvalidDataError(EnsembleError):
     """A data file doesn't hold what the signature asks for, or its labels don't fit the classes.
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from math import inf
@@ -27,7 +27,8 @@ from .lifecycle.labels import Labels
 from .lifecycle.manager import Loaded, Manager
 from .lifecycle.refitter import Refitter
 from .lifecycle.repository import Repository
-from .lifecycle.watcher import Watcher
+from .lifecycle.wanted import wanted
+from .lifecycle.watcher import Wanted, Watcher
 from .telemetry.endpoint import MetricsEndpoint
 from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
@@ -93,13 +94,10 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
     def show() -> None:
         health.show(ready=models.ready(), models=models.names())
 
-    async def take_up(name: str, version: int) -> None:
-        await manager.take_up(name, version)
-        show()
-
-    watcher = Watcher(_current(store, settings.ensemble, labels), take_up, metrics, settings.watch_options)
+    manager.changed = show
+    watcher = Watcher(_wanted(store, settings, labels), manager, metrics, settings.watch_options)
     methods = [
-        *_methods(models, metrics, Repository(manager, watcher, show), labels=labels, settings=settings),
+        *_methods(models, metrics, Repository(manager, watcher), labels=labels, settings=settings),
         *_control(store, watcher, metrics, settings),
     ]
     if settings.enable_reflection:
@@ -117,7 +115,7 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         stack.push_async_callback(_drain, models, health, transport, settings)
         grpc_port = await transport.start()
         published = await watcher.look()
-        models.want(frozenset(settings.ensemble) or published)
+        models.want((frozenset(settings.ensemble) or published) | settings.version_policy.named)
         show()
         tasks(watcher.watch())
         yield Ports(grpc_port, metrics_port)
@@ -230,17 +228,20 @@ def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mappin
     return load
 
 
-def _current(
-    store: Store, only: tuple[str, ...], labels: Labels
-) -> Callable[[], Mapping[str, int | Exception]]:
-    def current_of(name: str) -> int | Exception:
+def _wanted(store: Store, settings: ServeSettings, labels: Labels) -> Callable[[], Wanted]:
+    """Return what reads which versions of each ensemble are to be served."""
+    policy, only = settings.version_policy, settings.ensemble
+
+    def wanted_of(name: str) -> Sequence[int] | Exception:
         try:
             labels.refresh(name)
-            return store.current(name)
+            current = store.current(name)
+            live = store.versions(name) if policy.looks_back(name) else [current]
+            return wanted(policy, name, current=current, labels=labels.of(name), live=live)
         except StoreError as error:
             return error
 
-    def current() -> Mapping[str, int | Exception]:
-        return {name: current_of(name) for name in store.ensembles() if not only or name in only}
+    def read() -> Wanted:
+        return {name: wanted_of(name) for name in store.ensembles() if not only or name in only}
 
-    return current
+    return read

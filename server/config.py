@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from ensemble.errors import EnsembleError
+from model_store.names import is_name
 
 from .batching.batch_queue import BatchLimits
+from .lifecycle.wanted import OTHERS, VersionPolicy
 from .lifecycle.watcher import WatchOptions
 from .telemetry.logs import LogFormat
 
@@ -31,6 +33,8 @@ class ServeSettings:
 
     Attributes:
         ensemble: Serve only these ensembles of the store; all of them if none is named.
+        model_version: What to serve, as NAME=WHAT or WHAT: a number, a label, latest; the first answers.
+        keep_latest: How many versions of each ensemble to serve: the newest ones fill up.
         host: Address to listen on. Only this machine can reach the default.
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
@@ -65,6 +69,8 @@ class ServeSettings:
     """
 
     ensemble: tuple[str, ...] = ()
+    model_version: tuple[str, ...] = ()
+    keep_latest: int = 1
     host: str = "127.0.0.1"
     grpc_port: int = 8001
     metrics_port: int = 8002
@@ -147,6 +153,12 @@ class ServeSettings:
                 self.enable_control or not self.refit_data,
                 "nobody can name it without --enable-control",
             ),
+            (
+                "model_version",
+                all(_is_version(what) for text in self.model_version for _, what in [_choice(text)]),
+                "each is NAME=WHAT or WHAT: a number from 1, a label, or latest",
+            ),
+            ("keep_latest", self.keep_latest > 0, positive),
             ("log_level", self.log_level in LOG_LEVELS, f"it must be one of {', '.join(LOG_LEVELS)}"),
             *self._limit_rules(),
             *self._tls_rules(),
@@ -195,6 +207,14 @@ class ServeSettings:
         return BatchLimits(self.max_batch_size, self.max_queue_delay_ms / 1000, self.max_queue_size)
 
     @property
+    def version_policy(self) -> VersionPolicy:
+        """Which versions of each ensemble are to be served."""
+        choices: dict[str, tuple[str, ...]] = {}
+        for name, what in map(_choice, self.model_version):
+            choices[name] = (*choices.get(name, ()), what)
+        return VersionPolicy(choices, self.keep_latest)
+
+    @property
     def watch_options(self) -> WatchOptions:
         """What the watcher is told."""
         return WatchOptions(poll_interval=self.poll_interval_secs)
@@ -219,6 +239,17 @@ def _name_of(data: str) -> str:
     """Return the name in NAME=PATH; empty if it isn't so."""
     name, _, path = data.partition("=")
     return name if path else ""
+
+
+def _choice(text: str) -> tuple[str, str]:
+    """Read NAME=WHAT, or WHAT for all the ensembles that no other choice names."""
+    name, sign, what = text.partition("=")
+    return (name, what) if sign else (OTHERS, text)
+
+
+def _is_version(what: str) -> bool:
+    """Whether `what` may be a version's number, a label, or the word for the current version."""
+    return int(what) > 0 if what.isascii() and what.isdecimal() else is_name(what)
 
 
 def _shown(value: object) -> str:

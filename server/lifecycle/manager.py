@@ -1,4 +1,4 @@
-"""Which version of each ensemble is served: loads, warms and swaps.
+"""Which versions of each ensemble are served: loads, warms and swaps.
 
 A swap replaces one reference, on the event loop. Whoever holds the old servable (a request in the
 queue, a batch that runs) goes on with it to the end; when the last of them is done, it is gone.
@@ -6,7 +6,7 @@ queue, a batch that runs) goes on with it to the end; when the last of them is d
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -18,6 +18,8 @@ from ensemble.servable import Servable
 from ensemble.signature import ANY_SIZE, Signature
 from server.telemetry.refits import RefitFigures
 
+from .retrying import reason_of
+
 log = logging.getLogger("unisono.lifecycle")
 
 
@@ -28,8 +30,8 @@ class Observer(Protocol):
         """A version was read, checked and warmed."""
         ...
 
-    def load_failed(self, model: str) -> None:
-        """A version could not be taken up."""
+    def load_failed(self, model: str, reason: str) -> None:
+        """A version could not be taken up; `reason` says in one word why."""
         ...
 
     def swapped(
@@ -42,7 +44,11 @@ class Observer(Protocol):
         loss: float | None,
         refit: RefitFigures | None,
     ) -> None:
-        """`version` is served now."""
+        """`version` answers now who names none."""
+        ...
+
+    def serving(self, model: str, versions: Collection[int]) -> None:
+        """Exactly these versions of `model` are served now."""
         ...
 
     def dropped(self, model: str) -> None:
@@ -65,11 +71,30 @@ Load = Callable[[str, int, Mapping[str, Member]], Loaded]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """The version of one ensemble that is served, and its members as models of their own."""
+class ServedVersion:
+    """One version that is served, its members as models of their own, and what its load told."""
 
     servable: Servable
     members: Mapping[str, Servable]
+    loaded: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The versions of one ensemble that are served; `answers` is the one for who names none."""
+
+    answers: int
+    versions: Mapping[int, ServedVersion]
+
+    @property
+    def servable(self) -> Servable:
+        """The version that answers who names none."""
+        return self.versions[self.answers].servable
+
+    @property
+    def members(self) -> Mapping[str, Servable]:
+        """Its members as models of their own."""
+        return self.versions[self.answers].members
 
 
 class Manager:
@@ -79,6 +104,8 @@ class Manager:
         self._load = load
         self._observer = observer
         self._warm_up_sizes = warm_up_sizes
+        # Called after every change to what is served.
+        self.changed: Callable[[], None] = lambda: None
         self._served: dict[str, Served] = {}
         self._loading: dict[str, int] = {}
         self._dropped: set[str] = set()
@@ -98,39 +125,87 @@ class Manager:
         """The ensembles that are served no more because somebody said so."""
         return self._dropped
 
+    def versions(self, name: str) -> Sequence[int]:
+        """Return the versions of `name` that are served, the one that answers first."""
+        served = self._served.get(name)
+        return () if served is None else (served.answers, *(served.versions.keys() - {served.answers}))
+
     def drop(self, name: str) -> None:
         """Serve `name` no more; requests that hold it go on with it to the end."""
         self._dropped.add(name)
         if self._served.pop(name, None) is not None:
             self._observer.dropped(name)
+            self.changed()
 
-    async def take_up(self, name: str, version: int) -> None:
-        """Serve `version` of `name` from now on; on any error the one before stays."""
+    async def take_up(self, name: str, version: int, wanted: Sequence[int] = ()) -> None:
+        """Load `version` of `name`, then serve it and what else is `wanted`, as `settle` does.
+
+        On any error what was served stays so. Without `wanted` it is served alone.
+        """
         began = perf_counter()
-        before = self._served.get(name)
-        reuse = {member.digest: member for member in before.servable.members} if before else {}
         self._loading[name] = version
         try:
-            loaded = await asyncio.to_thread(self._load_and_warm, name, version, reuse)
-        except Exception:
-            self._observer.load_failed(name)
+            loaded = await asyncio.to_thread(self._load_and_warm, name, version, self._reusable(name))
+        except Exception as error:
+            self._observer.load_failed(name, reason_of(error))
             raise
         finally:
             del self._loading[name]
         servable = loaded.servable
         alone = {member.name: servable.alone(member) for member in servable.members}
-        self._served[name] = Served(servable, alone)
+        before = self._served.get(name, Served(version, {}))
+        versions = {**before.versions, version: ServedVersion(servable, alone, loaded)}
         self._dropped.discard(name)
         self._observer.loaded(name, perf_counter() - began)
+        self._swap(name, Served(before.answers, versions), wanted or (version,))
+
+    def settle(self, name: str, wanted: Sequence[int]) -> None:
+        """Serve of `name` what is loaded of `wanted`, and no more; the first answers who names no version.
+
+        While that one isn't loaded, the one that answered before goes on.
+        """
+        served = self._served.get(name)
+        if served is not None:
+            self._swap(name, served, wanted)
+
+    def _swap(self, name: str, loaded: Served, wanted: Sequence[int]) -> None:
+        """Choose among what is loaded, in one step; tell of what is new."""
+        answers = wanted[0] if wanted[0] in loaded.versions else loaded.answers
+        versions = {
+            number: version
+            for number, version in loaded.versions.items()
+            if number == answers or number in wanted
+        }
+        before, after = self._served.get(name), Served(answers, versions)
+        if after == before:
+            return
+        self._served[name] = after
+        if before is None or before.servable is not versions[answers].servable:
+            self._tell(name, versions[answers].loaded)
+        if before is None or before.versions.keys() != versions.keys():
+            self._observer.serving(name, frozenset(versions))
+        self.changed()
+
+    def _tell(self, name: str, loaded: Loaded) -> None:
+        """Tell who observes, and the log, that this version answers now."""
+        servable = loaded.servable
         self._observer.swapped(
             name,
-            version,
+            servable.version,
             weights=servable.weights.by_member,
             losses=loaded.member_losses,
             loss=loaded.loss,
             refit=loaded.refit,
         )
-        log.info("serving %s version %d: %s", name, version, _weights_in_words(servable))
+        log.info("serving %s version %d: %s", name, servable.version, _weights_in_words(servable))
+
+    def _reusable(self, name: str) -> Mapping[str, Member]:
+        """Return the members in memory, by digest: of all versions, those of the one that answers first."""
+        served = self._served.get(name)
+        if served is None:
+            return {}
+        versions = [*served.versions.values(), served.versions[served.answers]]
+        return {member.digest: member for version in versions for member in version.servable.members}
 
     def _load_and_warm(self, name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         loaded = self._load(name, version, reuse)

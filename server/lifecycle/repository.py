@@ -1,7 +1,6 @@
 """What is published and what of it is served, for callers that list, load and unload by name."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ensemble.errors import ModelNotFoundError
@@ -25,40 +24,37 @@ class IndexEntry:
 
 
 class Repository:
-    """The store as the server sees it. Used on the event loop; `changed` hears of every change it makes."""
+    """The store as the server sees it. Used on the event loop."""
 
-    def __init__(self, manager: Manager, watcher: Watcher, changed: Callable[[], None]) -> None:
+    def __init__(self, manager: Manager, watcher: Watcher) -> None:
         self._manager = manager
         self._watcher = watcher
-        self._changed = changed
 
     async def index(self) -> list[IndexEntry]:
-        """List what is current of every published ensemble, what else is served, and the members of that."""
-        published = await self._watcher.published()
+        """List what is served, each version with its members, and what of every ensemble should be."""
+        wanted = await self._watcher.wanted()
         entries = []
         for name, served in sorted(self._manager.served.items()):
-            version = served.servable.version
-            models = (name, *(alone.name for alone in served.members.values()))
-            entries += [IndexEntry(model, version, READY) for model in models]
+            for number, version in sorted(served.versions.items()):
+                models = (name, *(alone.name for alone in version.members.values()))
+                entries += [IndexEntry(model, number, READY) for model in models]
         ready = {(entry.name, entry.version) for entry in entries}
-        missing = sorted(item for item in published.items() if item not in ready)
-        return entries + [self._missing(name, version) for name, version in missing]
+        published = {(name, version) for name, versions in wanted.items() for version in versions}
+        return entries + [self._missing(name, version) for name, version in sorted(published - ready)]
 
     async def load(self, name: str) -> None:
-        """Serve the current version of `name` from now on.
+        """Serve what is wanted of `name` from now on.
 
         Raises ModelNotFoundError for what isn't published, and what loading raises.
         """
         await self._watcher.load(name)
-        self._changed()
 
     async def unload(self, name: str) -> None:
         """Serve `name` no more, until it is loaded again; ModelNotFoundError for what isn't published."""
-        if name not in self._manager.served and name not in await self._watcher.published():
+        if name not in self._manager.served and name not in await self._watcher.wanted():
             raise ModelNotFoundError(f"failed to unload '{name}', it is not in the model repository")
         await self._watcher.hold(name)
         self._manager.drop(name)
-        self._changed()
         log.info("unloaded %s: asked to over the wire", name)
 
     def _missing(self, name: str, version: int) -> IndexEntry:

@@ -1,101 +1,135 @@
-"""Sees new journal entries in the store and has their versions taken up."""
+"""Sees new journal entries in the store and has their versions taken up.
+
+Polling is the truth. A nudge (from inotify, or somebody who just published) only makes the next look come
+sooner.
+"""
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import isinf
 from typing import Protocol
 
 from ensemble.errors import ModelNotFoundError
+
+from .retrying import RetryOptions, reason_of, rest
 
 log = logging.getLogger("unisono.lifecycle")
 
 
 class Observer(Protocol):
-    """Who is told that the store could not be read."""
+    """Who is told how reading the store went."""
+
+    def store_read(self) -> None:
+        """A poll saw all that is in the store."""
+        ...
 
     def store_failed(self) -> None:
         """A poll failed; what is served stays served."""
         ...
 
 
+class Target(Protocol):
+    """What serves the versions that are wanted."""
+
+    def versions(self, name: str) -> Sequence[int]:
+        """Return the versions of `name` that are served, the one that answers first."""
+        ...
+
+    def take_up(self, name: str, version: int, wanted: Sequence[int]) -> Awaitable[None]:
+        """Load `version`, then serve it and what else is `wanted`; what was served stays so on any error."""
+        ...
+
+    def settle(self, name: str, wanted: Sequence[int]) -> None:
+        """Serve what is loaded of `wanted`, and no more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """How often to look, in seconds, and how long to leave a version alone that failed to load."""
+    """How often to look, in seconds, and when to try again what failed."""
 
     poll_interval: float = 1.0
-    first_retry: float = 2.0
-    last_retry: float = 60.0
+    retry: RetryOptions = field(default_factory=RetryOptions)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Failure:
-    """A version that could not be taken up, and when to try again on the loop's clock."""
+    """How often a version could not be taken up, and when to try again on the loop's clock."""
 
-    version: int
-    retry_after: float
+    tries: int
     retry_at: float
 
 
+# The versions of each ensemble to serve, the one that answers first; or why that can't be known.
+Wanted = Mapping[str, Sequence[int] | Exception]
+
+
 class Watcher:
-    """Compares what is current in the store with what is served, over and over."""
+    """Compares what is wanted of the store with what is served, over and over."""
 
     def __init__(
-        self,
-        current: Callable[[], Mapping[str, int | Exception]],
-        take_up: Callable[[str, int], Awaitable[None]],
-        observer: Observer,
-        options: WatchOptions,
+        self, read: Callable[[], Wanted], target: Target, observer: Observer, options: WatchOptions
     ) -> None:
-        self._current = current
-        self._take_up = take_up
+        self._read = read
+        self._target = target
         self._observer = observer
         self._options = options
-        self._served: dict[str, int] = {}
-        self._failures: dict[str, _Failure] = {}
+        self._failures: dict[tuple[str, int], _Failure] = {}
         self._held: set[str] = set()
         self._complaints: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._nudged = asyncio.Event()
 
-    async def published(self) -> Mapping[str, int]:
-        """Read what is current in the store; raise what reading it raises.
+    def nudge(self) -> None:
+        """Look as soon as may be: something may have changed. Called on the event loop."""
+        self._nudged.set()
+
+    async def wanted(self) -> Mapping[str, Sequence[int]]:
+        """Read which versions are to be served, the one that answers first; raise what reading raises.
 
         An ensemble that can't be read is left out, counted and logged; the others go on.
         """
-        found = await asyncio.to_thread(self._current)
-        for name, current in found.items():
-            if isinstance(current, Exception):
-                self._complain(name, current)
+        found = await asyncio.to_thread(self._read)
+        for name, versions in found.items():
+            if isinstance(versions, Exception):
+                self._complain(name, versions)
             else:
                 self._complaints.pop(name, None)
-        return {name: current for name, current in found.items() if not isinstance(current, Exception)}
+        return {name: versions for name, versions in found.items() if not isinstance(versions, Exception)}
 
     async def hold(self, name: str) -> None:
         """Take nothing up of `name` until it is loaded; one that is being taken up is waited for."""
         async with self._one_at_a_time:
             self._held.add(name)
-            self._served.pop(name, None)
 
     async def load(self, name: str) -> None:
-        """Take up what is current of `name` now, held or resting or not; raise what that raises."""
+        """Take up what is wanted of `name` now, held or resting or not; raise what that raises."""
         async with self._one_at_a_time:
-            version = (await self.published()).get(name)
-            if version is None:
+            wanted = (await self.wanted()).get(name)
+            if wanted is None:
                 raise ModelNotFoundError(
                     f"failed to load '{name}', failed to poll from model repository: it isn't published there"
                 )
-            if self._served.get(name) != version:
-                await self._take_up(name, version)
-                self._served[name] = version
+            for version in wanted:
+                if version not in self._target.versions(name):
+                    await self._target.take_up(name, version, wanted)
+                self._failures.pop((name, version), None)
+            self._target.settle(name, wanted)
             self._held.discard(name)
-            self._failures.pop(name, None)
 
     async def watch(self) -> None:
         """Look until cancelled; the first look is the caller's, through `look`."""
         while True:
             # Jitter, so that many servers of one store don't all read it in the same instant.
-            await asyncio.sleep(self._options.poll_interval * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
+            interval = self._options.poll_interval * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            with suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._nudged.wait()
+            self._nudged.clear()
             await self.look()
 
     async def look(self) -> frozenset[str]:
@@ -104,17 +138,27 @@ class Watcher:
         Errors are logged and counted, never raised.
         """
         try:
-            current = await self.published()
+            found = await self.wanted()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may fare better
             self._complain("the store", error)
             return frozenset()
         self._complaints.pop("the store", None)
-        for name, version in current.items():
+        if not self._complaints:
+            self._observer.store_read()
+        self._forget(found)
+        for name, wanted in found.items():
             async with self._one_at_a_time:
-                resting = name in self._held or self._resting(name, version)
-                if self._served.get(name) != version and not resting:
-                    await self._try(name, version)
-        return frozenset(current)
+                if name not in self._held:
+                    await self._follow(name, wanted)
+        return frozenset(found)
+
+    def _forget(self, found: Mapping[str, Sequence[int]]) -> None:
+        """Forget the failures of versions that nobody wants: wanted again, they are tried again."""
+        self._failures = {
+            (name, version): failure
+            for (name, version), failure in self._failures.items()
+            if version in found.get(name, (version,))
+        }
 
     def _complain(self, what: str, error: Exception) -> None:
         """Count that `what` couldn't be read; log it when it is news, and not every second anew."""
@@ -123,30 +167,34 @@ class Watcher:
             self._complaints[what] = str(error)
             log.error("could not read %s; what is served stays served: %s", what, error)
 
-    def _resting(self, name: str, version: int) -> bool:
-        failure = self._failures.get(name)
+    async def _follow(self, name: str, wanted: Sequence[int]) -> None:
         now = asyncio.get_running_loop().time()
-        return failure is not None and failure.version == version and now < failure.retry_at
+        for version in wanted:
+            failure = self._failures.get((name, version))
+            rests = failure is not None and now < failure.retry_at
+            if version not in self._target.versions(name) and not rests:
+                await self._try(name, version, wanted)
+        self._target.settle(name, wanted)
 
-    async def _try(self, name: str, version: int) -> None:
+    async def _try(self, name: str, version: int, wanted: Sequence[int]) -> None:
         try:
-            await self._take_up(name, version)
-        except Exception:
-            wait = self._rest(name, version)
+            await self._target.take_up(name, version, wanted)
+        except Exception as error:
+            reason = reason_of(error)
+            wait = self._rest(name, version, reason)
+            again = "not trying again until it is loaded by hand or another is published"
             log.exception(
-                "could not load %s version %d; version %s stays; trying again in %.0f s",
-                *(name, version, self._served.get(name, "none"), wait),
+                "could not load %s version %d (%s); version %s stays; %s",
+                *(name, version, reason, next(iter(self._target.versions(name)), "none")),
+                again if isinf(wait) else f"trying again in {wait:.0f} s",
             )
         else:
-            self._served[name] = version
-            self._failures.pop(name, None)
+            self._failures.pop((name, version), None)
 
-    def _rest(self, name: str, version: int) -> float:
-        """Leave `version` alone for twice as long as the last time; return how long, in seconds."""
-        before = self._failures.get(name)
-        again = before is not None and before.version == version
-        wait = before.retry_after * 2 if before and again else self._options.first_retry
-        wait = min(wait, self._options.last_retry)
-        now = asyncio.get_running_loop().time()
-        self._failures[name] = _Failure(version, wait, now + wait)
+    def _rest(self, name: str, version: int, reason: str) -> float:
+        """Leave `version` alone, longer each time; return how long, in seconds."""
+        before = self._failures.get((name, version))
+        tries = 1 if before is None else before.tries + 1
+        wait = rest(tries, reason, self._options.retry)
+        self._failures[name, version] = _Failure(tries, asyncio.get_running_loop().time() + wait)
         return wait

@@ -1,6 +1,6 @@
 """Every metric that the server keeps, by name, in one class; `docs/reference/metrics.md` explains each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
@@ -124,7 +124,13 @@ class Metrics:
             registry=registry,
         )
         self._active_version = Gauge(
-            "unisono_active_version", "The version served now.", ["model"], registry=registry
+            "unisono_active_version", "The version that answers who names none.", ["model"], registry=registry
+        )
+        self._served_version = Gauge(
+            "unisono_served_version",
+            "1 for each version that is served.",
+            ["model", "version"],
+            registry=registry,
         )
         self._loads = Counter(
             "unisono_version_loads",
@@ -138,8 +144,19 @@ class Metrics:
             ["model"],
             registry=registry,
         )
+        self._load_failures = Counter(
+            "unisono_version_load_failures",
+            "Versions that could not be taken up, by the reason.",
+            ["model", "reason"],
+            registry=registry,
+        )
         self._store_errors = Counter(
             "unisono_store_errors", "Polls of the store that failed.", registry=registry
+        )
+        self._store_read_at = Gauge(
+            "unisono_store_last_read_timestamp_seconds",
+            "When the store was last read, all of it, in seconds since 1970.",
+            registry=registry,
         )
 
     def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
@@ -191,11 +208,11 @@ class Metrics:
         loss: float | None,
         refit: RefitFigures | None = None,
     ) -> None:
-        """`version` is served now, with these weights and, where known, validation losses in nats.
+        """`version` answers now who names none, with these weights and, where known, losses in nats.
 
         `refit` is what the refit found that made the version, if one did.
         """
-        self.dropped(model)
+        self._forget(model)
         for member, weight in weights.items():
             self._member_weight.labels(model, member).set(weight)
         for member, member_loss in losses.items():
@@ -206,8 +223,20 @@ class Metrics:
         self.statistics.swapped(model, version)
         self.refits.served(model, version, refit)
 
+    def serving(self, model: str, versions: Collection[int]) -> None:
+        """Exactly these versions of `model` are served now."""
+        self._served_version.remove_by_labels({"model": model})
+        for version in versions:
+            self._served_version.labels(model, str(version)).set(1)
+        self.statistics.serving(model, versions)
+
     def dropped(self, model: str) -> None:
-        """No version of `model` is served any more: what was said of the one before holds no longer."""
+        """No version of `model` is served any more."""
+        self._forget(model)
+        self._served_version.remove_by_labels({"model": model})
+
+    def _forget(self, model: str) -> None:
+        """Take back what was said of the version that answered: it holds no longer."""
         for gauge in (
             self._member_weight,
             self._member_validation_loss,
@@ -221,9 +250,14 @@ class Metrics:
         self._loads.labels(model, "loaded").inc()
         self._load_seconds.labels(model).observe(seconds)
 
-    def load_failed(self, model: str) -> None:
-        """A version could not be taken up; the one before is still served."""
+    def load_failed(self, model: str, reason: str) -> None:
+        """A version could not be taken up, for a reason in one word; what was served still is."""
         self._loads.labels(model, "failed").inc()
+        self._load_failures.labels(model, reason).inc()
+
+    def store_read(self) -> None:
+        """All that is in the store was seen."""
+        self._store_read_at.set_to_current_time()
 
     def store_failed(self) -> None:
         """The store could not be read."""

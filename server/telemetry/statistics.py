@@ -5,7 +5,7 @@ when it is asked as one, and as a part of its ensemble. Times come in seconds an
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -127,13 +127,18 @@ class Statistics:
                 self._of(f"{model}.{member}", version).fail.add(1, 0.0)
 
     def swapped(self, model: str, version: int) -> None:
-        """`version` is served now: forget the versions before, and their members."""
+        """`version` answers now who names none."""
         with self._lock:
             self._serving[model] = str(version)
+
+    def serving(self, model: str, versions: Collection[int]) -> None:
+        """Exactly these versions are served now: forget the others, and their members."""
+        served = {str(version) for version in versions}
+        with self._lock:
             self._figures = {
                 (name, of): figures
                 for (name, of), figures in self._figures.items()
-                if name.partition(".")[0] != model or of == str(version)
+                if name.partition(".")[0] != model or of in served
             }
 
     def _of(self, model: str, version: str) -> Figures:

@@ -45,7 +45,12 @@ class ServedModels:
     def names(self) -> list[str]:
         """Every model's name: the ensembles, then their members."""
         served = self._manager.served
-        members = (alone.name for name in sorted(served) for alone in served[name].members.values())
+        members = {
+            alone.name: None
+            for name in sorted(served)
+            for version in served[name].versions.values()
+            for alone in version.members.values()
+        }
         return [*sorted(served), *members]
 
     def find(self, name: str, version: str) -> ModelInfo:
@@ -70,23 +75,29 @@ class ServedModels:
     def _servable(self, name: str, version: str) -> Servable:
         ensemble, _, member = name.partition(".")
         served, loading = self._manager.served.get(ensemble), self._manager.loading.get(ensemble)
+        coming = () if loading is None else (loading,)
         if served is None:
             # While its first version loads an ensemble is known, though none of it is ready.
-            ready: tuple[int, ...] | None = None if loading is None else ()
-        else:
-            known = not member or member in served.members
-            ready = (served.servable.version,) if known else None
-        find_version(name, version, ready=ready, loading=() if loading is None else (loading,))
-        if served is None:
+            find_version(name, version, ready=() if coming else None, loading=coming)
             raise UnavailableError(f"Request for unknown model: '{name}' is not at ready state")
-        return served.members[member] if member else served.servable
+        found = served.versions[
+            find_version(name, version, ready=self._ready(name), loading=coming, current=served.answers)
+        ]
+        return found.members[member] if member else found.servable
+
+    def _ready(self, name: str) -> tuple[int, ...] | None:
+        """Return the versions of a model that are served, which members may lack; None if it is none."""
+        ensemble, _, member = name.partition(".")
+        versions = self._manager.served[ensemble].versions
+        ready = sorted(number for number, each in versions.items() if not member or member in each.members)
+        return tuple(ready) or None
 
     def _info(self, servable: Servable) -> ModelInfo:
         alone = "." in servable.name
         return ModelInfo(
             name=servable.name,
             version=servable.version,
-            versions=(servable.version,),
+            versions=self._ready(servable.name) or (),
             signature=servable.signature,
             classes=servable.classes,
             max_batch_size=self._max_batch_size,

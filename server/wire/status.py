@@ -23,6 +23,7 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     UnknownSignatureError: Code.FAILED_PRECONDITION,
     errors.InvalidWeightsError: Code.FAILED_PRECONDITION,
     errors.InvalidModelError: Code.FAILED_PRECONDITION,
+    errors.GoldenMismatchError: Code.FAILED_PRECONDITION,
     errors.InvalidDataError: Code.INVALID_ARGUMENT,
     errors.SolverError: Code.FAILED_PRECONDITION,
     errors.MemberError: Code.INTERNAL,

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from server.config import ConfigError, ServeSettings
+from server.lifecycle.wanted import VersionPolicy
 
 
 def test_the_defaults_are_settings_that_can_be_served_with() -> None:
@@ -45,6 +46,7 @@ def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -
         ({"poll_interval_secs": 0}, "--poll-interval-secs is 0; it must be above 0"),
         ({"drain_delay_secs": -1}, "--drain-delay-secs is -1; it must be 0 or more"),
         ({"drain_timeout_secs": -1}, "--drain-timeout-secs is -1; it must be 0 or more"),
+        ({"keep_latest": 0}, "--keep-latest is 0; it must be above 0"),
         ({"max_in_flight": 0}, "--max-in-flight is 0; it must be above 0"),
         (
             {"max_in_flight_bytes": 2**20},
@@ -116,3 +118,14 @@ def test_callers_of_other_machines_may_control_only_with_tokens() -> None:
     assert ServeSettings(host="10.0.0.1", enable_control=True, auth_token_file=Path("tokens")).enable_control
     with pytest.raises(ConfigError, match="without --auth-token-file --host must be of this machine"):
         ServeSettings(host="10.0.0.1", enable_control=True)
+
+
+def test_which_versions_to_serve_is_said_for_one_ensemble_or_for_the_others() -> None:
+    settings = ServeSettings(model_version=("stable", "digits=latest", "digits=3"), keep_latest=2)
+    assert settings.version_policy == VersionPolicy({"": ("stable",), "digits": ("latest", "3")}, 2)
+
+
+@pytest.mark.parametrize("what", ["0", "digits=", "digits=-1", "digits=1.5", ""])
+def test_what_can_be_no_version_is_refused(what: str) -> None:
+    with pytest.raises(ConfigError, match="each is NAME=WHAT or WHAT: a number from 1, a label, or latest"):
+        ServeSettings(model_version=(what,))

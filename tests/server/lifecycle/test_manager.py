@@ -59,7 +59,7 @@ async def test_a_version_that_fails_to_load_leaves_the_one_before_served() -> No
     with pytest.raises(OSError, match="the disk is gone"):
         await manager.take_up("digits", 2)
     assert manager.served["digits"].servable.version == 1
-    assert told.of("load_failed") == [("digits",)]
+    assert told.of("load_failed") == [("digits", "other")]
 
 
 async def test_a_version_whose_warm_up_fails_is_not_served() -> None:
@@ -88,3 +88,50 @@ def test_warm_up_rows_fit_the_signature() -> None:
         "image": ((3, 1, 4), np.dtype("uint8")),
         "text": ((3,), np.dtype(object)),
     }
+
+
+async def test_versions_are_served_side_by_side_and_the_first_that_is_wanted_answers() -> None:
+    store, told = Store(), Recorder()
+    manager = Manager(store.load, told)
+    await manager.take_up("digits", 2, (2, 1))
+    await manager.take_up("digits", 1, (2, 1))
+    assert (manager.versions("digits"), manager.versions("letters")) == ((2, 1), ())
+    assert sorted(manager.served["digits"].versions) == [1, 2]
+    manager.settle("digits", (1, 2))
+    manager.settle("digits", (1, 2))
+    assert manager.served["digits"].servable.version == 1
+    assert [args[1] for args in told.of("swapped")] == [2, 1]
+    assert told.of("serving") == [("digits", frozenset({2})), ("digits", frozenset({1, 2}))]
+    manager.settle("letters", (1,))
+    assert list(manager.served) == ["digits"]
+
+
+async def test_until_the_version_that_is_to_answer_is_loaded_the_one_before_goes_on() -> None:
+    manager = Manager(Store().load, Recorder())
+    await manager.take_up("digits", 1)
+    manager.settle("digits", (3, 2))
+    assert manager.versions("digits") == (1,)
+    await manager.take_up("digits", 2, (3, 2))
+    assert manager.versions("digits") == (1, 2)
+    await manager.take_up("digits", 3, (3, 2))
+    assert manager.versions("digits") == (3, 2)
+
+
+async def test_members_of_every_version_in_memory_are_used_again() -> None:
+    store = Store()
+    manager = Manager(store.load, Recorder())
+    await manager.take_up("digits", 2, (2,))
+    await manager.take_up("digits", 1, (1, 2))
+    await manager.take_up("digits", 3, (3,))
+    assert store.reused == [set(), {"a", "b"}, {"a", "b"}]
+
+
+async def test_who_wants_to_know_hears_of_every_change() -> None:
+    manager, changes = Manager(Store().load, Recorder()), []
+    manager.changed = lambda: changes.append(manager.versions("digits"))
+    await manager.take_up("digits", 1)
+    await manager.take_up("digits", 2)
+    manager.settle("digits", (2,))
+    manager.drop("digits")
+    manager.drop("digits")
+    assert changes == [(1,), (2,), ()]

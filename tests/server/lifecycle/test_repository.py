@@ -7,6 +7,7 @@ from ensemble.errors import ModelNotFoundError
 from ensemble.member import Member
 from server.lifecycle.manager import Loaded, Manager
 from server.lifecycle.repository import IndexEntry, Repository
+from server.lifecycle.retrying import RetryOptions
 from server.lifecycle.watcher import Watcher, WatchOptions
 from tests.support.members import Constant, servable
 from tests.support.observers import Recorder
@@ -17,21 +18,21 @@ class World:
 
     def __init__(self) -> None:
         self.published = {"digits": 2, "letters": 1}
+        self.beside: tuple[int, ...] = ()
         self.broken = {"letters"}
-        self.changes = 0
         self.told = Recorder()
         self.manager = Manager(self.load, self.told)
-        options = WatchOptions(first_retry=1000, last_retry=1000)
-        self.watcher = Watcher(lambda: self.published, self.manager.take_up, Recorder(), options)
-        self.repository = Repository(self.manager, self.watcher, self.changed)
+        options = WatchOptions(retry=RetryOptions(1000, 1000))
+        self.watcher = Watcher(self.wanted, self.manager, Recorder(), options)
+        self.repository = Repository(self.manager, self.watcher)
+
+    def wanted(self) -> dict[str, tuple[int, ...]]:
+        return {name: (version, *self.beside) for name, version in self.published.items()}
 
     def load(self, name: str, version: int, _: Mapping[str, Member]) -> Loaded:
         if name in self.broken:
             raise ValueError(f"{name} is broken")
         return Loaded(servable(Constant("a"), name=name, version=version), {}, None)
-
-    def changed(self) -> None:
-        self.changes += 1
 
 
 async def test_the_index_says_what_is_served_and_why_the_rest_is_not() -> None:
@@ -69,7 +70,6 @@ async def test_what_is_unloaded_stays_so_until_it_is_loaded() -> None:
     world.published["digits"] = 4
     await world.watcher.look()
     assert world.manager.served["digits"].servable.version == 4
-    assert world.changes == 2
 
 
 async def test_loading_what_is_served_does_nothing_and_unloading_twice_neither() -> None:
@@ -103,8 +103,8 @@ async def test_what_is_being_loaded_is_listed_so() -> None:
         return load(name, version, reuse)
 
     world.manager = Manager(slow, world.told)
-    world.watcher = Watcher(lambda: {"digits": 2}, world.manager.take_up, Recorder(), WatchOptions())
-    world.repository = Repository(world.manager, world.watcher, world.changed)
+    world.watcher = Watcher(lambda: {"digits": (2,)}, world.manager, Recorder(), WatchOptions())
+    world.repository = Repository(world.manager, world.watcher)
     await world.watcher.look()
 
     assert seen == [IndexEntry("digits", 2, "LOADING", "being loaded")]
@@ -118,4 +118,18 @@ async def test_only_what_is_published_can_be_loaded_and_unloaded() -> None:
         await world.repository.load("x")
     with pytest.raises(ModelNotFoundError, match=r"^failed to unload 'x', it is not in the model repository"):
         await world.repository.unload("x")
-    assert world.changes == 0
+
+
+async def test_every_version_that_is_served_is_listed_with_its_members() -> None:
+    world = World()
+    world.beside = (1,)
+    world.broken.clear()
+    world.published = {"digits": 2}
+    await world.watcher.look()
+
+    assert await world.repository.index() == [
+        IndexEntry("digits", 1, "READY"),
+        IndexEntry("digits.a", 1, "READY"),
+        IndexEntry("digits", 2, "READY"),
+        IndexEntry("digits.a", 2, "READY"),
+    ]

@@ -31,7 +31,9 @@ def fed() -> Metrics:
     figures = RefitFigures({"incumbent": 0.25, "learned": 0.125}, 1e-12)
     metrics.refits.finished("digits", "held", 2.5, figures=figures)
     metrics.loaded("digits", 0.5)
-    metrics.load_failed("digits")
+    metrics.load_failed("digits", "digest")
+    metrics.serving("digits", {1, 2})
+    metrics.store_read()
     metrics.store_failed()
     metrics.gate.reload_failed("tokens")
     metrics.gate.refused("calls")
@@ -59,7 +61,10 @@ def test_what_is_told_is_what_is_scraped() -> None:
         'unisono_active_version{model="digits"}': 1,
         'unisono_version_loads_total{model="digits",outcome="loaded"}': 1,
         'unisono_version_loads_total{model="digits",outcome="failed"}': 1,
+        'unisono_version_load_failures_total{model="digits",reason="digest"}': 1,
         'unisono_version_load_seconds_sum{model="digits"}': 0.5,
+        'unisono_served_version{model="digits",version="1"}': 1,
+        'unisono_served_version{model="digits",version="2"}': 1,
         "unisono_store_errors_total": 1,
         'unisono_refits_total{model="digits",outcome="held"}': 1,
         'unisono_refit_seconds_sum{model="digits"}': 2.5,
@@ -81,10 +86,23 @@ def test_members_of_an_older_version_leave_the_scrape() -> None:
     assert seen['unisono_active_version{model="digits"}'] == 2
 
 
+def test_versions_that_are_served_no_more_leave_the_scrape() -> None:
+    metrics = fed()
+    metrics.serving("digits", {2, 3})
+    assert [name for name in scrape(metrics) if name.startswith("unisono_served_version")] == [
+        'unisono_served_version{model="digits",version="2"}',
+        'unisono_served_version{model="digits",version="3"}',
+    ]
+
+
+def test_when_the_store_was_read_is_told() -> None:
+    assert scrape(fed())["unisono_store_last_read_timestamp_seconds"] > 1.7e9
+
+
 def test_nothing_is_said_of_an_ensemble_that_is_served_no_more() -> None:
     metrics = fed()
     metrics.dropped("digits")
-    gone = ("unisono_member_weight", "unisono_active_version", "unisono_validation_loss")
+    gone = tuple(f"unisono_{name}" for name in ("member_weight", "active_v", "served_v", "validation_loss"))
     assert [name for name in scrape(metrics) if name.startswith(gone)] == []
 
 

@@ -70,7 +70,9 @@ def test_a_swap_forgets_the_versions_before_of_that_ensemble_only() -> None:
     told = Statistics()
     for model in ("digits", "letters"):
         told.scored(model, 3, batch(1, 0.0, cnn=0.25))
-    told.swapped("digits", 4)
+        told.scored(model, 2, batch(1, 0.0, cnn=0.25))
+    told.serving("digits", {2, 4})
 
+    assert told.of("digits", 2).batches == told.of("digits.cnn", 2).batches == 1
     assert told.of("digits", 3) == told.of("digits.cnn", 3) == Figures()
     assert told.of("letters.cnn", 3).batches == 1

@@ -147,3 +147,22 @@ async def test_a_server_of_an_empty_store_is_ready_once_something_is_published()
     assert not world.models.ready()
     await world.manager.take_up("digits", 1)
     assert world.models.ready()
+
+
+async def test_versions_side_by_side_are_found_by_their_numbers() -> None:
+    def growing(name: str, version: int, _: Mapping[str, Member]) -> Loaded:
+        members = (Constant("a"), SoftmaxLinear("b"))[:version]
+        return Loaded(servable(*members, name=name, version=version), {}, None)
+
+    manager = Manager(growing, Recorder())
+    models = ServedModels(manager, World().batcher, max_batch_size=16)
+    await manager.take_up("digits", 2, (1, 2))
+    await manager.take_up("digits", 1, (1, 2))
+
+    assert models.names() == ["digits", "digits.a", "digits.b"]
+    assert [models.find("digits", text).version for text in ("", "1", "2")] == [1, 1, 2]
+    assert models.find("digits", "").versions == (1, 2)
+    # A member that the version which answers lacks is found in the one that has it.
+    assert (models.find("digits.b", "").version, models.find("digits.b", "").versions) == (2, (2,))
+    with pytest.raises(ModelNotFoundError, match=r"'digits\.b' version 1 is not found"):
+        models.find("digits.b", "1")
