@@ -1,8 +1,9 @@
 """What a refit makes small: a loss of the averaged scores, with its slope and curvature in the weights.
 
-Rule 1: `scores * constant` of a row shifts the loss and moves no optimum, so every row is divided by
-its largest score first and the shift added back: nothing underflows, however unlikely the row.
+Rule 1: `scores * constant` of a row shifts the loss and moves no optimum, so where scores are so small that
+their products might underflow every row is divided by its largest first, and the shift added back.
 Rule 2: passes over the rows go block by block, each small enough to stay in the processor's cache.
+Rule 3: the curvature, by far the dearest, is told of those members alone that are asked for.
 """
 
 from collections.abc import Iterator
@@ -17,17 +18,20 @@ from ..errors import InvalidDataError
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-# Float64 values in one block of rows: 1 MiB.
-BLOCK_VALUES = 131_072
+# Float64 values in one block of rows: 256 KiB.
+BLOCK_VALUES = 32_768
 # Stands for a row that gets no score at all where a slope is asked for: its square is still a float64.
 SMALLEST_MIX = 1e-150
+# Rows whose largest score is above this need no scaling: no float32 but zero is below.
+SMALL = 1e-100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogLoss:
     """Mean negative log, in nats, of the score that the average gives each row's true class. Convex."""
 
-    scaled: Matrix  # [row, member]: true-class scores over the row's largest, so each row's maximum is 1
+    # [row, member]: true-class scores as they were given, or over the row's largest; not to be written to
+    scaled: Matrix
     row_weights: Vector  # [row], positive, summing to one
     shift: float  # nats to add back for the scaling
 
@@ -38,11 +42,17 @@ class LogLoss:
         Rows of weight zero are left out. InvalidDataError names the rows that no member allows for.
         """
         scores, weights = _weighed(np.asarray(true_class_scores, dtype=np.float64), row_weights)
-        if not np.isfinite(scores).all() or scores.min() < 0:
+        least = float(scores.min())
+        # Written so that a score that is not a number is refused.
+        if not (least >= 0 and scores.max() < np.inf):
             row = int(np.argmin(np.isfinite(scores).all(axis=1) & (scores >= 0).all(axis=1)))
             raise InvalidDataError(f"scores must be finite and >= 0; row {row} holds {scores[row].tolist()}")
+        if least >= SMALL:
+            return cls(scores, weights, 0.0)
         largest = scores.max(axis=1)
         _refuse_impossible(largest == 0)
+        if largest.min() >= SMALL:
+            return cls(scores, weights, 0.0)
         return cls(scores / largest[:, None], weights, float(-weights @ np.log(largest)))
 
     @classmethod
@@ -101,19 +111,16 @@ class LogLoss:
                 gain += scores.T @ (row_weights / np.maximum(mixed, SMALLEST_MIX))
         return total + self.shift, -gain
 
-    def value_gradient_hessian(self, weights: Vector) -> tuple[float, Vector, Matrix]:
-        """Return the loss, its gradient and its Hessian `[member, member]` at `weights`, in one pass."""
-        total, gain = 0.0, np.zeros(self.members)
-        hessian = np.zeros((self.members, self.members))
-        with np.errstate(divide="ignore"):
-            for scores, row_weights in self._blocks():
-                mixed = scores @ weights
-                total -= float(row_weights @ np.log(mixed))
-                mixed = np.maximum(mixed, SMALLEST_MIX)
-                gain += scores.T @ (row_weights / mixed)
-                root = scores * (np.sqrt(row_weights) / mixed)[:, None]
-                hessian += root.T @ root
-        return total + self.shift, -gain, hessian
+    def hessian(self, weights: Vector, members: NDArray[np.intp]) -> Matrix:
+        """Return the loss's second derivatives by the weights of `members`; all others have to weigh zero."""
+        curved = np.zeros((len(members), len(members)))
+        everyone = len(members) == self.members
+        for scores, row_weights in self._blocks():
+            part = scores if everyone else scores[:, members]
+            mixed = np.maximum(part @ weights[members], SMALLEST_MIX)
+            root = part * (np.sqrt(row_weights) / mixed)[:, None]
+            curved += root.T @ root
+        return curved
 
     def _blocks(self) -> Iterator[tuple[Matrix, Vector]]:
         size = max(1, BLOCK_VALUES // self.members)

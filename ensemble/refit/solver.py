@@ -4,13 +4,13 @@
 part of the solution, for the gate to judge and the report to print.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import minimize
 
 from ..errors import InvalidWeightsError, SolverError
-from .newton import expectation_maximisation, newton
+from .newton import Reached, expectation_maximisation, newton
 from .objective import LogLoss, Vector, gap_of
 from .squared import SquaredLoss, least_squared
 
@@ -20,6 +20,13 @@ TOLERANCE = 1e-9
 DUST = 1e-6
 # How much of the uniform weights is mixed into a start that leaves some row without any score.
 REVIVAL = 0.01
+# A start of a larger gap, in nats, is so far off that Newton steps from it are short.
+HOPELESS = 1.0
+# A file of so many times the rows of a first guess is large.
+LARGE = 4
+# How exact a first guess is, in nats; and where SLSQP stops.
+GUESS = 1e-6
+SLSQP_PRECISION = 1e-9
 # What rounding may leave of a gap, as a share of the largest loss there is.
 ROUNDING = 1e-12
 
@@ -30,10 +37,10 @@ class SolverOptions:
 
     tolerance: float = TOLERANCE
     max_newton_steps: int = 60
+    max_slsqp_steps: int = 100
     max_em_steps: int = 1_000
-    # SLSQP makes the first guess only, so it need not see every row of a large file.
-    slsqp_rows: int = 20_000
-    slsqp_precision: float = 1e-4
+    # Of a large file so many rows make the first guess: it need not be exact.
+    guess_rows: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,31 +68,24 @@ class Solution:
 def solve(objective: LogLoss, start: Vector, options: SolverOptions | None = None) -> Solution:
     """Minimise `objective` over the simplex from `start`, which must lie on it.
 
-    SLSQP goes first, Newton steps take it to the certificate, EM is there for when neither does.
+    Newton steps go to the certificate, of a large file first on a part of its rows. Where they stop short
+    SLSQP looks for a better start and they go on from there; EM is there for when nothing else gets on.
     """
     options = options or SolverOptions()
     point = _finite(objective, _on_simplex(start, objective.members))
     gap = _gap(objective, point)
     if gap <= options.tolerance:
         return _solution(objective, point, options, (["the start was optimal"], 0, ""))
-    guess, steps, message = _slsqp(objective, point, options)
-    how = [f"{steps} slsqp"]
-    guess = _finite(objective, guess)
-    if _gap(objective, guess) < gap:
-        point = guess
-    reached = newton(objective, point, tolerance=options.tolerance, max_steps=options.max_newton_steps)
-    if reached.newton_steps:
-        how.append(f"{reached.newton_steps} newton")
-    steps += reached.newton_steps + reached.em_steps
-    em_steps = reached.em_steps
-    if reached.gap > options.tolerance:
-        reached = expectation_maximisation(
-            objective, reached.weights, tolerance=options.tolerance, max_steps=options.max_em_steps
-        )
-        steps, em_steps = steps + reached.em_steps, em_steps + reached.em_steps
-    if em_steps:
-        how.append(f"{em_steps} em")
-    return _solution(objective, reached.weights, options, (how, steps, message))
+    course = _Course(objective, options, point if gap < HOPELESS else _revived(objective, point))
+    if objective.rows >= LARGE * options.guess_rows:
+        course.guess()
+    course.newton()
+    if course.short:
+        course.slsqp()
+        course.newton()
+    if course.short:
+        course.em()
+    return _solution(objective, course.point, options, (course.how, course.steps, course.message))
 
 
 def solve_squared(objective: SquaredLoss, tolerance: float = TOLERANCE) -> Solution:
@@ -104,17 +104,75 @@ def solve_squared(objective: SquaredLoss, tolerance: float = TOLERANCE) -> Solut
     return Solution(weights, loss, gap, 1, converged, "1 quadratic program", message)
 
 
-def _slsqp(objective: LogLoss, start: Vector, options: SolverOptions) -> tuple[Vector, int, str]:
+@dataclass(slots=True)
+class _Course:
+    """How the solver gets on: where it is, how far from the least at most, and how it came there."""
+
+    objective: LogLoss
+    options: SolverOptions
+    point: Vector
+    gap: float = float("inf")
+    how: list[str] = field(default_factory=list)
+    steps: int = 0
+    message: str = ""
+
+    @property
+    def short(self) -> bool:
+        """Whether it isn't there yet."""
+        return self.gap > self.options.tolerance
+
+    def guess(self) -> None:
+        """Go where a part of the rows leads, if that is a better place to be."""
+        part = self.objective.thinned(self.options.guess_rows)
+        reached = newton(part, self.point, tolerance=GUESS, max_steps=self.options.max_newton_steps)
+        guess = _finite(self.objective, reached.weights)
+        if self.objective.value(guess) < self.objective.value(self.point):
+            self.point = guess
+        self._count(reached, f" on {part.rows} rows")
+
+    def newton(self) -> None:
+        """Take Newton steps from here."""
+        limit = self.options.max_newton_steps
+        reached = newton(self.objective, self.point, tolerance=self.options.tolerance, max_steps=limit)
+        self._arrive(reached)
+
+    def slsqp(self) -> None:
+        """Go where SLSQP leads, if that is a better place to be."""
+        found, steps, self.message = _slsqp(self.objective, self.point, self.options.max_slsqp_steps)
+        self.how.append(f"{steps} slsqp")
+        self.steps += steps
+        guess = _finite(self.objective, found)
+        if self.objective.value(guess) < self.objective.value(self.point):
+            self.point = guess
+
+    def em(self) -> None:
+        """Take EM steps from here: sure, and slow."""
+        limit, tolerance = self.options.max_em_steps, self.options.tolerance
+        self._arrive(
+            expectation_maximisation(self.objective, self.point, tolerance=tolerance, max_steps=limit)
+        )
+
+    def _arrive(self, reached: Reached) -> None:
+        if reached.gap < self.gap:
+            self.point, self.gap = reached.weights, reached.gap
+        self._count(reached, "")
+
+    def _count(self, reached: Reached, where: str) -> None:
+        for steps, kind in ((reached.newton_steps, "newton"), (reached.em_steps, "em")):
+            self.steps += steps
+            self.how += [f"{steps} {kind}{where}"] if steps else []
+
+
+def _slsqp(objective: LogLoss, start: Vector, max_steps: int) -> tuple[Vector, int, str]:
     """Return SLSQP's weights, moved onto the simplex, its iterations and what it has to say."""
-    part = objective if objective.rows <= options.slsqp_rows else objective.thinned(options.slsqp_rows)
     result = minimize(
-        part.value_and_gradient,
+        objective.value_and_gradient,
         start,
         jac=True,
         method="SLSQP",
         bounds=[(0.0, 1.0)] * len(start),
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
-        options={"ftol": options.slsqp_precision, "maxiter": 100},
+        options={"ftol": SLSQP_PRECISION, "maxiter": max_steps},
     )
     message = "" if result.success else f"slsqp stopped early: {result.message}"
     found = np.clip(np.asarray(result.x, dtype=np.float64), 0, None)
@@ -152,6 +210,13 @@ def _finite(objective: LogLoss, weights: Vector) -> Vector:
     if np.isfinite(objective.value(weights)):
         return weights
     return np.asarray((1 - REVIVAL) * weights + REVIVAL / len(weights), dtype=np.float64)
+
+
+def _revived(objective: LogLoss, weights: Vector) -> Vector:
+    """Return what is best to start from: `weights`, these with a little of every member, or uniform ones."""
+    uniform = np.full(len(weights), 1 / len(weights))
+    starts = [weights, (1 - REVIVAL) * weights + REVIVAL * uniform, uniform]
+    return np.asarray(min(starts, key=objective.value), dtype=np.float64)
 
 
 def _gap(objective: LogLoss, weights: Vector) -> float:

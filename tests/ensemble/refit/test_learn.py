@@ -200,7 +200,7 @@ def test_one_member_keeps_its_weight_of_one_and_nothing_is_published() -> None:
 
 def test_a_solver_that_stopped_short_is_held() -> None:
     world = World()
-    options = LearnOptions(solver=SolverOptions(max_newton_steps=0, max_em_steps=1, slsqp_precision=0.9))
+    options = LearnOptions(solver=SolverOptions(max_newton_steps=0, max_slsqp_steps=1, max_em_steps=1))
     learned = learn(world.servable(), world.data(), options)
     assert not learned.verdict.publish
     assert "the solver did not converge" in learned.verdict.reasons[0]

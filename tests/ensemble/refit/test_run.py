@@ -92,7 +92,7 @@ def test_force_without_a_reason_is_refused() -> None:
 
 
 def test_weights_that_did_not_converge_cannot_be_forced(store: Store, validation: Dataset) -> None:
-    short = SolverOptions(max_newton_steps=0, max_em_steps=1, slsqp_precision=0.9)
+    short = SolverOptions(max_newton_steps=0, max_slsqp_steps=1, max_em_steps=1)
     options = RefitOptions(force=True, why="no patience", learning=LearnOptions(solver=short))
     with pytest.raises(SolverError, match="nats above the least"):
         refit(store, NAME, validation, options)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from ensemble.errors import InvalidWeightsError, SolverError
 from ensemble.refit.newton import expectation_maximisation, newton
@@ -42,6 +43,18 @@ def test_the_solution_lies_on_the_simplex_and_is_certified(seed: int, members: i
     assert abs(solution.weights.sum() - 1) <= 1e-12
     assert solution.loss == pytest.approx(log_loss(scores, solution.weights), abs=1e-12)
     assert solution.gap == gap_of(solution.weights, objective.value_and_gradient(solution.weights)[1])
+
+
+@settings(max_examples=50)
+@given(seeds, st.integers(1, 300), st.integers(1, 40))
+def test_scores_of_any_size_from_any_corner_are_solved(seed: int, rows: int, members: int) -> None:
+    random = np.random.default_rng(seed)
+    # From 1 down to far below what a float32 holds, and now and then zero.
+    scores = np.exp(-random.gamma(0.5, 40, size=(rows, members))) * (random.random((rows, members)) < 0.95)
+    scores[scores.max(axis=1) == 0] = 0.1
+    solution = solve(LogLoss.of(scores), np.eye(members)[seed % members])
+    assert solution.converged
+    assert solution.iterations <= 30
 
 
 @settings(max_examples=25)
@@ -144,13 +157,13 @@ def test_weights_that_differ_by_a_factor_of_a_million_are_both_found() -> None:
 
 def test_a_large_file_is_solved_on_all_its_rows() -> None:
     scores = true_class_scores(2, rows=60_000, members=6)
-    solution = solve(LogLoss.of(scores), uniform(6), SolverOptions(slsqp_rows=1_000))
+    solution = solve(LogLoss.of(scores), uniform(6), SolverOptions(guess_rows=1_000))
     assert solution.converged
     assert solution.loss <= log_loss(scores, fit(scores).weights) + 1e-9
 
 
 def test_a_solution_cut_short_says_so_and_cannot_be_used() -> None:
-    options = SolverOptions(max_newton_steps=0, max_em_steps=3, slsqp_precision=0.5)
+    options = SolverOptions(max_newton_steps=0, max_slsqp_steps=1, max_em_steps=3)
     solution = solve(LogLoss.of(true_class_scores(1)), uniform(4), options)
     assert not solution.converged
     assert solution.gap > 1e-9
@@ -209,26 +222,50 @@ def test_em_takes_over_where_the_quadratic_programs_fail(monkeypatch: pytest.Mon
     assert solution.how.endswith("em")
 
 
-def test_a_first_guess_of_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+# Too few Newton steps to get there by these alone.
+SHORT = SolverOptions(max_newton_steps=1)
+
+
+def test_slsqp_helps_where_newton_stops_short() -> None:
+    solution = solve(LogLoss.of(true_class_scores(0)), uniform(4), SHORT)
+    assert solution.converged
+    assert solution.how == "1 newton, 4 slsqp, 1 newton"
+    assert solution.message == ""
+
+
+def test_what_slsqp_finds_is_dropped_if_it_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Nothing:
         success, message, nit = False, "Positive directional derivative for linesearch", 4
         x = np.array([np.nan, np.nan, np.nan, np.nan])
 
     monkeypatch.setattr("ensemble.refit.solver.minimize", lambda *_, **__: Nothing())
-    solution = fit(true_class_scores(4))
+    solution = solve(LogLoss.of(true_class_scores(0)), uniform(4), SHORT)
     assert solution.converged
     assert solution.message == "slsqp found nothing: Positive directional derivative for linesearch"
 
 
-def test_a_first_guess_that_stopped_early_is_used_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_slsqp_finds_is_used_and_told_if_it_stopped_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    best = fit(true_class_scores(0)).weights
+
     class Early:
         success, message, nit = False, "Iteration limit reached", 100
-        x = np.array([0.7, 0.1, 0.3, -1e-9])
+        x = best - 1e-9
 
     monkeypatch.setattr("ensemble.refit.solver.minimize", lambda *_, **__: Early())
-    solution = fit(true_class_scores(4))
+    solution = solve(LogLoss.of(true_class_scores(0)), uniform(4), SHORT)
     assert solution.converged
+    assert solution.how == "1 newton, 100 slsqp"
     assert solution.message == "slsqp stopped early: Iteration limit reached"
+
+
+def test_a_guess_from_a_part_of_the_rows_that_leads_astray_is_dropped() -> None:
+    # Every tenth row, all that the guess sees, is better served by the member that is worse on all others.
+    scores = np.tile([0.9, 0.1], (1_000, 1))
+    scores[::10] = [0.1, 0.9]
+    solution = solve(LogLoss.of(scores), np.array([0.9, 0.1]), SolverOptions(guess_rows=100))
+    assert solution.converged
+    assert solution.how.startswith("1 newton on 100 rows")
+    assert solution.loss == pytest.approx(fit(scores).loss, abs=1e-9)
 
 
 def test_a_tiny_weight_that_a_row_depends_on_is_no_dust() -> None:
