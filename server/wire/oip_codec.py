@@ -138,7 +138,7 @@ def _raw_entries(request: Any, subject: Subject) -> list[bytes | None]:
     if not raw:
         return [None] * len(request.inputs)
     if len(raw) < len(request.inputs):
-        raise _no_data(request.inputs[len(raw)], subject)
+        raise no_data(request.inputs[len(raw)], subject)
     if len(raw) > len(request.inputs):
         raise subject.refuse(
             f"expected {len(request.inputs)} raw_input_contents, one for each input, but got {len(raw)} "
@@ -173,7 +173,7 @@ def _decode_typed(
     tensor: Any, filled: Sequence[str], wire: tensors.WireType, subject: Subject
 ) -> NDArray[Any]:
     if not filled:
-        raise _no_data(tensor, subject)
+        raise no_data(tensor, subject)
     if wire.field is None or tensor.datatype == tensors.BFLOAT16:
         raise ValueError(f"{tensor.datatype} has no typed contents; use raw_input_contents")
     others = [field for field in filled if field != wire.field]
@@ -208,7 +208,7 @@ def _spec(info: ModelInfo, name: str) -> TensorSpec:
     return next(spec for spec in info.signature.inputs if spec.name == name)
 
 
-def _no_data(tensor: Any, subject: Subject) -> InvalidRequestError:
+def no_data(tensor: Any, subject: Subject) -> InvalidRequestError:
     return subject.refuse(
         f"unable to find data for input tensor '{tensor.name}' for model '{subject.model}' in request."
     )
