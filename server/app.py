@@ -6,9 +6,10 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from time import perf_counter
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -29,7 +30,7 @@ from .lifecycle.refitter import Refitter
 from .lifecycle.repository import Repository
 from .lifecycle.wanted import wanted
 from .lifecycle.watcher import Wanted, Watcher
-from .telemetry.endpoint import MetricsEndpoint
+from .telemetry.endpoint import MetricsEndpoint, exposition
 from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
 from .telemetry.refits import RefitFigures
@@ -59,6 +60,19 @@ class Ports:
 
     grpc: int
     metrics: int
+    http: int | None = None
+
+
+class Transport(Protocol):
+    """What brings calls to the methods."""
+
+    async def start(self) -> int:
+        """Listen, and return the port. Raises UnavailableError if the address can't be had."""
+        ...
+
+    async def stop(self, grace_secs: float) -> None:
+        """Drain, give running calls so long to end, then cut off the rest and stop listening."""
+        ...
 
 
 async def serve(store: Store, settings: ServeSettings) -> None:
@@ -70,9 +84,10 @@ async def serve(store: Store, settings: ServeSettings) -> None:
         loop.add_signal_handler(number, _on_signal, stop, number)
     async with running(store, settings) as ports:
         log.info(
-            "ready in %.2f s: gRPC on %s:%d, metrics on %s://%s:%d/metrics",
+            "ready in %.2f s: gRPC on %s:%d, metrics on %s://%s:%d/metrics%s",
             *(perf_counter() - began, settings.host, ports.grpc),
             *("https" if settings.tls_cert else "http", settings.host, ports.metrics),
+            "" if ports.http is None else f", HTTP on {settings.host}:{ports.http}",
         )
         await stop.wait()
         log.info("draining: calls in flight have %.0f s", settings.drain_timeout_secs)
@@ -100,11 +115,7 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         *_methods(models, metrics, Repository(manager, watcher), labels=labels, settings=settings),
         *_control(store, watcher, metrics, settings),
     ]
-    if settings.enable_reflection:
-        methods.append(reflection_method(methods))
-    transport = GrpcTransport(
-        methods, health, observer=metrics, options=_transport_options(settings), gate=gate
-    )
+    transports = _transports(methods, health, metrics, gate=gate, settings=settings)
 
     async with AsyncExitStack() as stack:
         # Undone from the last to the first: calls drain while the batcher still runs.
@@ -112,13 +123,13 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
         metrics_port = _serve_metrics(stack, metrics, gate, settings)
         tasks = await stack.enter_async_context(_background_tasks())
         tasks(batcher.serve(), reloading.watch(gate.reloads, settings.poll_interval_secs))
-        stack.push_async_callback(_drain, models, health, transport, settings)
-        grpc_port = await transport.start()
+        stack.push_async_callback(_drain, models, health, transports, settings)
+        ports = [await each.start() for each in transports]
         published = await watcher.look()
         models.want((frozenset(settings.ensemble) or published) | settings.version_policy.named)
         show()
         tasks(watcher.watch())
-        yield Ports(grpc_port, metrics_port)
+        yield Ports(ports[0], metrics_port, *ports[1:])
 
 
 @asynccontextmanager
@@ -138,13 +149,35 @@ async def _background_tasks() -> AsyncIterator[Callable[..., None]]:
 
 
 async def _drain(
-    models: ServedModels, health: Health, transport: GrpcTransport, settings: ServeSettings
+    models: ServedModels, health: Health, transports: Sequence[Transport], settings: ServeSettings
 ) -> None:
     models.drain()
     health.drain()
     # Whoever balances load by our health needs this long to hear of it.
     await asyncio.sleep(settings.drain_delay_secs)
-    await transport.stop(settings.drain_timeout_secs)
+    await asyncio.gather(*(each.stop(settings.drain_timeout_secs) for each in transports))
+
+
+def _transports(
+    methods: Sequence[Method], health: Health, metrics: Metrics, *, gate: Gate, settings: ServeSettings
+) -> list[Transport]:
+    """Bind the methods to gRPC and, where that is wanted, to HTTP."""
+    options = _transport_options(settings)
+    described = [reflection_method(methods)] if settings.enable_reflection else []
+    grpc = GrpcTransport([*methods, *described], health, observer=metrics, options=options, gate=gate)
+    if settings.http_port is None:
+        return [grpc]
+    from .wire.rest.offer import http_transport  # noqa: PLC0415 - who doesn't want it doesn't pay for it
+
+    http = http_transport(
+        methods,
+        lambda accept: exposition(metrics.registry, accept),
+        observer=metrics,
+        options=replace(options, address=f"{settings.host}:{settings.http_port}"),
+        max_json_bytes=settings.max_json_bytes,
+        gate=gate,
+    )
+    return [grpc, http]
 
 
 def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, gate: Gate, settings: ServeSettings) -> int:

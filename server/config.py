@@ -38,6 +38,7 @@ class ServeSettings:
         host: Address to listen on. Only this machine can reach the default.
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
+        http_port: Port for HTTP: the same methods over REST; 0 picks a free one. Off unless given.
         max_batch_size: Most rows in one batch.
         max_request_rows: Most rows in one request; what is larger than a batch is run in several.
         max_queue_delay_ms: How long a batch waits for more rows; 0 takes what waits when the engine is free.
@@ -45,6 +46,7 @@ class ServeSettings:
         runtime: What executes members: onnxruntime, openvino, or auto, the fastest one for each by measuring.
         threads: Threads that one member computes with; 0 means one a core.
         max_message_bytes: Largest request taken and answer given, decompressed.
+        max_json_bytes: Largest JSON of one HTTP request; tensors that follow it don't count.
         max_in_flight: Most calls in the server at once; what comes beyond is refused unread.
         max_in_flight_bytes: Most bytes of requests in the server at once.
         max_streams: Most calls at once on one connection; beyond them gRPC may refuse some as UNAVAILABLE.
@@ -74,6 +76,7 @@ class ServeSettings:
     host: str = "127.0.0.1"
     grpc_port: int = 8001
     metrics_port: int = 8002
+    http_port: int | None = None
     max_batch_size: int = 64
     max_request_rows: int = 1024
     max_queue_delay_ms: float = 0.0
@@ -81,6 +84,7 @@ class ServeSettings:
     runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
     threads: int = 0
     max_message_bytes: int = 64 * 2**20
+    max_json_bytes: int = 8 * 2**20
     max_in_flight: int = 1024
     max_in_flight_bytes: int = 256 * 2**20
     max_streams: int = 1024
@@ -124,6 +128,13 @@ class ServeSettings:
                 self.metrics_port != self.grpc_port or self.grpc_port == 0,
                 "it must differ from --grpc-port",
             ),
+            ("http_port", 0 <= (self.http_port or 0) <= MAX_PORT, f"a port is 0 to {MAX_PORT}"),
+            (
+                "http_port",
+                not self.http_port or self.http_port not in (self.grpc_port, self.metrics_port),
+                "it must differ from --grpc-port and --metrics-port",
+            ),
+            ("max_json_bytes", self.max_json_bytes >= 2**10, "it must be 1024 or more"),
             ("max_batch_size", self.max_batch_size > 0, positive),
             ("max_request_rows", self.max_request_rows > 0, positive),
             ("max_queue_delay_ms", self.max_queue_delay_ms >= 0, not_negative),

@@ -10,11 +10,19 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import choose_encoder
 
 # A caller that says nothing for so long is cut off.
 IDLE_SECS = 10.0
 
 log = logging.getLogger("unisono.telemetry")
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """Write all metrics for a scraper whose Accept header this is; give the text and its media type."""
+    encode, media_type = choose_encoder(accept)
+    text: bytes = encode(registry)
+    return text, media_type
 
 
 class MetricsEndpoint:

@@ -26,14 +26,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(level: str, style: LogFormat) -> None:
-    """Send our loggers' records at `level` and above to standard error."""
+    """Send our loggers' records at `level` and above to standard error; of uvicorn's, its errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter()
         if style == "json"
         else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
     )
-    logger = logging.getLogger("unisono")
-    logger.handlers = [handler]
-    logger.setLevel(level.upper())
-    logger.propagate = False
+    for name, least in (("unisono", level.upper()), ("uvicorn", "ERROR")):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(least)
+        logger.propagate = False

@@ -24,6 +24,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     "tensorflow.serving.ModelService/HandleReloadConfigRequest": CONTROL,
     "unisono.v1.Control/": CONTROL,
     "grpc.reflection.v1alpha.ServerReflection/": EITHER,
+    "unisono.http/": EITHER,
 }
 SCHEME = "bearer"
 # Short ones can be guessed.

@@ -10,13 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from ensemble.errors import EnsembleError, InvalidRequestError, UnavailableError
 
 from .call import Call, until
 from .gate import Gate
-from .method import Method
+from .method import Codec, Method
 from .outcome import MessageTooLargeError, Outcome
 from .status import retry_hint, status_of
 from .stream import Stream
@@ -156,9 +155,14 @@ class Calls:
             self._streams.discard(stream)
 
     async def answer(
-        self, method: Method, incoming: Incoming, receive: Callable[[], Awaitable[bytes | None]]
+        self,
+        method: Method,
+        incoming: Incoming,
+        receive: Callable[[], Awaitable[bytes | None]],
+        *,
+        codec: Codec | None = None,
     ) -> Outcome:
-        """Answer one request and have it counted, once, however it ends."""
+        """Answer one request, in protobuf or `codec`, and have it counted, once, however it ends."""
         started = asyncio.get_running_loop().time()
         call = self._call(method, incoming, started)
         code, messages = grpc.StatusCode.UNKNOWN, list[Any]()
@@ -169,7 +173,7 @@ class Calls:
             self._idle.clear()
         try:
             await self._refuse_unless(accepted)
-            answer = await self._admitted(method, call, receive, messages.append)
+            answer = await self._admitted(method, call, receive, codec=codec or method, note=messages.append)
             code = grpc.StatusCode.OK
             return Outcome(code, "", answer)
         except asyncio.CancelledError:
@@ -197,6 +201,8 @@ class Calls:
         method: Method,
         call: Call,
         receive: Callable[[], Awaitable[bytes | None]],
+        *,
+        codec: Codec,
         note: Callable[[Any], None],
     ) -> bytes:
         """Answer a call that may be made and finds a place. What is refused before is never parsed.
@@ -210,10 +216,10 @@ class Calls:
                 if data is None:
                     raise InvalidRequestError("the call brings no message")
                 place.hold(len(data))
-                message = _parsed(method, data)
+                message = codec.read(data)
                 note(message)
                 response = await method.function(message, call)
-            written: bytes = response.SerializeToString()
+            written = codec.write(response)
             if len(written) > self._options.max_message_bytes:
                 raise MessageTooLargeError("answer", len(written), self._options.max_message_bytes)
             return written
@@ -230,13 +236,6 @@ class Calls:
         # Apart from the rest, so that no method shows it to anyone.
         authorization = metadata.pop(AUTHORIZATION, "")
         return Call(deadline=now + seconds, metadata=metadata, authorization=authorization)
-
-
-def _parsed(method: Method, data: bytes) -> Any:
-    try:
-        return method.request.FromString(data)
-    except DecodeError as error:
-        raise InvalidRequestError(f"the bytes are not a {method.request.__name__}") from error
 
 
 def _given(data: bytes) -> Callable[[], Awaitable[bytes]]:

@@ -8,7 +8,7 @@ from .access import Tokens, scopes_for
 from .admission import Admission, AdmissionLimits, Place
 from .method import Method
 from .reloading import Reloaded
-from .tls import Certificates, grpc_credentials
+from .tls import Certificates, grpc_credentials, listening_context
 
 
 class Gate:
@@ -46,3 +46,8 @@ class Gate:
     def tls_context(self) -> ssl.SSLContext | None:
         """Return the context for a new connection of a plain socket; None for plain text."""
         return None if self._certificates is None else self._certificates.value.context
+
+    def listening_context(self) -> ssl.SSLContext | None:
+        """Return one context for all of a socket's connections, each with what is current; None for plain."""
+        certificates = self._certificates
+        return None if certificates is None else listening_context(lambda: certificates.value)

@@ -2,9 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from ensemble.errors import InvalidRequestError
 
 from .call import Call
+
+
+class Codec(Protocol):
+    """How one call's request is read from bytes, and its response written."""
+
+    def read(self, data: bytes) -> Any:
+        """Make the method's request; raise what the method itself may raise."""
+        ...
+
+    def write(self, response: Any) -> bytes:
+        """Write the method's response."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +40,15 @@ class Method:
     refuse: Callable[[Any, str], Any] | None = None
     # How long a call may take at most, if that isn't the same for all.
     longest_secs: float | None = None
+
+    def read(self, data: bytes) -> Any:
+        """Read a request as protobuf writes it. Raises InvalidRequestError."""
+        try:
+            return self.request.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequestError(f"the bytes are not a {self.request.__name__}") from error
+
+    def write(self, response: Any) -> bytes:
+        """Write a response as protobuf does."""
+        written: bytes = response.SerializeToString()
+        return written

@@ -209,6 +209,7 @@ def _spec(info: ModelInfo, name: str) -> TensorSpec:
 
 
 def no_data(tensor: Any, subject: Subject) -> InvalidRequestError:
+    """Make the error of an input that brings no values."""
     return subject.refuse(
         f"unable to find data for input tensor '{tensor.name}' for model '{subject.model}' in request."
     )

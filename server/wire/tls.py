@@ -59,6 +59,23 @@ def grpc_credentials(current: Callable[[], Certificates]) -> Any:
     )
 
 
+def listening_context(current: Callable[[], Certificates]) -> ssl.SSLContext:
+    """Make a context for a port of plain sockets; each connection has what is `current` at its beginning.
+
+    Whether callers need a certificate is decided once, by what is current now.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = current().context.verify_mode
+
+    def choose(connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
+        connection.context = current().context
+
+    # Called for every connection, also of clients that name no server.
+    context.sni_callback = choose
+    return context
+
+
 def _configuration(certificates: Certificates) -> Any:
     pair = (certificates.key, certificates.certificate)
     return grpc.ssl_server_certificate_configuration([pair], root_certificates=certificates.client_ca)

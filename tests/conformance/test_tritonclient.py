@@ -1,12 +1,7 @@
 """The stock tritonclient, in its own environment, against a real server over models of known scores."""
 
-import asyncio
-import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,11 +11,10 @@ from server.wire.health import Health
 from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.clients import run_triton
 from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 X_SCORES = [[10.0, 20.0], [26.0, 52.0]]
 X = {"dtype": "float32", "rows": X_SCORES}
 INVALID, NOT_FOUND = "StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND"
@@ -126,15 +120,6 @@ ENSEMBLE_CONFIG = {
 }
 
 
-@pytest.fixture(autouse=True)
-def clients() -> None:
-    if not PYTHON.exists():
-        reason = f"the stock clients' environment is missing: {PYTHON}; `make test` makes it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @asynccontextmanager
 async def served(models: FakeModels) -> AsyncIterator[tuple[str, GrpcTransport, Recorder]]:
     """A real server on a free port: its address, itself, and what its observer was told."""
@@ -152,25 +137,9 @@ async def served(models: FakeModels) -> AsyncIterator[tuple[str, GrpcTransport, 
         await transport.stop(0)
 
 
-async def run(program: str, *arguments: str) -> Any:
-    """What a program of `tests/clients` printed."""
-    process = await asyncio.create_subprocess_exec(
-        str(PYTHON),
-        str(ROOT / "tests" / "clients" / program),
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0, err.decode()
-    return json.loads(out)
-
-
 async def test_the_sync_client_gets_every_answer() -> None:
     async with served(FakeModels()) as (address, _, observer):
-        answers = await run("triton_sync.py", address)
+        answers = await run_triton("triton_sync.py", address)
 
     getters = answers["getters"]
     assert {key: value for key, value in getters.items() if isinstance(value, bool)} == {
@@ -221,7 +190,7 @@ async def test_the_sync_client_gets_every_answer() -> None:
 
 async def test_fifty_asyncio_callers_each_get_their_own_rows() -> None:
     async with served(FakeModels()) as (address, _, _observer):
-        answers = await run("triton_aio.py", address)
+        answers = await run_triton("triton_aio.py", address)
 
     assert (answers["live"], answers["ready"], answers["model ready"]) == (True, True, True)
     assert (answers["server"]["name"], answers["model"]["name"]) == ("unisono", "sums")
@@ -232,7 +201,7 @@ async def test_fifty_asyncio_callers_each_get_their_own_rows() -> None:
 
 async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> None:
     async with served(FakeModels(failures=FAILURES)) as (address, _, observer):
-        answers = await run("triton_errors.py", address)
+        answers = await run_triton("triton_errors.py", address)
 
     assert {name: code for name, (code, _) in answers.items()} == {
         name: code for name, (code, _) in ERRORS.items()
@@ -245,7 +214,7 @@ async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> Non
 
 async def test_the_sync_client_gets_what_triton_adds() -> None:
     async with served(FakeModels()) as (address, _, _observer):
-        answers = await run("triton_additions.py", address)
+        answers = await run_triton("triton_additions.py", address)
 
     about = answers["models"]
     assert about["config"] == ENSEMBLE_CONFIG
@@ -266,7 +235,7 @@ async def test_the_sync_client_gets_what_triton_adds() -> None:
 
 async def test_the_sync_client_gets_optional_outputs_and_classifications() -> None:
     async with served(FakeModels()) as (address, _, _observer):
-        answers = await run("triton_additions.py", address)
+        answers = await run_triton("triton_additions.py", address)
 
     assert answers["outputs"] == {
         "shapes": {
@@ -285,7 +254,7 @@ async def test_the_sync_client_gets_optional_outputs_and_classifications() -> No
 
 async def test_the_sync_client_streams_and_one_bad_request_harms_no_other() -> None:
     async with served(FakeModels()) as (address, _, _observer):
-        answers = await run("triton_additions.py", address)
+        answers = await run_triton("triton_additions.py", address)
 
     assert answers["stream"] == [
         ["0", X_SCORES, True],
@@ -297,7 +266,7 @@ async def test_the_sync_client_streams_and_one_bad_request_harms_no_other() -> N
 
 async def test_what_is_not_offered_is_refused_in_the_words_that_clients_know() -> None:
     async with served(FakeModels()) as (address, _, _observer):
-        answers = await run("triton_additions.py", address)
+        answers = await run_triton("triton_additions.py", address)
 
     assert {name: code for name, (code, _) in answers["refused"].items()} == {
         name: code for name, (code, _) in REFUSED.items()
@@ -309,7 +278,7 @@ async def test_what_is_not_offered_is_refused_in_the_words_that_clients_know() -
 async def test_a_draining_server_says_so() -> None:
     async with served(FakeModels()) as (address, transport, _):
         transport.drain()
-        answers = await run("triton_errors.py", address, "unknown model")
+        answers = await run_triton("triton_errors.py", address, "unknown model")
 
     assert answers == {
         "unknown model": [
@@ -321,6 +290,6 @@ async def test_a_draining_server_says_so() -> None:
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 async def test_our_messages_are_the_stock_ones_and_both_live_in_one_interpreter(first: str) -> None:
-    answers = await run("one_interpreter.py", first)
+    answers = await run_triton("one_interpreter.py", first)
 
     assert answers == {"messages": 69, "methods": 14, "differences": {}}

@@ -46,14 +46,25 @@ def borrow_tensorflow(folder: Path) -> None:
         (folder / "tensorflow" / name).symlink_to(source / name)
 
 
+async def run_triton(program: str, *arguments: str) -> Any:
+    """What a program of `tests/clients` that uses Triton's client printed."""
+    return await _printed(clients_python(), program, *arguments, path=str(ROOT))
+
+
 async def run_tfs(program: str, *arguments: str, borrowed: Path) -> Any:
     """What a program of `tests/clients` that uses TensorFlow Serving's client printed."""
+    python = _made(TFS_PYTHON, "the stock TensorFlow Serving client")
+    return await _printed(python, program, *arguments, path=f"{ROOT}{os.pathsep}{borrowed}")
+
+
+async def _printed(python: Path, program: str, *arguments: str, path: str) -> Any:
+    """The JSON that a program printed, which finds what it imports on `path`."""
     process = await asyncio.create_subprocess_exec(
-        str(_made(TFS_PYTHON, "the stock TensorFlow Serving client")),
+        str(python),
         str(ROOT / "tests" / "clients" / program),
         *arguments,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{borrowed}"},
+        env={**os.environ, "PYTHONPATH": path},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -16,7 +16,9 @@ from urllib.request import urlopen
 
 from ensemble.errors import UnavailableError
 
-READY = re.compile(r"^ready in [\d.]+ s: gRPC on (?P<grpc>\S+), metrics on (?P<metrics>\S+)$")
+READY = re.compile(
+    r"^ready in [\d.]+ s: gRPC on (?P<grpc>\S+), metrics on (?P<metrics>[^\s,]+)(, HTTP on (?P<http>\S+))?$"
+)
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -30,6 +32,7 @@ class ServerProcess:
     began: float  # on the monotonic clock
     address: str = ""
     metrics_url: str = ""
+    http_address: str = ""
     ready_seconds: float = 0.0
 
     def metrics(self) -> str:
@@ -82,6 +85,7 @@ def _follow(stream: IO[str] | None, server: ServerProcess, ready: Event) -> None
             found = READY.match(_message(line))
             if found:
                 server.address, server.metrics_url = found["grpc"], found["metrics"]
+                server.http_address = found["http"] or ""
                 server.ready_seconds = monotonic() - server.began
                 ready.set()
     # It ended: whoever waits for it to get ready needs to wait no longer.

@@ -6,7 +6,8 @@ Nothing is inflated beyond the limit: what would be is refused with no more than
 import gzip
 import zlib
 
-from ensemble.errors import EnsembleError
+from ensemble.errors import InvalidRequestError
+from server.wire.outcome import MessageTooLargeError
 
 # zlib finds out by itself which of the two headers there is: gzip's, or deflate's.
 EITHER_HEADER = 32 + zlib.MAX_WBITS
@@ -16,41 +17,29 @@ LEAST_BYTES = 1024
 FASTEST = 1
 
 
-class TooLargeError(EnsembleError):
-    """The body, or its JSON, has more bytes than it may."""
-
-
-class UnknownEncodingError(EnsembleError):
-    """The body comes in an encoding that the server doesn't read."""
-
-
-class UnreadableBodyError(EnsembleError):
-    """The body isn't what its headers say."""
-
-
 class Inflater:
-    """Takes a body piece by piece and keeps it, inflated; refuses one that grows beyond `limit` bytes."""
+    """Takes a body piece by piece and keeps it, inflated; refuses one that grows beyond `limit` bytes.
+
+    `encoding` is what `encoding_of` gave.
+    """
 
     def __init__(self, encoding: str, limit: int) -> None:
         self._limit = limit
         self._whole = bytearray()
-        name = encoding.strip().lower()
-        if name not in ("", "identity", *ENCODINGS):
-            raise UnknownEncodingError(f"content-encoding '{encoding}' is not read; send gzip, deflate or none")
-        self._stream = zlib.decompressobj(EITHER_HEADER) if name in ENCODINGS else None
+        self._stream = zlib.decompressobj(EITHER_HEADER) if encoding else None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece. Raises TooLargeError and UnreadableBodyError."""
+        """Take the next piece. Raises MessageTooLargeError and InvalidRequestError."""
         room = self._limit - len(self._whole)
         # One byte more than fits is enough to know; zlib takes 0 for no bound, which this never is.
         self._whole += data if self._stream is None else self._inflated(data, room + 1)
         if len(self._whole) > self._limit:
-            raise TooLargeError(f"the body is larger than {self._limit} bytes: send fewer rows in one request")
+            raise MessageTooLargeError("body", len(self._whole), self._limit)
 
     def finish(self) -> bytes:
-        """Give the whole body; UnreadableBodyError if it ends too early."""
+        """Give the whole body; InvalidRequestError if it ends too early."""
         if self._stream is not None and not self._stream.eof:
-            raise UnreadableBodyError("the body ends before its compressed data does")
+            raise InvalidRequestError("the body ends before its compressed data does")
         return bytes(self._whole)
 
     def _inflated(self, data: bytes, most: int) -> bytes:
@@ -60,10 +49,18 @@ class Inflater:
         try:
             inflated = stream.decompress(data, most)
         except zlib.error as error:
-            raise UnreadableBodyError(f"the body can't be inflated: {error}") from error
+            raise InvalidRequestError(f"the body can't be inflated: {error}") from error
         if stream.unused_data:
-            raise UnreadableBodyError("bytes follow the body's compressed data")
+            raise InvalidRequestError("bytes follow the body's compressed data")
         return inflated
+
+
+def encoding_of(header: str) -> str | None:
+    """Read a content-encoding: empty for none; None if it is one that isn't read here."""
+    name = header.strip().lower()
+    if name in ("", "identity"):
+        return ""
+    return name if name in ENCODINGS else None
 
 
 def deflated(body: bytes, accepted: str) -> tuple[bytes, str]:

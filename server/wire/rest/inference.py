@@ -17,8 +17,8 @@ from ensemble.errors import InvalidRequestError
 from server.wire import tensors
 from server.wire.messages import message_class
 from server.wire.oip_codec import Subject, no_data
+from server.wire.outcome import MessageTooLargeError
 
-from .bodies import TooLargeError
 from .plain import UNREADABLE, is_whole, parameters_of, parse, set_parameters, take
 from .resource import Asked, Reply, Write
 
@@ -50,7 +50,10 @@ class Binary:
 
 
 def read_inference(asked: Asked) -> tuple[Any, Write]:
-    """Read a request; say how its answer is to be written. Raises InvalidRequestError, TooLargeError."""
+    """Read a request, and say how its answer is to be written.
+
+    Raises InvalidRequestError and MessageTooLargeError.
+    """
     document, data = split(asked)
     request = message_class("inference.ModelInferRequest")(
         model_name=asked.path["model"],
@@ -63,14 +66,16 @@ def read_inference(asked: Asked) -> tuple[Any, Write]:
     try:
         binary.check_empty()
     except ValueError as error:
-        raise subject.refuse(f"unexpected additional input data for model '{subject.model}': {error}") from error
-    parameters = dict(take(document, "parameters", {}))
+        raise subject.refuse(
+            f"unexpected additional input data for model '{subject.model}': {error}"
+        ) from error
+    parameters = dict(take(document, "parameters", dict[str, Any]()))
     binary_all = take({BINARY_ALL: parameters.pop(BINARY_ALL, False)}, BINARY_ALL, False)
     set_parameters(request.parameters, parameters)
     wanted = {}
     for described in _objects(document, "outputs"):
         output = request.outputs.add(name=take(described, "name", "", where="an output"))
-        parameters = dict(take(described, "parameters", {}, where="an output"))
+        parameters = dict(take(described, "parameters", dict[str, Any](), where="an output"))
         wanted[output.name] = take({BINARY: parameters.pop(BINARY, binary_all)}, BINARY, False)
         set_parameters(output.parameters, parameters)
     return request, partial(write_inference, binary=wanted, binary_all=binary_all)
@@ -115,10 +120,7 @@ def split(asked: Asked) -> tuple[dict[str, Any], memoryview]:
 def checked(data: bytes, asked: Asked) -> dict[str, Any]:
     """Read JSON that isn't too long to be read: what it says takes many times its bytes."""
     if len(data) > asked.max_json_bytes:
-        raise TooLargeError(
-            f"the JSON has {len(data)} bytes, {asked.max_json_bytes} may be: send tensors after it, with "
-            f"{BINARY_SIZE}"
-        )
+        raise MessageTooLargeError("JSON", len(data), asked.max_json_bytes)
     return parse(data)
 
 
@@ -154,7 +156,7 @@ def _add_input(request: Any, described: Mapping[str, Any], binary: Binary, subje
     if not all(map(is_whole, shape)):
         raise InvalidRequestError(f"{UNREADABLE}: 'shape' of {where} must be a list of whole numbers")
     tensor = request.inputs.add(name=name, datatype=take(described, "datatype", "", where=where), shape=shape)
-    parameters = dict(take(described, "parameters", {}, where=where))
+    parameters = dict(take(described, "parameters", dict[str, Any](), where=where))
     size = parameters.pop(BINARY_SIZE, None)
     set_parameters(tensor.parameters, parameters)
     if SHARED_MEMORY in parameters:
@@ -182,12 +184,13 @@ def _flat(data: Any) -> list[Any]:
     """Take lists out of lists, all of one length; ValueError if they aren't."""
     if not isinstance(data, list):
         raise ValueError("data must be a list")  # noqa: TRY004 - the client's mistake, said like the others
-    while data and isinstance(data[0], list):
-        lengths = {len(each) if isinstance(each, list) else -1 for each in data}
+    values: list[Any] = data
+    while values and isinstance(values[0], list):
+        lengths = {len(each) if isinstance(each, list) else -1 for each in values}
         if len(lengths) > 1:
             raise ValueError("its lists have different lengths")
-        data = list(chain.from_iterable(data))
-    return data
+        values = list(chain.from_iterable(values))
+    return values
 
 
 def _taken(wire: tensors.WireType) -> set[type[Any]]:

@@ -139,7 +139,7 @@ def _read_control(method: Method) -> Callable[[Asked], tuple[Any, Write]]:
         request = method.request(
             repository_name=asked.path.get("repository", ""), model_name=asked.path["model"]
         )
-        parameters = take(_document(asked), "parameters", {})
+        parameters = take(_document(asked), "parameters", dict[str, Any]())
         for key, value in parameters.items():
             kinds = {bool: "bool_param", str: "string_param", int: "int64_param"}
             field = kinds.get(type(value))

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import grpc
 
-from server.wire import admission
-
-from .bodies import TooLargeError, UnknownEncodingError
+from server.wire.outcome import Outcome
+from server.wire.status import RETRY_AFTER
 
 Code = grpc.StatusCode
 
@@ -18,25 +17,23 @@ STATUSES: Mapping[grpc.StatusCode, int] = {
     Code.PERMISSION_DENIED: 403,
     Code.NOT_FOUND: 404,
     Code.ABORTED: 409,
-    Code.RESOURCE_EXHAUSTED: 429,
+    Code.RESOURCE_EXHAUSTED: 413,
     Code.INTERNAL: 500,
     Code.DATA_LOSS: 500,
     Code.UNIMPLEMENTED: 501,
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
 }
-# What HTTP has a word of its own for.
-BY_ERROR: Mapping[type[Exception], int] = {TooLargeError: 413, UnknownEncodingError: 415}
+TOO_MANY = 429
+UNKNOWN_ENCODING = 415
 
 
-def http_status(error: Exception, code: grpc.StatusCode) -> int:
-    """Say how an error, which gRPC calls `code`, looks over HTTP."""
-    return BY_ERROR.get(type(error)) or STATUSES[code]
-
-
-def error_headers(error: Exception, code: grpc.StatusCode) -> dict[str, str]:
-    """Say what goes with it: when to come again, or how to be known."""
-    if isinstance(error, admission.TooBusyError):
-        # Whole seconds are all that HTTP has.
-        return {"retry-after": str(max(1, round(error.retry_secs)))}
-    return {"www-authenticate": "Bearer"} if code is Code.UNAUTHENTICATED else {}
+def status_and_headers(outcome: Outcome) -> tuple[int, dict[str, str]]:
+    """Say how a call's end looks over HTTP: its status, and when to come again or how to be known."""
+    trailing = dict(outcome.trailing)
+    if RETRY_AFTER in trailing:
+        # Room comes and goes: unlike a body that is too large, the same request may succeed. HTTP has
+        # whole seconds only.
+        return TOO_MANY, {"retry-after": str(max(1, round(int(trailing[RETRY_AFTER]) / 1000)))}
+    headers = {"www-authenticate": "Bearer"} if outcome.code is Code.UNAUTHENTICATED else {}
+    return STATUSES[outcome.code], headers

@@ -1,12 +1,9 @@
-"""Binds resources to uvicorn: bodies, deadlines, status codes, drain. The only module that knows it."""
+"""Binds resources to an HTTP server: bodies, status codes, drain. The only module that knows uvicorn."""
 
 import asyncio
-import logging
 import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
@@ -16,60 +13,50 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from ensemble.errors import EnsembleError, UnavailableError
-from server.wire.call import Call, until
+from server.wire.call import Call
+from server.wire.calls import AUTHORIZATION, SHUTTING_DOWN, Calls, Observer
 from server.wire.gate import Gate
+from server.wire.outcome import MessageTooLargeError, Outcome
 from server.wire.status import status_of
-from server.wire.transport_grpcio import SHUTTING_DOWN, Observer
+from server.wire.transport_options import TransportOptions
 
-from .bodies import Inflater, TooLargeError, deflated
-from .resource import Asked, Door, Reply, Resource, error_reply
-from .status import error_headers, http_status
+from .bodies import Inflater, deflated, encoding_of
+from .resource import Asked, Door, Reply, Resource, Write, error_reply
+from .status import UNKNOWN_ENCODING, status_and_headers
 
-AUTHORIZATION = "authorization"
+# Connections that could be closed and aren't, since nobody reads the answer, are cut off after so long.
+CLOSE_SECS = 1
 BACKLOG = 2048
 
-log = logging.getLogger("unisono.wire")
-
-
-class GoneError(EnsembleError):
-    """The client went away before it had its answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
-    """Where to listen, and the bounds of a request and a connection."""
-
-    address: tuple[str, int] = ("127.0.0.1", 8000)  # port 0 takes a free one
-    max_message_bytes: int = 64 * 2**20  # inflated
-    max_json_bytes: int = 8 * 2**20  # of these
-    max_call_secs: float = 10.0
-    max_header_bytes: int = 16 * 2**10
-    keepalive_secs: float = 60.0  # after so long without a request a connection is closed
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class HttpTransport:
     """An HTTP server of `resources`. Made and used on the event loop."""
 
     def __init__(
-        self, resources: Sequence[Resource], gate: Gate, *, observer: Observer, options: HttpOptions
+        self,
+        resources: Sequence[Resource],
+        *,
+        observer: Observer,
+        options: TransportOptions,
+        max_json_bytes: int,
+        gate: Gate | None = None,
     ) -> None:
         self._resources = resources
-        self._gate = gate
-        self._observer = observer
         self._options = options
-        self._draining = False
-        self._running = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._max_json_bytes = max_json_bytes
+        self._gate = gate or Gate()
+        self._answering: set[asyncio.Task[Outcome]] = set()
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self.calls = Calls(observer, options, self._gate)
 
     async def start(self) -> int:
         """Listen, and return the port. Raises UnavailableError if the address can't be had."""
-        listener = _listen(self._options.address)
+        listener = _listener(self._options.address)
         context = self._gate.listening_context()
         config = uvicorn.Config(
             self.application(),
@@ -81,9 +68,9 @@ class HttpTransport:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=round(self._options.keepalive_secs),
-            timeout_graceful_shutdown=0,
-            h11_max_incomplete_event_size=self._options.max_header_bytes,
-            ssl_context_factory=None if context is None else _always(context),
+            timeout_graceful_shutdown=CLOSE_SECS,
+            h11_max_incomplete_event_size=self._options.max_metadata_bytes,
+            ssl_context_factory=None if context is None else lambda *_: context,
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve([listener]))
@@ -91,105 +78,172 @@ class HttpTransport:
 
     def drain(self) -> None:
         """Refuse new calls; those that run go on."""
-        self._draining = True
+        self.calls.drain()
 
     async def stop(self, grace_secs: float) -> None:
         """Drain, give running calls `grace_secs` to end, then cut off the rest and stop listening."""
         self.drain()
         if self._server is None or self._serving is None:
             return
-        try:
-            async with asyncio.timeout(grace_secs):
-                await self._idle.wait()
-        except TimeoutError:
-            log.warning("%d HTTP calls still run after %s s of grace; cutting off", self._running, grace_secs)
+        await self.calls.quiet(grace_secs)
+        self.calls.refuse()
+        for task in self._answering:
+            task.cancel()
         self._server.should_exit = True
         await self._serving
 
-    def application(self) -> ASGIApp:
+    def application(self) -> Starlette:
         """Return what an ASGI server runs."""
-        return Starlette(
-            routes=[
-                Route(resource.path, self._endpoint(resource), methods=[resource.verb])
-                for resource in self._resources
-            ],
-            exception_handlers={HTTPException: _no_resource},
-        )
+        routes = [
+            Route(resource.path, self._endpoint(resource), methods=[resource.verb])
+            for resource in self._resources
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: _no_resource})
 
-    def _endpoint(self, resource: Resource) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def _endpoint(self, resource: Resource) -> Endpoint:
+        answer = self._called if resource.door is Door.CALL else self._asked
+
         async def handle(request: Request) -> Response:
-            reply = await self._outcome(resource, request)
+            reply = await answer(resource, request)
             body, encoding = deflated(reply.body, request.headers.get("accept-encoding", ""))
             headers = {**reply.headers, **({"content-encoding": encoding} if encoding else {})}
             return Response(body, reply.status, headers, reply.media_type)
 
         return handle
 
-    async def _outcome(self, resource: Resource, request: Request) -> Reply:
-        """Answer one request and have it counted, once, however it ends."""
-        started = asyncio.get_running_loop().time()
-        call = self._call(resource, request, started)
-        code = grpc.StatusCode.CANCELLED
+    async def _called(self, resource: Resource, request: Request) -> Reply:
+        """Answer a call: in time, or not at all if its client goes away."""
+        encoding = encoding_of(request.headers.get("content-encoding", ""))
+        if encoding is None:
+            return error_reply("content-encoding must be gzip, deflate or none", UNKNOWN_ENCODING)
+        incoming, codec = _Incoming(request), _Codec(resource, request, self._max_json_bytes)
+
+        async def receive() -> bytes:
+            body = await _body(request, encoding, self._options.max_message_bytes)
+            incoming.received.set()
+            return body
+
+        answering = asyncio.create_task(self.calls.answer(resource.method, incoming, receive, codec=codec))
+        self._answering.add(answering)
+        gone = asyncio.create_task(incoming.gone())
         try:
-            with self._accepted(resource):
-                reply = await self._admitted(resource, call, request)
-            code = grpc.StatusCode.OK
-        except GoneError as error:
-            # Nobody reads it.
-            return error_reply(str(error), 400)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
-            code, text = status_of(error)
-            refusal = error_reply(text, http_status(error, code))
-            return Reply(refusal.body, error_headers(error, code), status=refusal.status)
-        else:
-            return reply
+            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+            outcome = await answering if answering.done() and not answering.cancelled() else _CUT_OFF
         finally:
-            seconds = asyncio.get_running_loop().time() - started
-            self._observer.handled(
-                method=resource.method.name,
-                model=call.model,
-                version=call.version,
-                code=code.name,
-                seconds=seconds,
-            )
+            gone.cancel()
+            answering.cancel()
+            self._answering.discard(answering)
+        return codec.reply if outcome.code is grpc.StatusCode.OK else _refusal(outcome)
 
-    async def _admitted(self, resource: Resource, call: Call, request: Request) -> Reply:
-        """Answer a call that may be made and finds a place. What is refused before is never read."""
-        if resource.door is not Door.PROBE:
-            self._gate.check(resource.method, call.authorization)
-        with self._gate.enter() if resource.door is Door.CALL else nullcontext() as place:
-            async with until(call.deadline):
-                body = await self._body(request)
-                if place is not None:
-                    place.hold(len(body))
-                headers = dict(request.headers)
-                message, write = resource.read(
-                    Asked(request.path_params, headers, body, self._options.max_json_bytes)
-                )
-                return write(await _unless_gone(request, resource.method.function(message, call)))
+    async def _asked(self, resource: Resource, request: Request) -> Reply:
+        """Answer what is to be had when calls are not: it is neither admitted nor drained nor counted."""
+        incoming = _Incoming(request)
+        try:
+            if resource.door is Door.SCRAPE:
+                self._gate.check(resource.method, incoming.metadata.get(AUTHORIZATION, ""))
+            message, write = resource.read(Asked(request.path_params, incoming.metadata, b"", 0))
+            deadline = asyncio.get_running_loop().time() + self._options.max_call_secs
+            return write(await resource.method.function(message, Call(deadline)))
+        except EnsembleError as error:
+            return _refusal(Outcome(*status_of(error)))
 
-    async def _body(self, request: Request) -> bytes:
-        """Read a body of at most so many bytes; one that says that it has more isn't read at all."""
-        limit = self._options.max_message_bytes
-        declared = request.headers.get("content-length", "0")
-        if len(declared) > len(str(limit)) or int(declared) > limit:
-            raise TooLargeError(f"the body has {declared} bytes, {limit} may be")
-        inflater = Inflater(request.headers.get("content-encoding", ""), limit)
-        while True:
-            message = await request.receive()
-            if message["type"] == "http.disconnect":
-                raise GoneError("the client went away")
-            inflater.feed(message.get("body", b""))
-            if not message.get("more_body"):
-                return inflater.finish()
 
-    def _accepted(self, resource: Resource) -> AbstractContextManager[None]:
-        """Count a call in and out; refuse it in a drain."""
-        ...
+class _Server(uvicorn.Server):
+    """uvicorn, without its own idea of what signals mean."""
 
-    def _call(self, resource: Resource, request: Request, now: float) -> Call:
-        metadata = dict(request.headers)
-        # Apart from the rest, so that no method shows it to anyone.
-        authorization = metadata.pop(AUTHORIZATION, "")
-        longest = resource.method.longest_secs or self._options.max_call_secs
-        return Call(deadline=now + longest, metadata=metadata, authorization=authorization)
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Leave signals to the application."""
+        return nullcontext()
+
+
+class _Incoming:
+    """A call over HTTP."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.metadata: Mapping[str, str] = dict(request.headers)
+        self.received = asyncio.Event()  # Set once the body has been read.
+
+    def time_remaining(self) -> float | None:
+        """Say that HTTP has no deadlines."""
+        return None
+
+    async def read(self) -> bytes | None:
+        """Say that there are no streams over HTTP."""
+        return None
+
+    async def write(self, data: bytes) -> None:
+        """Do nothing: there are no streams over HTTP."""
+
+    async def gone(self) -> None:
+        """Wait until the client goes away, once its body is here: it is all that is left to receive."""
+        await self.received.wait()
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
+
+class _Codec:
+    """Reads one request of a resource, and keeps the reply that it wrote."""
+
+    def __init__(self, resource: Resource, request: Request, max_json_bytes: int) -> None:
+        self._resource = resource
+        self._request = request
+        self._max_json_bytes = max_json_bytes
+        self._write: Write | None = None
+        self.reply = Reply(b"")
+
+    def read(self, data: bytes) -> Any:
+        asked = Asked(self._request.path_params, dict(self._request.headers), data, self._max_json_bytes)
+        message, self._write = self._resource.read(asked)
+        return message
+
+    def write(self, response: Any) -> bytes:
+        if self._write is not None:  # It always is: what was not read has no response.
+            self.reply = self._write(response)
+        return self.reply.body
+
+
+_CUT_OFF = Outcome(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+
+
+async def _body(request: Request, encoding: str, limit: int) -> bytes:
+    """Read a body of at most so many bytes; one that says that it has more isn't read at all."""
+    declared = request.headers.get("content-length", "0")
+    if len(declared) > len(str(limit)) or int(declared) > limit:
+        raise MessageTooLargeError("body", int(declared[:20]), limit)
+    inflater = Inflater(encoding, limit)
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            # Nobody waits for an answer: as gRPC does it when its client has gone.
+            raise asyncio.CancelledError
+        inflater.feed(message.get("body", b""))
+        if not message.get("more_body"):
+            return inflater.finish()
+
+
+def _refusal(outcome: Outcome) -> Reply:
+    status, headers = status_and_headers(outcome)
+    refusal = error_reply(outcome.text, status)
+    return Reply(refusal.body, headers, status=status)
+
+
+async def _no_resource(_request: Request, error: Exception) -> Response:
+    """Answer what no resource is for."""
+    if not isinstance(error, HTTPException):
+        raise error
+    reply = error_reply(error.detail.lower(), error.status_code)
+    return Response(reply.body, error.status_code, error.headers, reply.media_type)
+
+
+def _listener(address: str) -> socket.socket:
+    """Listen on HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UnavailableError(
+            f"can't listen on {address}: {error.strerror}; choose another, or end the process that has it"
+        ) from error
