@@ -6,16 +6,16 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from time import perf_counter
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from ensemble.errors import UnavailableError
 from ensemble.loading.load import Runtimes, load_servable
 from ensemble.member import Member
+from ensemble.refit.job import RefitJob
 from ensemble.runtimes.choice import cache_folder, opener
 from ensemble.runtimes.merged import Merger
 from model_store.errors import StoreError
@@ -24,13 +24,14 @@ from model_store.store import Store
 from .batching.batcher import Batcher
 from .config import ServeSettings
 from .engine.engine import Engine
+from .lifecycle.companions import Alone, Companions, SharedRepository
 from .lifecycle.labels import Labels
 from .lifecycle.manager import Loaded, Manager
-from .lifecycle.refitter import Refitter
+from .lifecycle.refitter import Found, Refitter, run_in_process
 from .lifecycle.repository import Repository
 from .lifecycle.wanted import wanted
 from .lifecycle.watcher import Wanted, Watcher
-from .telemetry.endpoint import MetricsEndpoint, exposition
+from .telemetry.endpoint import exposition, listening
 from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
 from .telemetry.refits import RefitFigures
@@ -75,6 +76,19 @@ class Transport(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What this process is to the server: all of it, or one of several that share a port and the metrics."""
+
+    transport: Callable[..., Transport] = GrpcTransport
+    companions: Companions = field(default_factory=Alone)
+    shares: bool = False
+    first: bool = True  # of those
+
+
+ALL_OF_IT = Role()
+
+
 async def serve(store: Store, settings: ServeSettings) -> None:
     """Serve `store` until SIGTERM or SIGINT, then drain; a second signal ends it at once."""
     began = perf_counter()
@@ -95,11 +109,18 @@ async def serve(store: Store, settings: ServeSettings) -> None:
 
 
 @asynccontextmanager
-async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]:
-    """Run the whole server while the block runs; drain when it ends. StoreError if there is no store."""
+async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT) -> AsyncIterator[Ports]:
+    """Run the whole server while the block runs; drain when it ends. StoreError if there is no store.
+
+    A process that shares its port and metrics serves no metrics itself: its port for them is 0.
+    """
     # A store that isn't there at all is a mistake of whoever starts the server, who should hear of it now.
     await asyncio.to_thread(store.ensembles)
-    metrics, health, labels = Metrics(CollectorRegistry()), Health(), Labels(store.labels)
+    metrics, health, labels = (
+        Metrics(CollectorRegistry(), shared=role.shares, first=role.first),
+        Health(),
+        Labels(store.labels),
+    )
     gate = _gate(settings, metrics.gate)
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
@@ -111,21 +132,22 @@ async def running(store: Store, settings: ServeSettings) -> AsyncIterator[Ports]
 
     manager.changed = show
     watcher = Watcher(_wanted(store, settings, labels), manager, metrics, settings.watch_options)
+    repository = SharedRepository(Repository(manager, watcher), watcher, role.companions)
     methods = [
-        *_methods(models, metrics, Repository(manager, watcher), labels=labels, settings=settings),
-        *_control(store, watcher, metrics, settings),
+        *_methods(models, metrics, repository, labels=labels, settings=settings),
+        *_control(store, repository, metrics, settings, role.companions),
     ]
-    transports = _transports(methods, health, metrics, gate=gate, settings=settings)
+    transports = _transports(methods, health, metrics, gate=gate, settings=settings, role=role)
 
     async with AsyncExitStack() as stack:
         # Undone from the last to the first: calls drain while the batcher still runs.
         stack.callback(engine.close)
-        metrics_port = _serve_metrics(stack, metrics, gate, settings)
+        metrics_port = 0 if role.shares else _serve_metrics(stack, metrics, gate, settings)
         tasks = await stack.enter_async_context(_background_tasks())
         tasks(batcher.serve(), reloading.watch(gate.reloads, settings.poll_interval_secs))
         stack.push_async_callback(_drain, models, health, transports, settings)
         ports = [await each.start() for each in transports]
-        published = await watcher.look()
+        published = await repository.begin()
         models.want((frozenset(settings.ensemble) or published) | settings.version_policy.named)
         show()
         tasks(watcher.watch())
@@ -159,12 +181,18 @@ async def _drain(
 
 
 def _transports(
-    methods: Sequence[Method], health: Health, metrics: Metrics, *, gate: Gate, settings: ServeSettings
+    methods: Sequence[Method],
+    health: Health,
+    metrics: Metrics,
+    *,
+    gate: Gate,
+    settings: ServeSettings,
+    role: Role,
 ) -> list[Transport]:
     """Bind the methods to gRPC and, where that is wanted, to HTTP."""
-    options = _transport_options(settings)
+    options = _transport_options(settings, role)
     described = [reflection_method(methods)] if settings.enable_reflection else []
-    grpc = GrpcTransport([*methods, *described], health, observer=metrics, options=options, gate=gate)
+    grpc = role.transport([*methods, *described], health, observer=metrics, options=options, gate=gate)
     if settings.http_port is None:
         return [grpc]
     from .wire.rest.offer import http_transport  # noqa: PLC0415 - who doesn't want it doesn't pay for it
@@ -181,13 +209,7 @@ def _transports(
 
 
 def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, gate: Gate, settings: ServeSettings) -> int:
-    try:
-        endpoint = MetricsEndpoint(metrics.registry, (settings.host, settings.metrics_port), gate.tls_context)
-    except OSError as error:
-        raise UnavailableError(
-            f"can't serve metrics on {settings.host}:{settings.metrics_port}: {error.strerror}; choose"
-            " another --metrics-port, or end the process that has it"
-        ) from error
+    endpoint = listening(metrics.registry, (settings.host, settings.metrics_port), gate.tls_context)
     stack.callback(endpoint.close)
     return endpoint.port
 
@@ -208,7 +230,12 @@ def _gate(settings: ServeSettings, metrics: GateMetrics) -> Gate:
 
 
 def _methods(
-    models: ServedModels, metrics: Metrics, repository: Repository, *, labels: Labels, settings: ServeSettings
+    models: ServedModels,
+    metrics: Metrics,
+    repository: SharedRepository,
+    *,
+    labels: Labels,
+    settings: ServeSettings,
 ) -> list[Method]:
     may_control = settings.enable_model_control
     management = OipManagement(models, metrics.statistics, repository, model_control=may_control)
@@ -217,16 +244,27 @@ def _methods(
     return [*Oip(models).methods(), *management.methods(), *tfs.methods(), *tfs_models.methods()]
 
 
-def _control(store: Store, watcher: Watcher, metrics: Metrics, settings: ServeSettings) -> list[Method]:
+def _control(
+    store: Store,
+    repository: SharedRepository,
+    metrics: Metrics,
+    settings: ServeSettings,
+    companions: Companions,
+) -> list[Method]:
     """Bind what callers may change, where they may."""
     if not settings.enable_control:
         return []
-    refitter = Refitter(metrics.refits, watcher.look)
+
+    def run(job: RefitJob) -> Found:
+        with companions.refitting():
+            return run_in_process(job)
+
+    refitter = Refitter(metrics.refits, repository.look, run)
     options = ControlOptions(settings.refit_paths, settings.ensemble)
-    return Control(store, refitter, watcher.look, options).methods()
+    return Control(store, refitter, repository.look, options).methods()
 
 
-def _transport_options(settings: ServeSettings) -> TransportOptions:
+def _transport_options(settings: ServeSettings, role: Role) -> TransportOptions:
     return TransportOptions(
         address=f"{settings.host}:{settings.grpc_port}",
         max_message_bytes=settings.max_message_bytes,
@@ -235,6 +273,7 @@ def _transport_options(settings: ServeSettings) -> TransportOptions:
         max_concurrent_streams=settings.max_streams,
         max_metadata_bytes=settings.max_metadata_bytes,
         max_connection_age_secs=settings.max_connection_age_secs,
+        shares_port=role.shares,
     )
 
 

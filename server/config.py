@@ -21,6 +21,7 @@ from .telemetry.logs import LogFormat
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PORT = 65535
+MAX_WORKERS = 256
 
 
 class ConfigError(EnsembleError):
@@ -36,6 +37,8 @@ class ServeSettings:
         model_version: What to serve, as NAME=WHAT or WHAT: a number, a label, latest; the first answers.
         keep_latest: How many versions of each ensemble to serve: the newest ones fill up.
         host: Address to listen on. Only this machine can reach the default.
+        transport: What speaks gRPC: grpcio, or envoy, several times faster for small requests (extra: envoy).
+        workers: Server processes that share the port and the metrics; each has its own queue and bounds.
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
         http_port: Port for HTTP: the same methods over REST; 0 picks a free one. Off unless given.
@@ -74,6 +77,8 @@ class ServeSettings:
     model_version: tuple[str, ...] = ()
     keep_latest: int = 1
     host: str = "127.0.0.1"
+    transport: Literal["grpcio", "envoy"] = "grpcio"
+    workers: int = 1
     grpc_port: int = 8001
     metrics_port: int = 8002
     http_port: int | None = None
@@ -178,6 +183,12 @@ class ServeSettings:
     def _limit_rules(self) -> list[tuple[str, bool, str]]:
         one_message = f"it must hold one message, --max-message-bytes is {self.max_message_bytes}"
         return [
+            (
+                "http_port",
+                self.http_port is None or not self.supervised,
+                "HTTP needs --transport grpcio and one worker",
+            ),
+            ("workers", 1 <= self.workers <= MAX_WORKERS, f"it must be 1 to {MAX_WORKERS}"),
             ("max_in_flight", self.max_in_flight > 0, "it must be above 0"),
             ("max_in_flight_bytes", self.max_in_flight_bytes >= self.max_message_bytes, one_message),
             ("max_streams", self.max_streams > 0, "it must be above 0"),
@@ -229,6 +240,11 @@ class ServeSettings:
     def watch_options(self) -> WatchOptions:
         """What the watcher is told."""
         return WatchOptions(poll_interval=self.poll_interval_secs)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the server is processes of a parent, and not this process itself."""
+        return self.transport != "grpcio" or self.workers > 1
 
     @property
     def member_threads(self) -> int:

@@ -22,9 +22,16 @@ def serve(
     import asyncio  # noqa: PLC0415 - heavy: only when the command runs
 
     from model_store.store import Store  # noqa: PLC0415 - heavy: only when the command runs
-    from server.app import serve as run  # noqa: PLC0415 - heavy: only when the command runs
     from server.telemetry import logs  # noqa: PLC0415 - heavy: only when the command runs
 
     logs.set_up(settings.log_level, settings.log_format)
-    asyncio.run(run(Store.open(store), settings))
+    opened = Store.open(store)
+    if settings.supervised:
+        from server.workers.supervisor import supervise  # noqa: PLC0415 - only where there are workers
+
+        asyncio.run(supervise(opened.address, settings))
+    else:
+        from server.app import serve as run  # noqa: PLC0415 - heavy: only when the command runs
+
+        asyncio.run(run(opened, settings))
     return 0

@@ -12,6 +12,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import choose_encoder
 
+from ensemble.errors import UnavailableError
+
 # A caller that says nothing for so long is cut off.
 IDLE_SECS = 10.0
 
@@ -51,6 +53,19 @@ class MetricsEndpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def listening(
+    registry: CollectorRegistry, address: tuple[str, int], context: Callable[[], ssl.SSLContext | None]
+) -> MetricsEndpoint:
+    """Serve `registry` at `address`; UnavailableError if it can't be had."""
+    try:
+        return MetricsEndpoint(registry, address, context)
+    except OSError as error:
+        raise UnavailableError(
+            f"can't serve metrics on {address[0]}:{address[1]}: {error.strerror}; choose"
+            " another --metrics-port, or end the process that has it"
+        ) from error
 
 
 class _Server(ThreadingMixIn, WSGIServer):

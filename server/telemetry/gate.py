@@ -18,12 +18,20 @@ class GateMetrics:
             "1 while what lies on disk can't be used and what was read before stays in use.",
             ["what"],
             registry=registry,
+            multiprocess_mode="livemax",
         )
-
         self._calls = Gauge(
-            "unisono_in_flight_calls", "Calls that were let in and aren't answered.", registry=registry
+            "unisono_in_flight_calls",
+            "Calls that were let in and aren't answered.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
-        self._bytes = Gauge("unisono_in_flight_bytes", "Bytes of their requests.", registry=registry)
+        self._bytes = Gauge(
+            "unisono_in_flight_bytes",
+            "Bytes of their requests.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._refused = Counter(
             "unisono_refused",
             "Calls that found no place: too many calls or bytes in flight.",

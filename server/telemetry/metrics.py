@@ -1,18 +1,21 @@
 """Every metric that the server keeps, by name, in one class; `docs/reference/metrics.md` explains each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from .gate import GateMetrics
 from .refits import RefitFigures, RefitMetrics
+from .shared import forget
 from .statistics import BatchTimes, Statistics
 
 # Seconds, from a tabular model's tenth of a millisecond to a deadline's ten seconds.
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+# Of several processes: what a living one said last.
+NEWEST: Literal["livemostrecent"] = "livemostrecent"
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -36,12 +39,17 @@ class Agreement(Protocol):
 
 
 class Metrics:
-    """Counts what the parts tell it, for Prometheus and for `statistics`. Safe to call from any thread."""
+    """Counts what the parts tell it, for Prometheus and for `statistics`. Safe to call from any thread.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `shared`: this is one of several processes whose values are added up. Of those, only the `first` counts
+    the refits that published something: all of them see it.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, shared: bool = False, first: bool = True) -> None:
         self.registry = registry
         self.statistics = Statistics()
-        self.refits = RefitMetrics(registry)
+        self.refits = RefitMetrics(registry, counts_published=first)
+        self._shared = shared
         self.gate = GateMetrics(registry)
         self._requests = Counter(
             "unisono_requests",
@@ -80,7 +88,9 @@ class Metrics:
         self._batch_rows = Histogram(
             "unisono_batch_rows", "Rows in a batch.", ["model"], buckets=ROWS, registry=registry
         )
-        self._queue_rows = Gauge("unisono_queue_rows", "Rows that wait now.", registry=registry)
+        self._queue_rows = Gauge(
+            "unisono_queue_rows", "Rows that wait now.", registry=registry, multiprocess_mode="livesum"
+        )
         self._member_failures = Counter(
             "unisono_member_failures",
             "Batches that a member could not score.",
@@ -110,27 +120,35 @@ class Metrics:
             "How much the member counts in the served version.",
             ["model", "member"],
             registry=registry,
+            multiprocess_mode=NEWEST,
         )
         self._member_validation_loss = Gauge(
             "unisono_member_validation_loss_nats",
             "The member's log-loss on the validation file that the served weights were learned on.",
             ["model", "member"],
             registry=registry,
+            multiprocess_mode=NEWEST,
         )
         self._validation_loss = Gauge(
             "unisono_validation_loss_nats",
             "The served version's log-loss on the validation file that its weights were learned on.",
             ["model"],
             registry=registry,
+            multiprocess_mode=NEWEST,
         )
         self._active_version = Gauge(
-            "unisono_active_version", "The version that answers who names none.", ["model"], registry=registry
+            "unisono_active_version",
+            "The version that answers who names none.",
+            ["model"],
+            registry=registry,
+            multiprocess_mode=NEWEST,
         )
         self._served_version = Gauge(
             "unisono_served_version",
             "1 for each version that is served.",
             ["model", "version"],
             registry=registry,
+            multiprocess_mode=NEWEST,
         )
         self._loads = Counter(
             "unisono_version_loads",
@@ -157,6 +175,7 @@ class Metrics:
             "unisono_store_last_read_timestamp_seconds",
             "When the store was last read, all of it, in seconds since 1970.",
             registry=registry,
+            multiprocess_mode="livemin",
         )
 
     def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
@@ -225,7 +244,7 @@ class Metrics:
 
     def serving(self, model: str, versions: Collection[int]) -> None:
         """Exactly these versions of `model` are served now."""
-        self._served_version.remove_by_labels({"model": model})
+        forget(self._served_version, {"model": model}, shared=self._shared)
         for version in versions:
             self._served_version.labels(model, str(version)).set(1)
         self.statistics.serving(model, versions)
@@ -233,7 +252,7 @@ class Metrics:
     def dropped(self, model: str) -> None:
         """No version of `model` is served any more."""
         self._forget(model)
-        self._served_version.remove_by_labels({"model": model})
+        forget(self._served_version, {"model": model}, shared=self._shared)
 
     def _forget(self, model: str) -> None:
         """Take back what was said of the version that answered: it holds no longer."""
@@ -243,7 +262,7 @@ class Metrics:
             self._validation_loss,
             self._active_version,
         ):
-            gauge.remove_by_labels({"model": model})
+            forget(gauge, {"model": model}, shared=self._shared)
 
     def loaded(self, model: str, seconds: float) -> None:
         """A version was read, checked and warmed."""

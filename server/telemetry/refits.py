@@ -33,9 +33,13 @@ class RefitFigures:
 
 
 class RefitMetrics:
-    """Counts refits, each once, and shows the figures of the last. Safe to call from any thread."""
+    """Counts refits, each once, and shows the figures of the last. Safe to call from any thread.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Where several processes serve the same store, one of them `counts_published`: all see what is published.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, counts_published: bool = True) -> None:
+        self._counts_published = counts_published
         self._refits = Counter(
             "unisono_refits", "Refits, by what came of them.", ["model", "outcome"], registry=registry
         )
@@ -47,12 +51,14 @@ class RefitMetrics:
             "Log-loss on the last refit's validation rows, of the weights served then and those learned.",
             ["model", "weighting"],
             registry=registry,
+            multiprocess_mode="mostrecent",
         )
         self._gap = Gauge(
             "unisono_refit_gap_nats",
             "How much lower the last refit's loss could be at most, with any weights.",
             ["model"],
             registry=registry,
+            multiprocess_mode="mostrecent",
         )
         # The newest version of each model that was counted, or was there when this process started.
         self._newest: dict[str, int] = {}
@@ -85,12 +91,12 @@ class RefitMetrics:
             self._show(model, figures)
 
     def _is_news(self, model: str, version: int) -> bool:
-        """Whether `version` is newer than any seen; it isn't the next time."""
+        """Whether `version` is newer than any seen, and this process counts it; it isn't the next time."""
         with self._lock:
             if version <= self._newest.get(model, 0):
                 return False
             self._newest[model] = version
-            return True
+            return self._counts_published
 
     def _show(self, model: str, figures: RefitFigures | None) -> None:
         if figures is None:

