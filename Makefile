@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof fuzz bench proto docs lock wheel clean
+.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof fuzz bench bench-peers proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -59,12 +59,21 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@.venv-ray/bin/python $(PIP) install --require-hashes -r requirements/ray.lock
 	@touch $@
 
+# The peers of benchmarks/beside_peers.py, each by itself. PyTriton holds a build of Debian's interpreter.
+PEERS := bentoml fastapi litserve mlserver pytriton ray-serve
+.venv-peers/pytriton/.done: PYTHON := /usr/bin/python3
+.venv-peers/%/.done: requirements/peers-%.lock
+	@echo "installing $* into .venv-peers/$*"
+	@test -x .venv-peers/$*/bin/python || $(PYTHON) -m venv .venv-peers/$*
+	@.venv-peers/$*/bin/python $(PIP) install --require-hashes -r $<
+	@touch $@
+
 install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
 
-test: install ## Run every test, with branch coverage.
+test: install .venv-peers/fastapi/.done ## Run every test, with branch coverage.
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
@@ -101,6 +110,11 @@ fuzz: install ## Fuzz every decoder for FUZZ_SECS seconds; what is found is kept
 bench: install ## Run the benchmarks and write what they print to benchmarks/results/.
 	$(BIN)/python benchmarks/run_all.py
 
+# What can't be installed is listed by the benchmark, with the reason.
+bench-peers: install ## Make the peers' environments and measure unisono beside them (20 minutes).
+	-@$(MAKE) --no-print-directory --keep-going $(PEERS:%=.venv-peers/%/.done)
+	$(BIN)/python benchmarks/beside_peers.py
+
 proto: install ## Compile protos/ into the checked-in descriptors.
 	$(BIN)/python protos/compile.py
 
@@ -119,8 +133,9 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) --upgrade requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) --upgrade --no-deps requirements/tfs-clients.in -o requirements/tfs-clients.lock
 	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
+	for peer in $(PEERS); do $(COMPILE) --upgrade requirements/peers-$$peer.in -o requirements/peers-$$peer.lock; done
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-ray .venv-perf .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-peers .cache dist demo

@@ -13,9 +13,9 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *lines))
 
 
-def save(name: str, figures: Mapping[str, Any], markdown: str) -> None:
+def save(name: str, figures: Mapping[str, Any], markdown: str, folder: Path = RESULTS) -> None:
     """Write `figures` and `markdown`, and print the second."""
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(markdown)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (folder / f"{name}.md").write_text(markdown)
     print(markdown)

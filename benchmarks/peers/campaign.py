@@ -1,0 +1,103 @@
+"""The order of a whole measurement: every system in turn, again and again, the others asleep meanwhile."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peers.loads import LoadError, Run
+from peers.offered import Offer
+from peers.processes import StartError, free_port
+from peers.running import Running, WrongError, start
+from peers.systems import Place, System
+
+Cell = tuple[str, str, int]  # system, ensemble, concurrency
+FAILURES = (StartError, WrongError, LoadError, OSError, subprocess.SubprocessError, ValueError)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured."""
+
+    systems: Sequence[System]
+    ensembles: Sequence[str]
+    concurrency: Sequence[int]
+    repeats: int
+    seconds: float
+
+
+@dataclass
+class Findings:
+    """What came of it: runs by cell; by system the largest error, and why it can't be run."""
+
+    runs: dict[Cell, dict[int, Run]] = field(default_factory=dict)  # by round
+    errors: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+class Campaign:
+    """Starts the systems of a plan, measures them in rounds, and ends them."""
+
+    def __init__(self, plan: Plan, offers: Mapping[str, Offer], place: Place, folder: Path) -> None:
+        self.findings = Findings()
+        self._plan, self._place, self._folder = plan, place, folder
+        self._offers = {name: offers[name] for name in plan.ensembles}
+        self._running: dict[str, Running] = {}
+        self._began = time.monotonic()
+
+    def run(self) -> Findings:
+        """Measure everything; a system that fails is left out from there on, and the findings say why."""
+        with ExitStack() as ends:
+            for system in self._plan.systems:
+                self._guarded(system, self._start, ends)
+            for number in range(self._plan.repeats):
+                for name in self._plan.ensembles:
+                    for system in _rotated(self._plan.systems, number):
+                        self._guarded(system, self._turn, name, number)
+        return self.findings
+
+    def _guarded(self, system: System, step: Callable[..., None], *given: object) -> None:
+        if system.name in self.findings.left_out:
+            return
+        try:
+            step(system, *given)
+        except FAILURES as error:
+            self.findings.left_out[system.name] = " ".join(str(error).split())
+            self._say(f"{system.title} is left out: {self.findings.left_out[system.name]}")
+
+    def _start(self, system: System, ends: ExitStack) -> None:
+        place = Place(self._place.store, self._place.given, self._place.ensembles, free_port())
+        running = start(system, place, self._offers, self._folder / system.name)
+        ends.callback(running.tree.stop)
+        self._say(f"{system.title} is ready")
+        self._running[system.name] = running
+        self.findings.errors[system.name] = max(running.check(offer) for offer in self._offers.values())
+        for offer in self._offers.values():
+            running.warm(offer)
+        running.tree.pause()
+
+    def _turn(self, system: System, name: str, number: int) -> None:
+        with ExitStack() as ends:
+            running, offer = self._running[system.name], self._offers[name]
+            running.tree.resume()
+            ends.callback(running.tree.pause)
+            running.warm(offer)
+            for concurrency in self._plan.concurrency:
+                run = running.load(offer, concurrency, self._plan.seconds)
+                self.findings.runs.setdefault((system.name, name, concurrency), {})[number] = run
+                self._say(
+                    f"round {number + 1}, {name}, {system.title}, {concurrency} at once: "
+                    f"{run.rows_per_sec:,.0f} rows/s, p50 {run.p50:.2f} ms, CPU {run.cpu_ms:.3f} ms a row"
+                )
+
+    def _say(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+def _rotated(systems: Sequence[System], number: int) -> list[System]:
+    """Let every round begin with another system."""
+    first = number * len(systems) // 3 % len(systems)
+    return [*systems[first:], *systems[:first]]
