@@ -5,7 +5,7 @@ Blobs are named by digest only; nothing in a manifest is a path.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Self
 
@@ -48,13 +48,9 @@ class Derived:
     blob: BlobRef
     parity: Mapping[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the form that manifests hold."""
-        return {"blob": self.blob.to_json(), "parity": dict(self.parity)}
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
+        """Read the form that manifests hold."""
         return cls(BlobRef.from_json(part(dict, data, "blob")), part(dict, data, "parity"))
 
 
@@ -79,13 +75,7 @@ class MemberRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold."""
-        return {
-            "name": self.name,
-            "format": self.format,
-            "blob": self.blob.to_json(),
-            "signature": dict(self.signature),
-            "derived": {name: derived.to_json() for name, derived in self.derived.items()},
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -101,11 +91,30 @@ class MemberRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenRecord:
+    """Rows, and the scores that members and ensemble gave to them, to be given again within `tolerance`."""
+
+    rows: BlobRef
+    scores: BlobRef
+    tolerance: float
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read the form that manifests hold."""
+        return cls(
+            BlobRef.from_json(part(dict, data, "rows")),
+            BlobRef.from_json(part(dict, data, "scores")),
+            part(float, data, "tolerance"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A version that has no number yet.
 
     `signature` is the ensemble's, `weights` the blob with the bytes of `weights_json`, `evidence` any
-    JSON that says what the weights rest on, `parent` the version it came from.
+    JSON that says what the weights rest on, `parent` the version it came from, `golden` the scores that it
+    gives to some rows, which versions of older releases lack.
     """
 
     members: tuple[MemberRecord, ...]
@@ -115,6 +124,7 @@ class Draft:
     weights: BlobRef
     evidence: Mapping[str, Any]
     parent: int | None
+    golden: GoldenRecord | None = None
 
     def __post_init__(self) -> None:
         """Refuse a draft without members, or in which a name means two of them."""
@@ -129,9 +139,10 @@ class Draft:
 
     @property
     def blobs(self) -> frozenset[BlobRef]:
-        """All the bytes this needs: published members, what was derived from them, the weights."""
+        """All the bytes this needs: members, what was derived from them, the weights, golden outputs."""
         derived = {made.blob for member in self.members for made in member.derived.values()}
-        return frozenset({self.weights, *derived, *(member.blob for member in self.members)})
+        golden = () if self.golden is None else (self.golden.rows, self.golden.scores)
+        return frozenset({self.weights, *derived, *golden, *(member.blob for member in self.members)})
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold."""
@@ -143,6 +154,8 @@ class Draft:
             "weights": self.weights.to_json(),
             "evidence": dict(self.evidence),
             "parent": self.parent,
+            # Left out where there is none, so that the bytes of such a version stay what they were.
+            **({} if self.golden is None else {"golden": asdict(self.golden)}),
         }
 
     @classmethod
@@ -159,6 +172,7 @@ class Draft:
             weights=BlobRef.from_json(part(dict, data, "weights")),
             evidence=part(dict, data, "evidence"),
             parent=None if data["parent"] is None else part(int, data, "parent"),
+            golden=GoldenRecord.from_json(part(dict, data, "golden")) if "golden" in data else None,
         )
 
 

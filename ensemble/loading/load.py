@@ -21,6 +21,7 @@ from ..runtimes.onnx_runtime import OnnxMember
 from ..servable import Servable
 from ..signature import Signature
 from ..weights import Weights
+from .golden import Golden
 
 _NONE: Mapping[str, Member] = MappingProxyType({})
 
@@ -48,7 +49,8 @@ def load_servable(
     """Load `version` of an ensemble (None: the current one), every byte checked against the manifest.
 
     Members in `reuse`, by digest, are not loaded again. `threads` may work on one batch; 0: one a core.
-    InvalidModelError if this release can't serve it, StoreError if the store doesn't hold it whole.
+    InvalidModelError if this release can't serve it, GoldenMismatchError if its scores are others than when
+    it was published, StoreError if the store doesn't hold it whole.
     """
     manifest = store.manifest(name, version)
     weights = Weights(store.weights(manifest))
@@ -62,6 +64,9 @@ def load_servable(
         weights=weights,
         pool=_pool(manifest, weights),
     )
+    golden, kept = Golden.read(store, manifest), manifest.draft.golden
+    if golden is not None and kept is not None:
+        golden.check(servable, kept.tolerance)
     if runtimes.merger is None:
         return servable
     blobs = {record.name: served_blob(record) for record in manifest.members}

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from model_store.manifest import MemberRecord
 from ..errors import InvalidModelError, MemberError
 from ..loading.convert import TOLERANCE, Conversion, convert, parity
 from ..loading.formats import Format, format_of
+from ..loading.golden import golden_rows
 from ..loading.onnx_file import read_signature
 from ..loading.probe import probe
-from ..member import Rows
+from ..member import Rows, Scores
 from ..runtimes.onnx_runtime import OnnxMember
 from ..runtimes.sample import random_rows
 from ..signature import ANY_SIZE, Signature, TensorSpec
@@ -44,6 +45,7 @@ class Prepared:
     """A member that may be published: a private copy of its file and what came of it.
 
     `converted` is the ONNX file made from it now, `parity` how well it agrees; `earlier` one made before.
+    `golden` is what it gives to golden rows; None of a member that was not opened now.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Prepared:
     converted: Path | None = None
     parity: Mapping[str, Any] | None = None
     earlier: MemberRecord | None = None
+    golden: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +169,23 @@ def _converted(name: str, copy: _Copy, conversion: Conversion, wishes: Wishes) -
     signature = with_scores_output(name, conversion.signature, wishes.outputs.get(name))
     member = OnnxMember.open(conversion.onnx, name=name, digest=copy.digest, signature=signature)
     found = parity(conversion, member, wishes.tolerance)
-    signature, classes = tried(member)
-    return Prepared(name, copy.format, copy.file, copy.digest, signature, classes, conversion.onnx, found)
+    made = _as_tried(copy, member, wishes)
+    return replace(made, converted=conversion.onnx, parity=found)
 
 
 def _as_it_is(name: str, copy: _Copy, signature: Signature, wishes: Wishes) -> Prepared:
     """Try a member that was published as ONNX."""
     signature = with_scores_output(name, signature, wishes.outputs.get(name))
-    member = OnnxMember.open(copy.file, name=name, digest=copy.digest, signature=signature)
+    return _as_tried(
+        copy, OnnxMember.open(copy.file, name=name, digest=copy.digest, signature=signature), wishes
+    )
+
+
+def _as_tried(copy: _Copy, member: OnnxMember, wishes: Wishes) -> Prepared:
+    """Try a member, and keep what it gives to golden rows."""
     signature, classes = tried(member)
-    return Prepared(name, copy.format, copy.file, copy.digest, signature, classes)
+    golden = member.predict(golden_rows(signature, wishes.sample))
+    return Prepared(member.name, copy.format, copy.file, copy.digest, signature, classes, golden=golden)
 
 
 def tried(member: OnnxMember) -> tuple[Signature, int]:

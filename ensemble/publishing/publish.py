@@ -11,16 +11,18 @@ from pathlib import Path
 
 from model_store.errors import EnsembleNotFoundError
 from model_store.journal import Entry
-from model_store.manifest import Derived, Draft, MemberRecord, weights_json
+from model_store.manifest import Derived, Draft, Manifest, MemberRecord, weights_json
 from model_store.names import check_name
 from model_store.store import Store
 
 from ..errors import InvalidModelError, InvalidWeightsError
 from ..loading.convert import TOLERANCE
+from ..loading.golden import Golden, golden_rows
 from ..member import Rows
 from ..pooling.linear import LinearPool
 from ..weights import Weights
 from .agreement import class_names, ensemble_signature, one_class_count
+from .golden_scores import golden_scores
 from .prepare import Prepared, Wishes, prepare
 
 
@@ -51,22 +53,28 @@ def publish(store: Store, name: str, files: Mapping[str, Path], options: Publish
     """
     _check_names(name, files, options)
     weights = _weights(files, options.weights)
-    wishes = Wishes(options.outputs, options.sample, options.tolerance, _earlier_members(store, name))
+    earlier = _earlier(store, name)
+    known = {record.digest: record for manifest in earlier for record in manifest.members}
+    wishes = Wishes(options.outputs, options.sample, options.tolerance, known)
     with tempfile.TemporaryDirectory(prefix="unisono-publish-") as work:
         members = prepare(files, Path(work), wishes)
         count = one_class_count({member: prepared.classes for member, prepared in members.items()})
         classes = class_names(count, options.classes)
         signature = ensemble_signature({member: made.signature for member, made in members.items()}, count)
+        rows = golden_rows(signature, options.sample)
+        scores = golden_scores(store, earlier, members, rows)
+        pool = LinearPool(weights)
         records = tuple(_record(store, name, prepared) for prepared in members.values())
         digests = {record.name: record.digest for record in records}
         draft = Draft(
             members=records,
             classes=classes,
             signature=signature.to_json(),
-            pool=LinearPool(weights).to_json(),
+            pool=pool.to_json(),
             weights=store.put_blob(name, weights_json(weights.by_member, digests)),
             evidence={},
             parent=None,
+            golden=Golden.of(rows, scores, pool).put(store, name),
         )
         return store.publish(
             name,
@@ -99,14 +107,13 @@ def _weights(files: Mapping[str, Path], given: Mapping[str, float] | None) -> We
     return Weights(dict(given))
 
 
-def _earlier_members(store: Store, name: str) -> dict[str, MemberRecord]:
-    """Return the members of all versions by digest, the newest version's where several hold one."""
+def _earlier(store: Store, name: str) -> list[Manifest]:
+    """Return the manifests of all versions, oldest first."""
     try:
         versions = store.versions(name)
     except EnsembleNotFoundError:
-        return {}
-    manifests = [store.manifest(name, version) for version in versions]
-    return {record.digest: record for manifest in manifests for record in manifest.members}
+        return []
+    return [store.manifest(name, version) for version in versions]
 
 
 def _record(store: Store, name: str, member: Prepared) -> MemberRecord:

@@ -6,7 +6,10 @@ from model_store.manifest import weights_json
 from model_store.store import Store
 
 from ..errors import InvalidRequestError
+from ..loading.golden import Golden
 from ..loading.load import load_servable
+from ..pooling.forms import pool_of
+from ..weights import Weights
 from .learn import Learned, LearnOptions, learn
 from .predictions import LabelledData
 
@@ -58,12 +61,16 @@ def refit(
     if options.dry_run or not (learned.verdict.publish or forced):
         return RefitResult(name, servable.version, learned, None, forced=False)
     learned.solution.checked()
+    # The members are the same, and so is what they give; only the average is another.
+    golden = Golden.read(store, manifest) or Golden.asked(servable)
+    pool = pool_of(learned.pool, Weights(dict(learned.after)))
     draft = replace(
         manifest.draft,
         pool=dict(learned.pool),
         weights=store.put_blob(name, weights_json(learned.after, manifest.draft.digests)),
         evidence=learned.to_json() | {"forced": options.why if forced else None},
         parent=servable.version,
+        golden=Golden.of(golden.rows, golden.members, pool).put(store, name),
     )
     why = options.why or f"refit: {learned.verdict.reasons[0]}"
     entry = store.publish(name, draft, by=options.by, why=why, expect_seq=head.seq if head else 0)

@@ -1,4 +1,5 @@
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,16 @@ from hypothesis import strategies as st
 
 from model_store import canonical
 from model_store.errors import InvalidDraftError, InvalidNameError, StoreCorruptError
-from model_store.manifest import BlobRef, Derived, Draft, Manifest, MemberRecord, parse_weights, weights_json
+from model_store.manifest import (
+    BlobRef,
+    Derived,
+    Draft,
+    GoldenRecord,
+    Manifest,
+    MemberRecord,
+    parse_weights,
+    weights_json,
+)
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -34,6 +44,7 @@ DRAFTS = st.builds(
     weights=REFS,
     evidence=JSON,
     parent=st.none() | st.integers(1, 2**40),
+    golden=st.none() | st.builds(GoldenRecord, REFS, REFS, st.floats(0, 1)),
 )
 
 
@@ -60,6 +71,17 @@ def test_a_manifest_is_written_as_this_release_writes_it() -> None:
         + '","size":3},"derived":{},"format":"onnx","name":"forest","signature":{}}],"parent":2,"pool":'
         '{"form":"linear"},"schema":1,"signature":{},"version":3,"weights":{"digest":"' + B + '","size":9}}\n'
     )
+
+
+def test_golden_outputs_are_one_key_more() -> None:
+    golden = GoldenRecord(BlobRef(A, 3), BlobRef(C, 4), 0.5)
+    without = json.loads(Manifest("digits", 3, small_draft()).to_bytes())
+    data = json.loads(Manifest("digits", 3, small_draft(golden=golden)).to_bytes())
+
+    assert data == without | {
+        "golden": {"rows": {"digest": A, "size": 3}, "scores": {"digest": C, "size": 4}, "tolerance": 0.5}
+    }
+    assert small_draft(golden=golden).blobs == small_draft().blobs | {BlobRef(A, 3), BlobRef(C, 4)}
 
 
 @given(NAMES, st.integers(1, 2**40), DRAFTS)
