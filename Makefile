@@ -52,6 +52,13 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@cd .venv-perf && { apt-get download libb64-0d && dpkg -x libb64-0d_*.deb .; } >/dev/null 2>&1 || true
 	@touch $@
 
+# A real S3 API on loopback, for the tests of stores in buckets.
+.venv-s3/.done: requirements/s3.lock
+	@echo "installing moto, whose S3 server tests use, into .venv-s3"
+	@test -x .venv-s3/bin/python || $(PYTHON) -m venv .venv-s3
+	@.venv-s3/bin/python $(PIP) install --require-hashes -r requirements/s3.lock
+	@touch $@
+
 # Ray is large, and only its executor's tests need it.
 .venv-ray/.done: requirements/ray.lock pyproject.toml
 	@echo "installing Ray and what its tests use into .venv-ray"
@@ -68,7 +75,7 @@ PEERS := bentoml fastapi litserve mlserver pytriton ray-serve
 	@.venv-peers/$*/bin/python $(PIP) install --require-hashes -r $<
 	@touch $@
 
-install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done ## Set up the environments.
+install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done .venv-s3/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
@@ -134,8 +141,9 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) --upgrade --no-deps requirements/tfs-clients.in -o requirements/tfs-clients.lock
 	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
 	for peer in $(PEERS); do $(COMPILE) --upgrade requirements/peers-$$peer.in -o requirements/peers-$$peer.lock; done
+	$(COMPILE) --upgrade requirements/s3.in -o requirements/s3.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-peers .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-peers .venv-s3 .cache dist demo
