@@ -11,6 +11,7 @@ one's before anything is timed.
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,16 +52,21 @@ def ways(store: Store, name: str) -> dict[str, Way]:
 
 
 def _members(store: Store, name: str, threads: int) -> list[Member]:
-    return [
-        OnnxMember.open(
-            store.blob_path(name, served_blob(record)),
-            name=record.name,
-            digest=record.digest,
-            signature=Signature.from_json(record.signature),
-            threads=threads,
-        )
-        for record in store.manifest(name).members
-    ]
+    made: list[Member] = []
+    for record in store.manifest(name).members:
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / record.name
+            store.copy_blob(name, served_blob(record), path)
+            made.append(
+                OnnxMember.open(
+                    path,
+                    name=record.name,
+                    digest=record.digest,
+                    signature=Signature.from_json(record.signature),
+                    threads=threads,
+                )
+            )
+    return made
 
 
 def _in_turn(members: list[Member]) -> Way:

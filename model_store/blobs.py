@@ -5,15 +5,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
-from model_store import reading
-from model_store.durable import Writer, explained
+from model_store.cache import Cache
+from model_store.durable import explained
 from model_store.errors import StoreCorruptError
+from model_store.hashing import CHUNK_BYTES, digest_of
 from model_store.manifest import BlobRef
+from model_store.objects import Objects
 
-CHUNK_BYTES = 2**20
 ROLE = "blob"
 _PRIVATE = 0o400
 _WAY_OUT = "publish the same file again to mend it, or roll back to another version"
@@ -21,40 +22,34 @@ _WAY_OUT = "publish the same file again to mend it, or roll back to another vers
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """The blobs of one ensemble, below `folder`."""
+    """The blobs of one ensemble, below `folder`; with a `cache`, those that are read are kept there too."""
 
-    folder: Path
-    writer: Writer
+    objects: Objects
+    folder: str
+    cache: Cache | None = None
 
-    def path(self, ref: BlobRef) -> Path:
-        """Return where `ref` lies or would lie; nothing is checked."""
-        return self.folder / "sha256" / ref.digest[:2] / ref.digest
+    def key(self, digest: str) -> str:
+        """Return where the bytes with this sha256 lie or would lie."""
+        return f"{self.folder}/sha256/{digest[:2]}/{digest}"
 
     def put(self, source: Path | bytes) -> BlobRef:
-        """File the bytes of `source`, durably, hashing as it copies; the same bytes again change nothing.
+        """File the bytes of `source`, durably, hashing as it goes; the same bytes again change nothing.
 
-        A blob that went bad on disk is mended by putting its bytes again.
+        A blob that went bad is mended by putting its bytes again.
         """
-        sha256, size = hashlib.sha256(), 0
+        return BlobRef(*self.objects.file_away(source, self.key, ROLE))
 
-        def copied() -> Iterator[bytes]:
-            nonlocal size
-            for chunk in _chunks(source):
-                sha256.update(chunk)
-                size += len(chunk)
-                yield chunk
+    def check(self, ref: BlobRef) -> None:
+        """Read `ref` from the store itself; StoreCorruptError unless its size and sha256 are right."""
+        with self._stored(ref) as file:
+            _compare(ref, digest_of(file))
 
-        temp = self.writer.stage(self.folder / "sha256", copied(), ROLE)
-        ref = BlobRef(sha256.hexdigest(), size)
-        if not self.writer.commit(temp, self.path(ref), ROLE, mend=lambda: not self._whole(ref)):
-            self.writer.touch(self.path(ref), ROLE)
-        return ref
-
-    def checked(self, ref: BlobRef) -> Path:
-        """Return the path of `ref`, its size and sha256 verified just now; StoreCorruptError."""
-        with self._opened(ref) as file:
-            _compare(ref, hashlib.file_digest(file, "sha256").hexdigest())
-        return self.path(ref)
+    def check_there(self, ref: BlobRef) -> None:
+        """Raise StoreCorruptError unless it is there in the right size; its bytes are not read."""
+        try:
+            _compare_size(ref, self.objects.size(self.key(ref.digest), ROLE))
+        except FileNotFoundError:
+            raise _missing(ref) from None
 
     def read(self, ref: BlobRef) -> bytes:
         """Return the bytes of `ref`, all of them in memory, verified; StoreCorruptError."""
@@ -85,43 +80,38 @@ class Blobs:
             target.unlink()
             raise
 
-    def check_there(self, ref: BlobRef) -> None:
-        """Raise StoreCorruptError unless a plain file of the right size is there; its bytes are not read."""
-        with self._opened(ref):
-            pass
-
-    def _whole(self, ref: BlobRef) -> bool:
-        """Whether the blob on disk is what its name says."""
-        try:
-            self.checked(ref)
-        except StoreCorruptError:
-            return False
-        return True
+    @contextmanager
+    def _opened(self, ref: BlobRef) -> Iterator[BinaryIO]:
+        """Open the bytes of `ref`, from the cache if there is one; they are still to be verified."""
+        if self.cache is None:
+            with self._stored(ref) as file:
+                yield file
+            return
+        with self.cache.opened(ref, lambda: self._stored(ref)) as file:
+            yield file
 
     @contextmanager
-    def _opened(self, ref: BlobRef) -> Iterator[BufferedReader]:
-        """Open the file of `ref` if it is a plain one of the right size; StoreCorruptError."""
+    def _stored(self, ref: BlobRef) -> Iterator[BinaryIO]:
+        """Open what the store holds as `ref`, if its size is right; StoreCorruptError."""
         try:
-            with reading.opened(self.path(ref), ROLE) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size != ref.size:
-                    raise StoreCorruptError(f"blob {ref.digest} has {size} bytes, not {ref.size}; {_WAY_OUT}")
+            with self.objects.opened(self.key(ref.digest), ROLE) as (file, size):
+                _compare_size(ref, size)
                 yield file
         except FileNotFoundError:
-            raise StoreCorruptError(f"blob {ref.digest} is missing; {_WAY_OUT}") from None
+            raise _missing(ref) from None
+
+
+def _missing(ref: BlobRef) -> StoreCorruptError:
+    return StoreCorruptError(f"blob {ref.digest} is missing; {_WAY_OUT}")
+
+
+def _compare_size(ref: BlobRef, size: int) -> None:
+    """Raise StoreCorruptError if bytes of this number can't be those of `ref`."""
+    if size != ref.size:
+        raise StoreCorruptError(f"blob {ref.digest} has {size} bytes, not {ref.size}; {_WAY_OUT}")
 
 
 def _compare(ref: BlobRef, digest: str) -> None:
     """Raise StoreCorruptError if bytes with this sha256 are not those of `ref`."""
     if digest != ref.digest:
         raise StoreCorruptError(f"blob {ref.digest} holds bytes with sha256 {digest}; {_WAY_OUT}")
-
-
-def _chunks(source: Path | bytes) -> Iterator[bytes]:
-    """Yield the bytes of `source`, CHUNK_BYTES at a time; StoreUnavailableError if it can't be read."""
-    if isinstance(source, bytes):
-        yield source
-        return
-    with explained("read the file to store", source), source.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk

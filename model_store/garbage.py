@@ -1,4 +1,4 @@
-"""Clearing away what nothing needs: temp files of publishers that died, and bytes that no version names.
+"""Clearing away what nothing needs: what publishers that died left, and bytes that no version names.
 
 Rule 1: what a version that the journal reaches names is never touched; if one can't be read, nothing is.
 Rule 2: what is younger than the grace is never touched: a publisher in flight has bytes not yet named.
@@ -7,15 +7,10 @@ Rule 4: what a version names that was retired less than the grace ago is not tou
 Rule 5: manifests stay, also of publishes that died: they keep their numbers from being given again.
 """
 
-import os
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from model_store.durable import TEMP_PREFIX, explained
 from model_store.errors import StoreCorruptError
 from model_store.journal import Entry, History
 from model_store.layout import Layout
@@ -26,10 +21,16 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """One file that nothing needs, and how many bytes it holds."""
+    """One thing that nothing needs: its key, the name people know it by, and how many bytes it holds."""
 
-    path: Path
+    key: str
+    where: str
     size: int
+
+    @property
+    def name(self) -> str:
+        """The last part of the key: of a blob, its sha256."""
+        return self.key.rpartition("/")[2]
 
 
 def collect(layout: Layout, now: datetime, grace: timedelta = DAY, *, dry_run: bool = False) -> list[Garbage]:
@@ -37,12 +38,12 @@ def collect(layout: Layout, now: datetime, grace: timedelta = DAY, *, dry_run: b
 
     StoreCorruptError, and nothing is removed, if what is needed can't be known.
     """
-    with layout.collecting():
+    with layout.collecting() as still_held:
         needed = _needed(layout, now, grace)
         found = [garbage for garbage, age in _unneeded(layout, needed, now) if age >= grace]
         for garbage in [] if dry_run else found:
-            with explained("remove garbage", garbage.path), suppress(FileNotFoundError):
-                layout.disk.remove(garbage.path)
+            still_held()
+            layout.objects.remove(garbage.key, "garbage")
     return found
 
 
@@ -78,25 +79,9 @@ def _at(entry: Entry) -> datetime:
 
 
 def _unneeded(layout: Layout, needed: set[str], now: datetime) -> Iterator[tuple[Garbage, timedelta]]:
-    """Yield each file that nothing needs, and its age."""
-    blobs = layout.blobs.folder
-    for path in _files(layout.folder):
-        is_blob = is_digest(path.name) and path.is_relative_to(blobs) and path.name not in needed
-        if not (is_blob or path.name.startswith(TEMP_PREFIX)):
-            continue
-        with explained("look at", path):
-            try:
-                facts = path.lstat()
-            except FileNotFoundError:
-                # A publisher gave its temp file its name meanwhile.
-                continue
-        if stat.S_ISREG(facts.st_mode):
-            age = now - datetime.fromtimestamp(facts.st_mtime, now.tzinfo)
-            yield Garbage(path, facts.st_size), age
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield all that is no folder below `folder`, sorted; links are not followed."""
-    for above, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(above) / name for name in sorted(names))
+    """Yield each thing that nothing needs, and its age."""
+    for found in layout.objects.listing(layout.folder):
+        is_blob = is_digest(found.name) and found.key == layout.blobs.key(found.name)
+        if found.leftover or (is_blob and found.name not in needed):
+            where = layout.objects.where(found.key)
+            yield Garbage(found.key, where, found.size), now - found.modified

@@ -6,14 +6,14 @@ point. Readers start at the journal, so they see the old version or the new one,
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
-from urllib.parse import unquote, urlsplit
 
-from model_store import reading
-from model_store.durable import Disk
+from model_store.addresses import objects_at
+from model_store.cache import Cache
+from model_store.cache_settings import cache_from_environment
 from model_store.errors import (
     ConflictError,
     EnsembleNotFoundError,
@@ -22,9 +22,10 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.journal import MAX_TEXT, Entry, History, Op, check_publish_id
-from model_store.layout import Layout
+from model_store.layout import ENSEMBLES, Layout
 from model_store.manifest import BlobRef, Draft, Manifest, parse_weights
 from model_store.names import check_label, is_name
+from model_store.objects import Objects, StillHeld
 
 
 def utc_now() -> datetime:
@@ -34,25 +35,29 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of published ensembles, for any number of threads and processes at once."""
+    """Published ensembles in a folder or a bucket, for any number of threads and processes at once."""
 
-    root: Path
+    objects: Objects
     clock: Callable[[], datetime] = utc_now
-    disk: Disk = field(default_factory=Disk)
+    cache: Cache | None = None
 
     @classmethod
     def open(cls, address: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
-        """Return the store at a path or `file://` address; nothing is read, or made before the first put."""
-        return cls(_local_path(address), clock)
+        """Return the store at a path, a `file://` address or a bucket's; nothing is made before a put.
+
+        What is read from a bucket is kept in this machine's cache. StoreUnavailableError for other addresses.
+        """
+        objects = objects_at(address)
+        return cls(objects, clock, cache_from_environment() if objects.remote else None)
 
     @property
     def address(self) -> str:
-        """Where the store is; `Store.open` of it gives this store in any process of the machine."""
-        return str(self.root)
+        """Where the store is; `Store.open` of it gives this store in any process that reaches it."""
+        return self.objects.address
 
     def layout(self, name: str) -> Layout:
-        """Return where the files of an ensemble lie, for `verify` and `garbage`; whether it exists or not."""
-        return Layout(self.root, name, self.disk)
+        """Return the keys of an ensemble, for `verify` and `garbage`; whether it exists or not."""
+        return Layout(self.objects, name, self.cache)
 
     def ensembles(self) -> list[str]:
         """Return the names that have a published version, sorted; StoreUnavailableError without a store."""
@@ -60,9 +65,10 @@ class Store:
 
     def begun(self) -> list[str]:
         """Return the names for which anything was put, published or not; StoreUnavailableError as above."""
-        if not self.root.is_dir():
-            raise StoreUnavailableError(f"{self._absent()}; publish into it first, or name another store")
-        return [name for name in reading.names(self.root / "ensembles", "the ensembles") if is_name(name)]
+        absent = self.objects.absent()
+        if absent is not None:
+            raise StoreUnavailableError(f"{absent}; publish into it first, or name another store")
+        return [name for name in self.objects.names(ENSEMBLES, "the ensembles") if is_name(name)]
 
     def entries(self, name: str) -> list[Entry]:
         """Return the whole journal, oldest entry first, its rules checked; empty if nothing was published."""
@@ -100,10 +106,6 @@ class Store:
     def put_blob(self, name: str, source: Path | bytes) -> BlobRef:
         """File the bytes of `source` for ensemble `name`, durably; the same bytes again change nothing."""
         return self.layout(name).blobs.put(source)
-
-    def blob_path(self, name: str, ref: BlobRef) -> Path:
-        """Return the path of a blob, its size and sha256 verified just now; StoreCorruptError."""
-        return self.layout(name).blobs.checked(ref)
 
     def copy_blob(self, name: str, ref: BlobRef, target: Path) -> None:
         """Write a blob to the new file `target`, read-only, verified as it is copied; StoreCorruptError.
@@ -144,10 +146,10 @@ class Store:
                 f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled "
                 f"back; look with `unisono history {name}`, then publish for entry {seq}"
             )
-        with self.layout(name).publishing():
+        with self.layout(name).publishing() as still_held:
             self._check_draft(name, history, draft)
             version, digest = self.layout(name).versions.write(draft, above=max(history.published, default=0))
-            step = _Step("publish", version, digest, publish_id=publish_id)
+            step = _Step("publish", version, digest, still_held, publish_id=publish_id)
             try:
                 return self._append(name, history, step, by=by, why=why)
             except ConflictError:
@@ -173,7 +175,7 @@ class Store:
         """Point `label` at `version`, in one step, wherever it pointed before; return the journal entry."""
         history = self._history(name)
         number = self._live(name, history, version)
-        step = _Step("label", number, history.published[number], check_label(label))
+        step = _Step("label", number, history.published[number], label=check_label(label))
         return self._append(name, history, step, by=by, why=why)
 
     def retire(self, name: str, version: int, *, by: str, why: str) -> Entry:
@@ -222,6 +224,7 @@ class Store:
         )
         # Ours must not become the entry that makes the journal unreadable.
         history.take(entry)
+        step.still_held()
         if not self.layout(name).entries.append(entry):
             raise ConflictError(
                 f"somebody else wrote entry {entry.seq} of {name!r} first, so this {op} did nothing; "
@@ -254,14 +257,16 @@ class Store:
         return number
 
     def _no_ensemble(self, name: str) -> EnsembleNotFoundError:
-        if not self.root.is_dir():
+        absent = self.objects.absent()
+        if absent is not None:
             return EnsembleNotFoundError(
-                f"no ensemble {name!r}: {self._absent()}; name another store or publish first"
+                f"no ensemble {name!r}: {absent}; name another store or publish first"
             )
         return EnsembleNotFoundError(f"no ensemble {name!r} in {self.address!r}; it holds {self.ensembles()}")
 
-    def _absent(self) -> str:
-        return f"the store's folder {self.address!r} doesn't exist"
+
+def _no_lock() -> None:
+    """Nothing is held: these steps need only their place in the journal."""
 
 
 class _Step(NamedTuple):
@@ -270,17 +275,6 @@ class _Step(NamedTuple):
     op: Op
     version: int
     manifest_sha256: str
+    still_held: StillHeld = _no_lock
     label: str | None = None
     publish_id: str | None = None
-
-
-def _local_path(address: str) -> Path:
-    """Return the folder that a path or file:// address names; StoreUnavailableError for other schemes."""
-    if address and "://" not in address:
-        return Path(address).absolute()
-    parts = urlsplit(address)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise StoreUnavailableError(
-            f"store address {address!r} can't be opened; use a path or file:///absolute/path"
-        )
-    return Path(unquote(parts.path))

@@ -68,7 +68,7 @@ def _wrong(layout: Layout, manifest: Manifest, seen: dict[BlobRef, str | None]) 
 def _fault(layout: Layout, ref: BlobRef) -> str | None:
     """Say what is wrong with a blob; None if nothing is."""
     try:
-        layout.blobs.checked(ref)
+        layout.blobs.check(ref)
     except StoreError as error:
         return str(error)
     return None

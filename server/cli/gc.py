@@ -80,7 +80,7 @@ def _print_json(
     found: Sequence[tuple[str, Garbage]], retired: Sequence[tuple[str, int]], *, dry_run: bool
 ) -> None:
     """Print one object for programs."""
-    files = [{"name": name, "path": str(garbage.path), "size": garbage.size} for name, garbage in found]
+    files = [{"name": name, "path": garbage.where, "size": garbage.size} for name, garbage in found]
     total = sum(garbage.size for _, garbage in found)
     versions = [{"name": name, "version": version} for name, version in retired]
     tables.print_json({"dry_run": dry_run, "retired": versions, "files": files, "bytes": total})
@@ -93,6 +93,6 @@ def _print(
     for name, version in retired:
         print(f"{name}: {'would retire' if dry_run else 'retired'} version {version}")
     for name, garbage in found:
-        print(f"{name}: {garbage.path.name}, {tables.size(garbage.size)}")
+        print(f"{name}: {garbage.name}, {tables.size(garbage.size)}")
     total = tables.size(sum(garbage.size for _, garbage in found))
     print(f"{'would remove' if dry_run else 'removed'} {len(found)} files, {total}")

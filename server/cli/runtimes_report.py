@@ -1,12 +1,14 @@
 """What `unisono inspect --runtimes` shows: which runtime each member gets on this machine, and why."""
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from ensemble.runtimes.choice import Choice, Chooser, cache_folder, installed
-from model_store.manifest import Manifest
+from model_store.manifest import Manifest, MemberRecord
 from model_store.store import Store
 
 from . import tables
@@ -19,16 +21,19 @@ def choices(store: Store, manifest: Manifest, threads: int) -> dict[str, Choice]
     from ensemble.loading.load import served_blob, signature_of  # noqa: PLC0415 - heavy: only when asked for
 
     chooser = Chooser(installed(), cache_folder())
-    return {
-        record.name: chooser.choice(
-            store.blob_path(manifest.ensemble, served_blob(record)),
+
+    def choice(record: MemberRecord, path: Path) -> Choice:
+        store.copy_blob(manifest.ensemble, served_blob(record), path)
+        return chooser.choice(
+            path,
             name=record.name,
             digest=record.digest,
             signature=signature_of(record.signature, f"member {record.name!r}"),
             threads=threads,
         )
-        for record in manifest.members
-    }
+
+    with tempfile.TemporaryDirectory(prefix="unisono-runtimes-") as work:
+        return {record.name: choice(record, Path(work) / record.name) for record in manifest.members}
 
 
 def as_json(found: Mapping[str, Choice]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from model_store.store import Store
 from model_store.verify import verify
 from tests.golden.write import NAME, scores
 from tests.model_store.disks import files_below
+from tests.support.places import root_of
 
 RELEASES = sorted(path.parent for path in Path(__file__).parent.glob("*/store"))
 
@@ -61,7 +62,7 @@ def test_every_version_gives_the_scores_it_gave(store: Store, release: Path) -> 
 def test_it_is_published_into_and_cleared_as_if_it_were_new(release: Path, tmp_path: Path) -> None:
     shutil.copytree(release / "store", tmp_path / "store")
     store = Store.open(str(tmp_path / "store"))
-    before = files_below(store.root)
+    before = files_below(root_of(store))
 
     entry = store.publish(NAME, store.manifest(NAME, 1).draft, by="bob", why="next")
     collected = collect(store.layout(NAME), store.clock(), timedelta(0))
@@ -70,5 +71,5 @@ def test_it_is_published_into_and_cleared_as_if_it_were_new(release: Path, tmp_p
     # The weights of the retired version are nobody else's; nor are its golden scores, where there are any.
     alone = 1 if release.name == "0.1" else 2
     assert len(collected) == alone
-    assert len(files_below(store.root)) == len(before) + 2 - alone
+    assert len(files_below(root_of(store))) == len(before) + 2 - alone
     assert verify(store.layout(NAME)).findings == []

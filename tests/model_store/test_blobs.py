@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from model_store.blobs import CHUNK_BYTES, Blobs
-from model_store.durable import Disk, Writer
+from model_store.blobs import Blobs
 from model_store.errors import StoreCorruptError, StoreUnavailableError
+from model_store.folder import Folder
+from model_store.hashing import CHUNK_BYTES
 from model_store.manifest import BlobRef
 from tests.model_store.disks import files_below
 
@@ -15,12 +16,17 @@ ABC = BlobRef("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs", Writer(tmp_path, Disk()))
+    return Blobs(Folder(tmp_path), "blobs")
+
+
+def file_of(blobs: Blobs, ref: BlobRef) -> Path:
+    """Where the bytes lie."""
+    return Path(blobs.objects.where(blobs.key(ref.digest)))
 
 
 def break_blob(blobs: Blobs, ref: BlobRef, data: bytes) -> None:
     """Change a blob behind the store's back."""
-    path = blobs.path(ref)
+    path = file_of(blobs, ref)
     path.chmod(0o644)
     path.write_bytes(data)
 
@@ -30,7 +36,7 @@ def test_bytes_are_filed_under_their_sha256_and_read_back(blobs: Blobs, tmp_path
 
     assert files_below(tmp_path) == {f"blobs/sha256/ba/{ABC.digest}"}
     assert blobs.read(ABC) == b"abc"
-    assert blobs.checked(ABC).read_bytes() == b"abc"
+    blobs.check(ABC)
 
 
 def test_a_file_of_several_chunks_is_copied_whole(blobs: Blobs, tmp_path: Path) -> None:
@@ -49,14 +55,14 @@ def test_no_bytes_are_a_blob_too(blobs: Blobs) -> None:
 
 def test_the_same_bytes_again_change_nothing_but_the_time(blobs: Blobs, tmp_path: Path) -> None:
     blobs.put(b"abc")
-    os.utime(blobs.path(ABC), (0, 0))
-    inode = blobs.path(ABC).stat().st_ino
+    os.utime(file_of(blobs, ABC), (0, 0))
+    inode = file_of(blobs, ABC).stat().st_ino
 
     assert blobs.put(b"abc") == ABC
 
-    assert blobs.path(ABC).stat().st_ino == inode
+    assert file_of(blobs, ABC).stat().st_ino == inode
     # So that bytes about to be used again don't look like garbage.
-    assert blobs.path(ABC).stat().st_mtime > 0
+    assert file_of(blobs, ABC).stat().st_mtime > 0
     assert len(files_below(tmp_path)) == 1
 
 
@@ -66,7 +72,7 @@ def test_a_blob_that_went_bad_is_refused_and_mended_by_putting_it_again(blobs: B
     break_blob(blobs, ABC, bad)
 
     with pytest.raises(StoreCorruptError, match=f"blob {ABC.digest} h.*publish the same file again"):
-        blobs.checked(ABC)
+        blobs.check(ABC)
     with pytest.raises(StoreCorruptError, match=ABC.digest):
         blobs.read(ABC)
 
@@ -76,20 +82,20 @@ def test_a_blob_that_went_bad_is_refused_and_mended_by_putting_it_again(blobs: B
 
 def test_a_blob_that_is_missing_says_so(blobs: Blobs) -> None:
     with pytest.raises(StoreCorruptError, match=f"blob {ABC.digest} is missing; publish the same file again"):
-        blobs.checked(ABC)
+        blobs.check(ABC)
 
 
 def test_a_link_in_the_place_of_a_blob_is_refused_and_mended(blobs: Blobs, tmp_path: Path) -> None:
     blobs.put(b"abc")
-    blobs.path(ABC).unlink()
+    file_of(blobs, ABC).unlink()
     (tmp_path / "elsewhere").write_bytes(b"abc")
-    blobs.path(ABC).symlink_to(tmp_path / "elsewhere")
+    file_of(blobs, ABC).symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(StoreCorruptError, match="is a link or no plain file"):
-        blobs.checked(ABC)
+        blobs.check(ABC)
 
     blobs.put(b"abc")
-    assert not blobs.path(ABC).is_symlink()
+    assert not file_of(blobs, ABC).is_symlink()
 
 
 def test_a_look_at_the_size_doesn_t_read_the_bytes(blobs: Blobs) -> None:
@@ -128,8 +134,8 @@ def test_a_copy_is_private_and_what_was_checked(blobs: Blobs, tmp_path: Path) ->
 
 def test_no_copy_stays_of_bytes_that_are_others(blobs: Blobs, tmp_path: Path) -> None:
     ref = blobs.put(b"a model")
-    blobs.path(ref).chmod(0o644)
-    blobs.path(ref).write_bytes(b"a MODEL")
+    file_of(blobs, ref).chmod(0o644)
+    file_of(blobs, ref).write_bytes(b"a MODEL")
 
     with pytest.raises(StoreCorruptError, match="holds bytes with sha256"):
         blobs.copy(ref, tmp_path / "copy")

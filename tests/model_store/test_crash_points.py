@@ -10,6 +10,7 @@ from model_store.errors import StoreUnavailableError
 from model_store.store import Store
 from tests.model_store.disks import CountingDisk, Died, QuickDisk, dying_disk, failing_disk, files_below
 from tests.model_store.drafts import draft_in, noon
+from tests.support.places import root_of, store_in
 
 OLD, NEW, NEXT = ({"forest": share, "sepconv": 1 - share} for share in (0.5, 0.25, 0.125))
 
@@ -22,9 +23,9 @@ def publish(store: Store, weights: dict[str, float]) -> int:
 def operations(root: Path, *, first: bool) -> list[str]:
     """The operations of a publish that nothing disturbs, in a store of its own."""
     if not first:
-        publish(Store(root, noon, QuickDisk()), OLD)
+        publish(store_in(root, noon, QuickDisk()), OLD)
     disk = CountingDisk()
-    publish(Store(root, noon, disk), NEW)
+    publish(store_in(root, noon, disk), NEW)
     return disk.record
 
 
@@ -34,7 +35,7 @@ def read(store: Store) -> dict[str, float] | None:
         return None
     manifest = store.manifest("digits")
     for ref in manifest.draft.blobs:
-        store.blob_path("digits", ref)
+        store.layout("digits").blobs.check(ref)
     return store.weights(manifest)
 
 
@@ -42,14 +43,14 @@ def check_after(store: Store, old: dict[str, float] | None, what: str) -> bool:
     """Check what must hold after a publish was cut short; return whether it had been committed."""
     seen = read(store)
     assert seen in (old, NEW), what
-    before = set(store.root.rglob("manifest.json"))
+    before = set(root_of(store).rglob("manifest.json"))
     version = publish(store, NEXT)
     assert read(store) == NEXT, what
     assert store.manifest("digits").version == version
     # The number was free: no manifest was written over, none shared.
-    assert store.root / "ensembles" / "digits" / "versions" / str(version) / "manifest.json" not in before, (
-        what
-    )
+    assert (
+        root_of(store) / "ensembles" / "digits" / "versions" / str(version) / "manifest.json" not in before
+    ), what
     numbers = [entry.version for entry in store.entries("digits")]
     assert numbers == sorted(set(numbers)), what
     return seen == NEW
@@ -63,11 +64,11 @@ def test_dying_at_any_operation_leaves_the_old_version_or_the_new(tmp_path: Path
     commit = max(number for number, step in enumerate(steps, 1) if step == "link")
 
     for number, step in enumerate(steps, 1):
-        store = Store(tmp_path / str(number), noon, QuickDisk())
+        store = store_in(tmp_path / str(number), noon, QuickDisk())
         if not first:
             publish(store, OLD)
         with pytest.raises(Died):
-            publish(Store(store.root, noon, dying_disk(number)), NEW)
+            publish(store_in(root_of(store), noon, dying_disk(number)), NEW)
 
         committed = check_after(store, None if first else OLD, f"died at {number}, {step}")
 
@@ -82,27 +83,27 @@ def test_a_disk_that_fails_at_any_operation_is_told_and_leaves_the_old_version_o
     steps = operations(tmp_path / "probe", first=False)
 
     for number, step in enumerate(steps, 1):
-        store = Store(tmp_path / str(number), noon, QuickDisk())
+        store = store_in(tmp_path / str(number), noon, QuickDisk())
         publish(store, OLD)
         disk = failing_disk(number, error)
         if step == "remove":
             # A temp name that stays is no reason to fail: the file is published.
-            publish(Store(store.root, noon, disk), NEW)
+            publish(store_in(root_of(store), noon, disk), NEW)
         else:
             with pytest.raises(StoreUnavailableError):
-                publish(Store(store.root, noon, disk), NEW)
-            assert not any(TEMP_PREFIX in name for name in files_below(store.root)), step
+                publish(store_in(root_of(store), noon, disk), NEW)
+            assert not any(TEMP_PREFIX in name for name in files_below(root_of(store))), step
 
         check_after(store, OLD, f"failed at {number}, {step}")
 
 
 def test_dying_in_a_rollback_leaves_one_version_or_the_other(tmp_path: Path) -> None:
     for number in range(1, 100):
-        store = Store(tmp_path / str(number), noon, QuickDisk())
+        store = store_in(tmp_path / str(number), noon, QuickDisk())
         publish(store, OLD)
         publish(store, NEW)
         try:
-            Store(store.root, noon, dying_disk(number)).rollback("digits", 1, by="ann", why="x")
+            store_in(root_of(store), noon, dying_disk(number)).rollback("digits", 1, by="ann", why="x")
         except Died:
             assert read(store) in (OLD, NEW)
         else:

@@ -21,6 +21,7 @@ from model_store.verify import verify
 from tests.model_store.drafts import draft_in
 from tests.support import publish_once
 from tests.support.figures import report
+from tests.support.places import root_of
 from tests.support.syscalls import Point, count, disturb, need_strace
 
 SIGKILL, ENOSPC, EIO = "SIGKILL", "ENOSPC", "EIO"
@@ -102,7 +103,7 @@ def share(store: Store) -> float:
     """What a reader sees: the forest's weight in the current version, all of whose bytes are right."""
     manifest = store.manifest("digits")
     for ref in manifest.draft.blobs:
-        store.blob_path("digits", ref)
+        store.layout("digits").blobs.check(ref)
     return store.weights(manifest)["forest"]
 
 
@@ -113,7 +114,7 @@ def garbage(store: Store) -> list[str]:
         for version in store.versions("digits")
         for ref in store.manifest("digits", version).draft.blobs
     }
-    names = [path.name for path in store.root.rglob("*") if path.is_file()]
+    names = [path.name for path in root_of(store).rglob("*") if path.is_file()]
     return [
         name for name in names if name.startswith(TEMP_PREFIX) or (is_digest(name) and name not in needed)
     ]

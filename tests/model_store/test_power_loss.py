@@ -11,6 +11,7 @@ from tests.model_store.disks import QuickDisk
 from tests.model_store.drafts import draft_in, noon
 from tests.model_store.power import RecordingDisk, after_power_loss
 from tests.support.figures import report
+from tests.support.places import store_in
 
 OLD, NEW, NEXT = 0.5, 0.25, 0.125
 # How often each moment is tried: what is left is drawn anew.
@@ -28,7 +29,7 @@ def share(store: Store) -> float | None:
         return None
     manifest = store.manifest("digits")
     for ref in manifest.draft.blobs:
-        store.blob_path("digits", ref)
+        store.layout("digits").blobs.check(ref)
     return store.weights(manifest)["forest"]
 
 
@@ -38,8 +39,8 @@ def record(tmp_path: Path, disk: RecordingDisk, *, first: bool) -> Path:
     for folder in (base, root):
         folder.mkdir()
         if not first:
-            publish(Store(folder, noon, QuickDisk()), OLD)
-    publish(Store(root, noon, disk), NEW)
+            publish(store_in(folder, noon, QuickDisk()), OLD)
+    publish(store_in(root, noon, disk), NEW)
     return base
 
 
@@ -56,7 +57,7 @@ def test_power_lost_at_any_moment_leaves_the_old_version_or_the_new(
         for draw in range(DRAWS):
             left = tmp_path / f"left-{number}-{draw}"
             after_power_loss(moment, base, tmp_path / "root", left, chance)
-            store = Store(left, noon, QuickDisk())
+            store = store_in(left, noon, QuickDisk())
             seen.append(share(store))
             assert seen[-1] in (old, NEW), (seed, number)
             assert verify(store.layout("digits")).findings == [], (seed, number)
@@ -81,7 +82,7 @@ def test_a_store_that_does_not_wait_for_the_disk_is_found_out(
     for draw in range(20):
         left = tmp_path / f"left-{draw}"
         after_power_loss(disk.moments[-1], base, tmp_path / "root", left, chance)
-        store = Store(left, noon, QuickDisk())
+        store = store_in(left, noon, QuickDisk())
         try:
             failed += share(store) != NEW
         except Exception:  # noqa: BLE001 - any failure counts

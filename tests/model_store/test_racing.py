@@ -14,6 +14,7 @@ from model_store.journal import Entry
 from model_store.store import Store
 from tests.model_store.disks import QuickDisk
 from tests.model_store.drafts import draft_in, noon
+from tests.support.places import store_in
 
 
 @dataclass
@@ -46,14 +47,14 @@ def check(store: Store, publishers: list[Publisher]) -> None:
 
 
 def test_racing_threads_share_out_the_entries(tmp_path: Path) -> None:
-    publishers = [Publisher(Store(tmp_path, noon, QuickDisk()), f"p{number}") for number in range(6)]
+    publishers = [Publisher(store_in(tmp_path, noon, QuickDisk()), f"p{number}") for number in range(6)]
     threads = [threading.Thread(target=publisher.publish, args=(8,)) for publisher in publishers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    check(Store(tmp_path, noon), publishers)
+    check(store_in(tmp_path, noon), publishers)
     assert sum(len(publisher.won) + publisher.lost for publisher in publishers) == 48
     assert sum(len(publisher.won) for publisher in publishers) >= 8
 
@@ -101,7 +102,7 @@ def interleaved(root: Path, order: Iterator[int]) -> list[Publisher]:
     """Run two publishers of two versions each, switching between them before links as `order` says."""
     turns = Turns(2)
     publishers = [
-        Publisher(Store(root, noon, TurnDisk(lambda who=who: turns.pause(who))), f"p{who}")  # type: ignore[misc]
+        Publisher(store_in(root, noon, TurnDisk(lambda who=who: turns.pause(who))), f"p{who}")  # type: ignore[misc]
         for who in range(2)
     ]
 
@@ -130,6 +131,6 @@ def test_any_interleaving_of_two_publishers_keeps_the_journal(
 
     publishers = interleaved(root, iter(order))
 
-    check(Store(root, noon), publishers)
+    check(store_in(root, noon), publishers)
     # Whoever runs last runs alone at the end, so not everybody can have lost.
     assert sum(len(publisher.won) for publisher in publishers) >= 1

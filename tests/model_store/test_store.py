@@ -19,11 +19,12 @@ from model_store.manifest import weights_json
 from model_store.store import Store, utc_now
 from tests.model_store.disks import failing_disk, files_below
 from tests.model_store.drafts import HALVES, draft_in, no_blob, noon
+from tests.support.places import blob_file, root_of, store_in
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store", noon)
+    return store_in(tmp_path / "store", noon)
 
 
 def publish(store: Store, name: str = "digits", **options: float) -> Entry:
@@ -47,7 +48,7 @@ def test_a_version_is_published_and_read_back(store: Store) -> None:
     assert (manifest.ensemble, manifest.version, manifest.draft) == ("digits", 1, draft)
     assert store.weights(manifest) == {"forest": 0.25, "sepconv": 0.75}
     assert store.read_blob("digits", manifest.members[1].blob) == b"the forest's bytes"
-    assert store.blob_path("digits", manifest.members[1].blob).read_bytes() == b"the forest's bytes"
+    assert blob_file(store, "digits", manifest.members[1].blob).read_bytes() == b"the forest's bytes"
 
 
 def test_the_layout_is_the_one_that_other_releases_read(store: Store) -> None:
@@ -55,7 +56,7 @@ def test_the_layout_is_the_one_that_other_releases_read(store: Store) -> None:
     manifest = store.manifest("digits")
     digests = sorted(ref.digest for ref in manifest.draft.blobs)
 
-    assert files_below(store.root / "ensembles" / "digits") == {
+    assert files_below(root_of(store) / "ensembles" / "digits") == {
         "journal/00000000000000000001.json",
         "versions/1/manifest.json",
         *(f"blobs/sha256/{digest[:2]}/{digest}" for digest in digests),
@@ -103,7 +104,7 @@ def test_a_name_that_is_a_path_is_refused_everywhere(store: Store, name: str) ->
 def test_folders_that_are_no_ensembles_are_not_listed(store: Store) -> None:
     publish(store)
     store.put_blob("unfinished", b"bytes, but no version")
-    (store.root / "ensembles" / "lost+found").mkdir()
+    (root_of(store) / "ensembles" / "lost+found").mkdir()
 
     assert store.ensembles() == ["digits"]
     assert store.begun() == ["digits", "unfinished"]
@@ -154,7 +155,7 @@ def test_a_rollback_to_a_version_whose_bytes_are_gone_is_refused(store: Store) -
     publish(store, forest=0.25)
     publish(store)
     weights = store.manifest("digits", 1).draft.weights
-    store.blob_path("digits", weights).unlink()
+    blob_file(store, "digits", weights).unlink()
 
     with pytest.raises(StoreCorruptError, match=f"blob {weights.digest} is missing"):
         store.rollback("digits", 1, by="ann", why="x")
@@ -193,7 +194,7 @@ def test_a_draft_for_another_head_is_a_conflict(store: Store) -> None:
 
 def test_a_race_has_one_winner_and_the_loser_is_told_the_way_out(store: Store) -> None:
     draft = draft_in(store)
-    rival = Store(store.root, noon)
+    rival = store_in(root_of(store), noon)
 
     class Overtaken(Disk):
         """Lets a rival publish just before our journal entry gets its name."""
@@ -206,7 +207,7 @@ def test_a_race_has_one_winner_and_the_loser_is_told_the_way_out(store: Store) -
     with pytest.raises(
         ConflictError, match=r"somebody else wrote entry 1 of 'digits' first, so this publish did"
     ):
-        Store(store.root, noon, Overtaken()).publish("digits", draft, by="ann", why="slower")
+        store_in(root_of(store), noon, Overtaken()).publish("digits", draft, by="ann", why="slower")
 
     assert [(entry.seq, entry.version, entry.by) for entry in store.entries("digits")] == [(1, 2, "bob")]
     # Number 1 was taken by the loser and is never given again.
@@ -244,7 +245,7 @@ def test_a_reason_as_long_as_a_book_is_refused(store: Store) -> None:
 
 def test_a_manifest_changed_behind_the_store_s_back_is_corrupt(store: Store) -> None:
     publish(store)
-    path = store.root / "ensembles" / "digits" / "versions" / "1" / "manifest.json"
+    path = root_of(store) / "ensembles" / "digits" / "versions" / "1" / "manifest.json"
     path.chmod(0o644)
     path.write_bytes(path.read_bytes().replace(b'"yes"', b'"YES"'))
 
@@ -254,7 +255,7 @@ def test_a_manifest_changed_behind_the_store_s_back_is_corrupt(store: Store) -> 
 
 def test_a_version_that_no_entry_names_was_never_published(store: Store) -> None:
     publish(store)
-    orphan = store.root / "ensembles" / "digits" / "versions" / "2"
+    orphan = root_of(store) / "ensembles" / "digits" / "versions" / "2"
     orphan.mkdir()
     (orphan / "manifest.json").write_bytes(b"{}")
 
@@ -273,7 +274,7 @@ def test_the_time_is_utc_in_seconds_whatever_the_clock_s_zone(tmp_path: Path) ->
 
 def test_a_clock_that_jumps_back_doesn_t_matter(store: Store) -> None:
     publish(store)
-    early = Store(store.root, lambda: noon() - timedelta(days=400))
+    early = store_in(root_of(store), lambda: noon() - timedelta(days=400))
 
     publish(early)
 
@@ -300,9 +301,13 @@ def test_a_file_url_may_have_escapes_and_a_path_may_be_relative(
     assert Store.open("store").address == f"{tmp_path}/store"
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/store", "file://host/store", "file://", "http://x/y"])
+@pytest.mark.parametrize(
+    "address", ["s3://", "s3://b/p?x=1", "s3://key@b/p", "file://host/store", "file://", "http://x/y"]
+)
 def test_an_address_that_cannot_be_opened_says_what_can(address: str) -> None:
-    with pytest.raises(StoreUnavailableError, match=r"can't be opened; use a path or file:///absolute/path"):
+    with pytest.raises(
+        StoreUnavailableError, match=r"can't be opened; use a path, file:///absolute/path, s3://"
+    ):
         Store.open(address)
 
 
@@ -313,7 +318,7 @@ def test_an_empty_address_is_refused() -> None:
 
 def test_a_full_disk_says_so_and_the_old_version_stays(store: Store) -> None:
     publish(store)
-    full = Store(store.root, noon, failing_disk(1, errno.ENOSPC))
+    full = store_in(root_of(store), noon, failing_disk(1, errno.ENOSPC))
 
     with pytest.raises(StoreUnavailableError, match="No space left on device; free some space"):
         full.put_blob("digits", b"new bytes")
@@ -322,12 +327,12 @@ def test_a_full_disk_says_so_and_the_old_version_stays(store: Store) -> None:
 
 def test_versions_share_the_bytes_of_their_members(store: Store) -> None:
     publish(store)
-    before = len(files_below(store.root))
+    before = len(files_below(root_of(store)))
 
     publish(store, forest=0.25)
 
     # A refit adds its weights, a manifest and a journal entry.
-    assert len(files_below(store.root)) == before + 3
+    assert len(files_below(root_of(store))) == before + 3
 
 
 def test_a_publish_asked_for_again_with_its_id_happens_once(store: Store) -> None:
@@ -358,7 +363,7 @@ def test_a_publish_id_means_one_draft(store: Store) -> None:
 
 def test_the_same_publish_asked_for_twice_at_once_happens_once(store: Store) -> None:
     draft = draft_in(store)
-    twin = Store(store.root, noon)
+    twin = store_in(root_of(store), noon)
 
     class Overtaken(Disk):
         """Lets the twin publish just before our journal entry gets its name."""
@@ -368,7 +373,9 @@ def test_the_same_publish_asked_for_twice_at_once_happens_once(store: Store) -> 
                 twin.publish("digits", draft, by="ann", why="x", publish_id="one")
             super().link(temp, final)
 
-    entry = Store(store.root, noon, Overtaken()).publish("digits", draft, by="ann", why="x", publish_id="one")
+    entry = store_in(root_of(store), noon, Overtaken()).publish(
+        "digits", draft, by="ann", why="x", publish_id="one"
+    )
 
     assert store.entries("digits") == [entry]
 
@@ -385,7 +392,7 @@ def test_a_publish_that_was_told_of_an_error_though_it_came_through_is_asked_for
             super().sync_folder(path)
 
     with pytest.raises(StoreUnavailableError):
-        Store(store.root, noon, FailsAfterTheCommit()).publish(
+        store_in(root_of(store), noon, FailsAfterTheCommit()).publish(
             "digits", draft, by="ann", why="x", publish_id="one"
         )
 

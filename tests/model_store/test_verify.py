@@ -9,11 +9,12 @@ from model_store.store import Store
 from model_store.verify import Finding, verify
 from tests.model_store.disks import QuickDisk
 from tests.model_store.drafts import draft_in, noon
+from tests.support.places import blob_file, root_of, store_in
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path, noon, QuickDisk())
+    store = store_in(tmp_path, noon, QuickDisk())
     publish(store, 0.5)
     publish(store, 0.25)
     return store
@@ -36,7 +37,7 @@ def test_a_whole_store_has_no_findings_and_counts_what_was_checked(store: Store)
     assert (report.entries, report.versions) == (2, 2)
     # Three blobs of members, shared; two of weights.
     assert report.blobs == 5
-    assert report.bytes == sum(path.stat().st_size for path in store.root.rglob("blobs/*/*/*"))
+    assert report.bytes == sum(path.stat().st_size for path in root_of(store).rglob("blobs/*/*/*"))
 
 
 def test_an_ensemble_without_a_journal_has_nothing_to_check(store: Store) -> None:
@@ -44,7 +45,7 @@ def test_an_ensemble_without_a_journal_has_nothing_to_check(store: Store) -> Non
 
 
 def test_a_flipped_byte_anywhere_is_found(store: Store) -> None:
-    published = [path for path in store.root.rglob("*") if path.is_file()]
+    published = [path for path in root_of(store).rglob("*") if path.is_file()]
     assert len(published) == 9
     for path in published:
         whole = path.read_bytes()
@@ -59,7 +60,7 @@ def test_a_flipped_byte_anywhere_is_found(store: Store) -> None:
 
 def test_a_bad_blob_is_a_finding_of_each_version_that_needs_it(store: Store) -> None:
     ref = store.manifest("digits").members[0].blob
-    store.blob_path("digits", ref).unlink()
+    blob_file(store, "digits", ref).unlink()
 
     said = (
         f"blob {ref.digest} is missing; "
@@ -69,7 +70,7 @@ def test_a_bad_blob_is_a_finding_of_each_version_that_needs_it(store: Store) -> 
 
 
 def test_a_bad_manifest_hides_nothing_of_the_other_version(store: Store) -> None:
-    rewrite(store.root / "ensembles" / "digits" / "versions" / "1" / "manifest.json", b"{}")
+    rewrite(root_of(store) / "ensembles" / "digits" / "versions" / "1" / "manifest.json", b"{}")
 
     (finding,) = verify(store.layout("digits")).findings
 
@@ -78,7 +79,7 @@ def test_a_bad_manifest_hides_nothing_of_the_other_version(store: Store) -> None
 
 
 def test_a_journal_with_a_gap_is_the_only_finding(store: Store) -> None:
-    (store.root / "ensembles" / "digits" / "journal" / "00000000000000000001.json").unlink()
+    (root_of(store) / "ensembles" / "digits" / "journal" / "00000000000000000001.json").unlink()
 
     (finding,) = verify(store.layout("digits")).findings
 
@@ -112,7 +113,7 @@ def test_a_disk_that_fails_is_a_finding(store: Store, monkeypatch: pytest.Monkey
     def fail(*_: object) -> bytes:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("hashlib.file_digest", fail)
+    monkeypatch.setattr("model_store.blobs.digest_of", fail)
 
     findings = verify(store.layout("digits")).findings
 

@@ -18,6 +18,7 @@ from model_store.manifest import Derived, Draft, MemberRecord, weights_json
 from model_store.store import Store
 from tests.support.members import Constant
 from tests.support.onnx_models import write_constant, write_linear
+from tests.support.places import blob_file
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)}
 
@@ -108,7 +109,7 @@ def test_another_pool_is_refused(store: Store) -> None:
 
 def test_bytes_that_changed_in_the_store_are_refused(store: Store) -> None:
     manifest = store.manifest("digits")
-    blob = store.blob_path("digits", manifest.members[0].blob)
+    blob = blob_file(store, "digits", manifest.members[0].blob)
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes()[:-1] + b"!")
 
@@ -118,7 +119,7 @@ def test_bytes_that_changed_in_the_store_are_refused(store: Store) -> None:
 
 def test_bytes_that_change_after_they_were_checked_are_not_loaded(store: Store, tmp_path: Path) -> None:
     manifest = store.manifest("digits")
-    blobs = {record.name: store.blob_path("digits", record.blob) for record in manifest.members}
+    blobs = {record.name: blob_file(store, "digits", record.blob) for record in manifest.members}
     write_constant(tmp_path / "other.onnx", [0.25, 0.25, 0.5])
     seen = []
 

@@ -19,6 +19,7 @@ from server.cli.main import EXIT_VERIFY_FAILED
 from server.cli.user import user_name
 from tests.server.cli.published import EVIDENCE, SIGNATURE
 from tests.support.onnx_models import save_graph, write_linear
+from tests.support.places import blob_file, root_of
 
 
 def test_list_says_what_is_served_since_when_and_why(store: Store, call: Any) -> None:
@@ -51,8 +52,8 @@ def test_list_prints_one_object_for_programs(store: Store, call: Any) -> None:
 
 
 def test_list_shows_the_healthy_beside_the_broken_and_fails(store: Store, call: Any) -> None:
-    (store.root / "ensembles" / "broken" / "journal").mkdir(parents=True)
-    (store.root / "ensembles" / "broken" / "journal" / "00000000000000000001.json").write_bytes(b"{}")
+    (root_of(store) / "ensembles" / "broken" / "journal").mkdir(parents=True)
+    (root_of(store) / "ensembles" / "broken" / "journal" / "00000000000000000001.json").write_bytes(b"{}")
 
     code, shown = call("list", "-o", "json")
 
@@ -228,7 +229,7 @@ def test_verify_of_a_whole_store_says_so(call: Any) -> None:
 
 def test_verify_of_a_broken_store_names_each_fault_and_fails(store: Store, call: Any) -> None:
     weights = store.manifest("digits", 2).draft.weights
-    store.blob_path("digits", weights).unlink()
+    blob_file(store, "digits", weights).unlink()
 
     code, shown = call("verify")
     assert code == EXIT_VERIFY_FAILED
@@ -240,7 +241,7 @@ def test_verify_of_a_broken_store_names_each_fault_and_fails(store: Store, call:
     (said,) = json.loads(shown)["ensembles"]
     assert (said["name"], said["findings"][0]["version"]) == ("digits", 2)
 
-    (store.root / "ensembles" / "digits" / "journal" / "00000000000000000002.json").unlink()
+    (root_of(store) / "ensembles" / "digits" / "journal" / "00000000000000000002.json").unlink()
     assert "digits journal: journal entry 3 follows 1 entries" in call("verify")[1]
 
 
