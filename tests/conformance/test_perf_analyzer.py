@@ -56,7 +56,7 @@ def server(
         members.append(f"--member={name}={folder / f'{name}.onnx'}")
     weights = ("--weights", "a=0.5,b=0.5,silent=0")
     unisono("publish", "sums", *members, *weights, "--store", folder / "store")
-    with serving(str(folder / "store"), folder / "serve.log") as process:
+    with serving(str(folder / "store"), folder / "serve.log", ("--http-port", "0")) as process:
         yield process
 
 
@@ -64,9 +64,10 @@ def server(
 def analyze(libraries: str, server: ServerProcess) -> Callable[..., str]:
     """Run perf_analyzer briefly on `sums`; give what it printed."""
 
-    def run(*options: str) -> str:
+    def run(*options: str, protocol: str = "grpc") -> str:
+        address = server.address if protocol == "grpc" else server.http_address
         done = subprocess.run(
-            [PERF_ANALYZER, "-i", "grpc", "-u", server.address, "-m", "sums", *BRIEFLY, *options],
+            [PERF_ANALYZER, "-i", protocol, "-u", address, "-m", "sums", *BRIEFLY, *options],
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,8 +81,11 @@ def analyze(libraries: str, server: ServerProcess) -> Callable[..., str]:
     return run
 
 
-def test_it_prints_the_table_of_the_members_that_are_asked(analyze: Callable[..., str]) -> None:
-    printed = analyze("--concurrency-range", "4", "-b", "2")
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_it_prints_the_table_of_the_members_that_are_asked(
+    analyze: Callable[..., str], protocol: str
+) -> None:
+    printed = analyze("--concurrency-range", "4", "-b", "2", protocol=protocol)
 
     whole, _, composing = printed.partition("Composing models:")
     assert re.findall(r"^ *(sums\S*), version: *(\d*)", composing, re.MULTILINE) == [

@@ -1,6 +1,7 @@
 """The ways into the server's methods: bytes of messages, dtypes and shapes beside bytes, tokens."""
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from server.wire.method import Method
 from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.reloading import UnusableFileError
+from server.wire.rest.inference import JSON_LENGTH, read_inference
+from server.wire.rest.resource import Asked
 from server.wire.status import status_of
 from server.wire.tfs import Tfs
 from server.wire.tfs_models import TfsModels
@@ -61,16 +64,36 @@ class Methods:
             return "INVALID_ARGUMENT"
         return str(self._loop.run_until_complete(self._code(method, request)))
 
+    def ask_over_http(self, asked: Asked) -> str:
+        """Do as the transport over HTTP does; return the code."""
+        return str(self._loop.run_until_complete(self._code_over_http(asked)))
+
+    async def _code_over_http(self, asked: Asked) -> str:
+        try:
+            request, write = read_inference(asked)
+            answer = await self.by_place[self.place("ModelInfer")].function(
+                request, Call(self._loop.time() + 10)
+            )
+            write(answer)
+        except Exception as error:  # noqa: BLE001 - `_told` raises what is a finding
+            return _told(error)
+        return "OK"
+
     async def _code(self, method: Method, request: Any) -> str:
         try:
             answer = await method.function(request, Call(self._loop.time() + 10))
             answer.SerializeToString()
-        except Exception as error:
-            code: str = status_of(error)[0].name
-            if code not in CLIENTS:
-                raise
-            return code
+        except Exception as error:  # noqa: BLE001 - `_told` raises what is a finding
+            return _told(error)
         return "OK"
+
+
+def _told(error: Exception) -> str:
+    """The code of an error that a client may be told; any other is raised again."""
+    code: str = status_of(error)[0].name
+    if code not in CLIENTS:
+        raise error
+    return code
 
 
 def wire_targets() -> Iterator[Target]:
@@ -86,6 +109,13 @@ def wire_targets() -> Iterator[Target]:
         return lambda data: methods.ask(method, data)
 
     predicts, infers = list(predict_requests()), list(infer_requests())
+
+    def over_http(data: bytes) -> object:
+        # The first two bytes say how much of the rest is JSON.
+        headers = {JSON_LENGTH: str(int.from_bytes(data[:2], "little"))}
+        return methods.ask_over_http(Asked({"model": "sums"}, headers, data[2:], 2**20))
+
+    yield Target("http_infer", over_http, list(http_requests()))
     yield Target("oip_infer", only("ModelInfer"), infers)
     yield Target("tfs_predict", only("Predict"), predicts)
     yield Target("tf_examples", only("Classify"), list(classify_requests()))
@@ -93,6 +123,18 @@ def wire_targets() -> Iterator[Target]:
     yield Target("any_method", any_method, small)
     yield Target("tensors", read_tensor, list(four_zeros()), (ValueError,))
     yield Target("tokens", TokenFile().read, [TOKEN_FILE], (UnusableFileError,))
+
+
+def http_requests() -> Iterator[bytes]:
+    """A right request with its tensor in the JSON, and one with it after."""
+    x = {"name": "x", "shape": [1, 4], "datatype": "FP32"}
+    outputs = [{"name": "scores", "parameters": {"binary_data": True, "classification": 1}}]
+    for tensor, after in (
+        ({"data": [[1, 2, 3, 4.5]]}, b""),
+        ({"parameters": {"binary_data_size": 16}}, bytes(16)),
+    ):
+        header = json.dumps({"id": "7", "inputs": [x | tensor], "outputs": outputs}).encode()
+        yield len(header).to_bytes(2, "little") + header + after
 
 
 def four_zeros() -> Iterator[bytes]:
