@@ -75,6 +75,13 @@ PEERS := bentoml fastapi litserve mlserver pytriton ray-serve
 	@.venv-peers/$*/bin/python $(PIP) install --require-hashes -r $<
 	@touch $@
 
+# Only benchmarks/refit.py uses it, where it is there.
+.venv-autogluon/.done: requirements/autogluon.lock
+	@echo "installing AutoGluon's ensemble selection into .venv-autogluon"
+	@test -x .venv-autogluon/bin/python || $(PYTHON) -m venv .venv-autogluon
+	@.venv-autogluon/bin/python $(PIP) install --no-deps --require-hashes -r requirements/autogluon.lock
+	@touch $@
+
 install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done .venv-s3/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
@@ -139,6 +146,7 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) pyproject.toml requirements/ray.in --extra ray -c requirements.lock -o requirements/ray.lock
 	$(COMPILE) --upgrade requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) --upgrade --no-deps requirements/tfs-clients.in -o requirements/tfs-clients.lock
+	$(COMPILE) --upgrade --no-deps requirements/autogluon.in -o requirements/autogluon.lock
 	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
 	for peer in $(PEERS); do $(COMPILE) --upgrade requirements/peers-$$peer.in -o requirements/peers-$$peer.lock; done
 	$(COMPILE) --upgrade requirements/s3.in -o requirements/s3.lock
@@ -146,4 +154,4 @@ lock: ## Resolve the dependencies anew into the lock files.
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-peers .venv-s3 .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-autogluon .venv-peers .venv-s3 .cache dist demo

@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # Not benchmarks but what they are made of.
-PARTS = {"run_all", "ensembles", "form_members", "networks", "measure", "results"}
+PARTS = {"run_all", "autogluon_selection", "ensembles", "form_members", "networks", "measure", "results"}
 
 
 def main() -> int:
