@@ -18,7 +18,7 @@ KEPT = 256
 
 def fingerprints(rows: Rows) -> Fingerprints:
     """Return 64 bits for each row: the same for the same values of all inputs, whatever the label."""
-    parts = [_bytes_of(np.asarray(rows[name])) for name in sorted(rows)]
+    parts = [bytes_of(np.asarray(rows[name])) for name in sorted(rows)]
     found = np.empty(row_count(rows), dtype=np.uint64)
     for index, values in enumerate(zip(*parts, strict=True)):
         digest = blake2b(digest_size=8)
@@ -43,7 +43,7 @@ def share_seen(prints: Fingerprints, kept: Sequence[str]) -> float:
     return float(np.isin(telling, known).mean()) if len(telling) else float("nan")
 
 
-def _bytes_of(values: NDArray[np.generic]) -> list[bytes]:
+def bytes_of(values: NDArray[np.generic]) -> list[bytes]:
     """Return the bytes of each row; of text, with a zero after each value."""
     if values.dtype == object:
         return [b"\0".join(_text(value) for value in np.ravel(row)) for row in values]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Protocol, Self
 
@@ -13,7 +15,7 @@ from ..data.dataset import Chunk
 from ..errors import InvalidDataError, MemberError
 from ..member import Member, Scores
 from ..servable import Servable
-from .cache import ScoreArray, ScoresCache
+from .cache import ScoreArray, ScoresCache, Shard, Sharder, Sheet
 from .fingerprints import Fingerprints, fingerprints
 
 # Called with the rows done so far.
@@ -21,6 +23,9 @@ Progress = Callable[[int], None]
 
 # How far a row's scores may be from summing to one: float16 softmax is within it, logits never are.
 SUM_TOLERANCE = 1e-2
+CHANGED = "the data changed while it was read"
+# Rows whose scores are looked at, at a time.
+BLOCK_ROWS = 4096
 
 
 class LabelledData(Protocol):
@@ -36,8 +41,8 @@ class LabelledData(Protocol):
         """The sha256 of the data, in hex."""
         ...
 
-    def batches(self, rows: int) -> Iterator[Chunk]:
-        """Give all rows with their labels, in order, at most `rows` at a time."""
+    def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
+        """Give the rows from `start` to before `stop`, labelled, in order, at most `rows` at a time."""
         ...
 
 
@@ -48,7 +53,7 @@ class Predictions:
     members: tuple[str, ...]
     classes: tuple[str, ...]
     labels: NDArray[np.int64]  # [row], class indices
-    scores: tuple[ScoreArray, ...]  # one a member, [row, class]; may be memory-mapped, read-only
+    scores: tuple[ScoreArray | Sheet, ...]  # one a member, [row, class]
     kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # the data's other columns, [row]
     seconds: Mapping[str, float] = field(default_factory=dict)  # a row, of each member that was asked
     fingerprints: Fingerprints | None = None  # [row]; the same for rows of the same inputs
@@ -60,8 +65,13 @@ class Predictions:
 
     def true_class_scores(self) -> NDArray[np.float64]:
         """Return what each member gave each row's true class, `[row, member]`."""
-        rows = np.arange(self.rows)
-        return np.stack([scores[rows, self.labels] for scores in self.scores], axis=1).astype(np.float64)
+        found = np.empty((self.rows, len(self.members)))
+        for start in range(0, self.rows, BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            labels = self.labels[rows]
+            for index, scores in enumerate(self.scores):
+                found[rows, index] = scores[rows][np.arange(len(labels)), labels]
+        return found
 
     def only(self, members: Sequence[int]) -> Self:
         """Return the scores of some of the members, by their place."""
@@ -85,40 +95,39 @@ def predict_all(
     if data.rows == 0:
         raise InvalidDataError("the data holds no rows; weights can't be learned from nothing")
     classes = class_names(servable)
-    shape = (data.rows, len(classes))
-    scores: dict[str, ScoreArray] = {}
-    with ExitStack() as filling:
-        missing = []
-        for member in servable.members:
-            found = cache.find(member.digest, data.digest, shape) if cache else None
-            if found is None:
-                missing.append(member)
-                found = np.empty(shape, dtype=np.float32)
-                if cache:
-                    found = filling.enter_context(cache.filling(member.digest, data.digest, shape))
-            scores[member.name] = found
-        wanted = [(member, scores[member.name]) for member in missing]
-        run = _Run(wanted, len(classes), np.empty(data.rows, dtype=np.int64))
-        run.through(data, batch_size, progress)
-    kept = {name: np.concatenate(parts) for name, parts in run.kept.items()}
-    seconds = {name: spent / data.rows for name, spent in run.seconds.items()}
-    prints = np.concatenate(run.prints)
-    return Predictions(tuple(scores), classes, run.labels, tuple(scores.values()), kept, seconds, prints)
+    read = _Read(len(classes), np.empty(data.rows, dtype=np.int64))
+    if cache is None:
+        scores = [(member, np.empty((data.rows, len(classes)), np.float32)) for member in servable.members]
+        for chunk in read.through(data, batch_size):
+            read.score(chunk, scores, 0)
+            _tell(progress, chunk)
+        sheets: dict[str, ScoreArray | Sheet] = {member.name: found for member, found in scores}
+    else:
+        sheets = _Cached(cache, servable.members, data, read).sheets(batch_size, progress)
+    return Predictions(
+        tuple(sheets),
+        classes,
+        read.labels,
+        tuple(sheets.values()),
+        {name: np.concatenate(parts) for name, parts in read.kept.items()},
+        {name: spent / max(read.scored[name], 1) for name, spent in read.seconds.items()},
+        np.concatenate(read.prints),
+    )
 
 
 @dataclass(slots=True)
-class _Run:
-    """One pass over the data: fills in the members' scores and the labels, gathers the kept columns."""
+class _Read:
+    """What the data says of its rows, and how long the members took."""
 
-    wanted: Sequence[tuple[Member, ScoreArray]]
     classes: int
     labels: NDArray[np.int64]
     kept: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
     prints: list[Fingerprints] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    scored: dict[str, int] = field(default_factory=dict)
 
-    def through(self, data: LabelledData, batch_size: int, progress: Progress | None) -> None:
-        """Read and score all rows."""
+    def through(self, data: LabelledData, batch_size: int) -> Iterator[Chunk]:
+        """Read all rows, and hand them on."""
         done = 0
         for chunk in data.batches(batch_size):
             found = _labels(chunk, self.classes)
@@ -127,16 +136,93 @@ class _Run:
             self.prints.append(fingerprints(chunk.rows))
             for name, column in chunk.kept.items():
                 self.kept.setdefault(name, []).append(np.asarray(column))
-            for member, scores in self.wanted:
-                began = perf_counter()
-                scores[chunk.start : done] = _checked(member, member.predict(chunk.rows), chunk.start)
-                self.seconds[member.name] = self.seconds.get(member.name, 0.0) + perf_counter() - began
-            if progress is not None:
-                progress(done)
+            yield chunk
         if done != data.rows:
-            raise InvalidDataError(
-                f"the data changed while it was read: {data.rows} rows at first, then {done}"
-            )
+            raise InvalidDataError(f"{CHANGED}: {data.rows} rows at first, then {done}")
+
+    def score(self, chunk: Chunk, into: Sequence[tuple[Member, ScoreArray]], start: int) -> None:
+        """Write these members' scores of a chunk to arrays whose first row is row `start` of the data."""
+        count = len(chunk.row_numbers)
+        for member, scores in into:
+            began = perf_counter()
+            found = _checked(member, member.predict(chunk.rows), chunk.start)
+            scores[chunk.start - start : chunk.start - start + count] = found
+            self.seconds[member.name] = self.seconds.get(member.name, 0.0) + perf_counter() - began
+            self.scored[member.name] = self.scored.get(member.name, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """Scores that are kept by shard: read what there is, score what there isn't."""
+
+    cache: ScoresCache
+    members: Sequence[Member]
+    data: LabelledData
+    read: _Read
+
+    def sheets(self, batch_size: int, progress: Progress | None) -> dict[str, ScoreArray | Sheet]:
+        """Return the scores of every member."""
+        sharder = Sharder()
+        for chunk in self.read.through(self.data, batch_size):
+            sharder.add(chunk)
+        shards = sharder.shards()
+        missing = {shard: found for shard in shards if (found := self._missing(shard))}
+        for _, run in groupby(shards, key=missing.__contains__):
+            # Shards that follow each other are read in one go: some formats have no way to their middle.
+            self._fill([shard for shard in run if shard in missing], missing, batch_size, progress)
+        if progress is not None:
+            progress(self.data.rows)
+        return {
+            member.name: self.cache.sheet(member.digest, shards, self.read.classes) for member in self.members
+        }
+
+    def _missing(self, shard: Shard) -> list[Member]:
+        shape = (shard.stop - shard.start, self.read.classes)
+        return [member for member in self.members if not self.cache.has(member.digest, shard.digest, shape)]
+
+    def _fill(
+        self,
+        shards: Sequence[Shard],
+        missing: Mapping[Shard, Sequence[Member]],
+        batch_size: int,
+        progress: Progress | None,
+    ) -> None:
+        if not shards:
+            return
+        chunks = self.data.batches(batch_size, shards[0].start, shards[-1].stop)
+        for shard, parts in groupby(_cut(chunks, shards), key=itemgetter(0)):
+            shape, again = (shard.stop - shard.start, self.read.classes), Sharder()
+            with ExitStack() as filling:
+                into = [
+                    (member, filling.enter_context(self.cache.filling(member.digest, shard.digest, shape)))
+                    for member in missing[shard]
+                ]
+                for _, part in parts:
+                    again.add(part)
+                    self.read.score(part, into, shard.start)
+                    _tell(progress, part)
+                # Or another shard's scores would be kept under this one's digest.
+                if [found.digest for found in again.shards()] != [shard.digest]:
+                    raise InvalidDataError(f"{CHANGED}: rows {shard.start} to {shard.stop - 1}")
+
+
+def _cut(chunks: Iterator[Chunk], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Chunk]]:
+    """Give the parts of chunks that lie in one shard each, in order."""
+    coming = iter(shards)
+    shard = next(coming)
+    for chunk in chunks:
+        done, count = 0, len(chunk.row_numbers)
+        while done < count:
+            if chunk.start + done == shard.stop:
+                shard = next(coming)
+            taken = min(count - done, shard.stop - chunk.start - done)
+            yield shard, chunk.slice(done, taken)
+            done += taken
+
+
+def _tell(progress: Progress | None, chunk: Chunk) -> None:
+    if progress is not None:
+        progress(chunk.start + len(chunk.row_numbers))
 
 
 def class_names(servable: Servable) -> tuple[str, ...]:

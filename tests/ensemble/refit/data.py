@@ -33,12 +33,14 @@ class InMemory:
     def digest(self) -> str:
         return sha256(f"{self.name} {self.labels}".encode()).hexdigest()
 
-    def batches(self, rows: int) -> Iterator[Chunk]:
-        for start in range(0, self.rows, rows):
-            index = np.arange(start, min(start + rows, self.rows), dtype=np.float32)
-            labels = None if self.labels is None else np.array(self.labels[start : start + rows], np.int64)
+    def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
+        stop = self.rows if stop is None else stop
+        for first in range(start, stop, rows):
+            last = min(first + rows, stop)
+            index = np.arange(first, last, dtype=np.float32)
+            labels = None if self.labels is None else np.array(self.labels[first:last], np.int64)
             x = np.stack([index, np.zeros_like(index)], axis=1)
-            yield Chunk({"x": x}, labels, start, Path(self.name), start)
+            yield Chunk({"x": x}, labels, first, Path(self.name), first)
 
 
 @dataclass(frozen=True)

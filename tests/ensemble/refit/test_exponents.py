@@ -23,7 +23,7 @@ def plain_loss(seed: int, given: Vector) -> float:
     sample = class_sample(seed)
     odds = np.ones((sample.rows, 4))
     for exponent, scores in zip(given, sample.predictions.scores, strict=True):
-        odds *= np.maximum(scores.astype(float), floor_for(sample)) ** exponent
+        odds *= np.maximum(scores[:].astype(float), floor_for(sample)) ** exponent
     true = odds[np.arange(sample.rows), sample.labels] / odds.sum(axis=1)
     return float(-np.log(true).mean())
 
@@ -80,7 +80,7 @@ def test_a_member_that_points_away_from_the_truth_gets_no_exponent() -> None:
     assert wrong.values.min() > 0.5
     turned = class_sample(0, evidence=(1.0, 1.0))
     scores = turned.predictions.scores
-    backwards = tuple(np.roll(each, 1, axis=1) if index else each for index, each in enumerate(scores))
+    backwards = tuple(np.roll(each[:], 1, axis=1) if index else each for index, each in enumerate(scores))
     object.__setattr__(turned.predictions, "scores", backwards)
     found = find_exponents(LogPoolLoss.of(turned, 0.1), np.full(2, 0.5), tolerance=1e-10)
     assert found.values[1] == 0

@@ -11,7 +11,7 @@ from .problems import class_sample, random_weights, seeds
 
 def problem(seed: int) -> tuple[Matrix, np.ndarray]:
     sample = class_sample(seed, rows=90)
-    return np.stack(sample.predictions.scores).astype(np.float64), sample.labels
+    return np.stack([scores[:] for scores in sample.predictions.scores]).astype(np.float64), sample.labels
 
 
 @pytest.mark.parametrize("name", MEASURES)

@@ -105,9 +105,9 @@ def test_a_version_published_meanwhile_is_not_overwritten(
     class Meanwhile:
         rows, digest = validation.rows, validation.digest
 
-        def batches(self, rows: int) -> Iterator[Chunk]:
+        def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
             publish_uniform(store, tmp_path)
-            return validation.batches(rows)
+            return validation.batches(rows, start, stop)
 
     with pytest.raises(ConflictError):
         refit(store, NAME, Meanwhile())
