@@ -11,17 +11,17 @@ one thread, so that the generator, which shares the cores, isn't what is measure
 import argparse
 import asyncio
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 from ensembles import ENSEMBLES, benchmark_store
 from front_end import request_body
+from light_client import Call, Load
 from measure import described, machine
 from results import save, table
 
@@ -31,88 +31,50 @@ from model_store.store import Store
 from server.cli.demonstration.server_process import ServerProcess, serving
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
-GRPC_PREFIX = 5  # a flag and a length before the message, which grpcio writes itself
 CONNECTIONS = 8
 CALM_SECS = 4.0
 DEADLINE_SECS = 5.0
 RECOVERY_SECS = 5.0
+SOON_SECS = 0.01
 OK, REFUSED = "OK", "RESOURCE_EXHAUSTED"
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call: when it was sent, in seconds on the monotonic clock, how long it took, its code."""
+async def recovery(load: Load, usual: float) -> float:
+    """Ask one by one until two answers in a row come in twice the usual time; return after how long."""
+    began, good = time.monotonic(), 0
+    while good < 2 and time.monotonic() - began < 2 * RECOVERY_SECS:  # noqa: PLR2004 - two in a row
+        call = await load.call(0)
+        good = good + 1 if call.code == OK and call.seconds <= 2 * usual else 0
+    return time.monotonic() - began
 
-    sent: float
-    seconds: float
-    code: str
 
+def refused_inside(page: str) -> tuple[float, float]:
+    """Read in the metrics how many calls were refused before their model was known, and in 10 ms or less."""
 
-class Load:
-    """Calls on a handful of connections to one server."""
+    def figure(name: str, labels: str = "") -> float:
+        pattern = rf'^unisono_request_seconds_{name}{{{labels}method="ModelInfer",model=""}} (\S+)$'
+        found = re.search(pattern, page, re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
-    def __init__(self, address: str, body: bytes) -> None:
-        own = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
-        self._channels = [grpc.aio.insecure_channel(address, own) for _ in range(CONNECTIONS)]
-        self._body = body
-
-    async def call(self, number: int) -> Call:
-        """Call once; `number` picks the connection."""
-        ask, sent = self._channels[number % CONNECTIONS].unary_unary(METHOD), time.monotonic()
-        try:
-            await ask(self._body, timeout=DEADLINE_SECS)
-            code = OK
-        except grpc.aio.AioRpcError as error:
-            code = error.code().name
-        return Call(sent, time.monotonic() - sent, code)
-
-    async def closed(self, callers: int, seconds: float) -> list[Call]:
-        """Have `callers` ask again as soon as they are answered."""
-        end, calls = time.monotonic() + seconds, list[Call]()
-
-        async def keep_asking(number: int) -> None:
-            while time.monotonic() < end:
-                calls.append(await self.call(number))
-
-        await asyncio.gather(*(keep_asking(number) for number in range(callers)))
-        return calls
-
-    async def open(self, rate: float, seconds: float) -> list[Call]:
-        """Send `rate` calls a second, whatever becomes of them."""
-        began, tasks = time.monotonic(), list[asyncio.Task[Call]]()
-        while (now := time.monotonic() - began) < seconds:
-            # All that is due by now: a timer that comes late catches up.
-            tasks += [
-                asyncio.create_task(self.call(number)) for number in range(len(tasks), round(now * rate))
-            ]
-            await asyncio.sleep(0.001)
-        return await asyncio.gather(*tasks)
-
-    async def recovery(self, usual: float) -> float:
-        """Ask one by one until two answers in a row come in twice the usual time; return after how long."""
-        began, good = time.monotonic(), 0
-        while good < 2 and time.monotonic() - began < 2 * RECOVERY_SECS:  # noqa: PLR2004 - two in a row
-            call = await self.call(0)
-            good = good + 1 if call.code == OK and call.seconds <= 2 * usual else 0
-        return time.monotonic() - began
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await asyncio.gather(*(channel.close() for channel in self._channels))
+    return figure("count"), figure("bucket", 'le="0.01",')
 
 
 async def measured(server: ServerProcess, body: bytes, options: argparse.Namespace) -> dict[str, Any]:
     """Run the three parts, and put them in figures."""
-    load = Load(server.address, body)
+    load = Load(server.address, METHOD, body, connections=CONNECTIONS, timeout=DEADLINE_SECS)
+    await load.open()
     before = os.getloadavg()[0]
-    await load.closed(4, 0.5)  # warms the way
-    alone = await load.closed(1, 1.0)
+    await load.waiting(4, 0.5)  # warms the way
+    alone = await load.waiting(1, 1.0)
     usual = float(np.median([call.seconds for call in alone]))
-    calm = await load.closed(options.in_flight // 2, CALM_SECS)
+    calm = await load.waiting(options.callers, CALM_SECS)
     capacity = _rate(calm, OK)
-    storm = await load.open(options.times * capacity, options.seconds)
-    recovery = await load.recovery(usual)
-    await load.close()
+    cpu, seen = time.process_time(), refused_inside(server.metrics())
+    storm = await load.on_a_timer(options.times * capacity, options.seconds)
+    recovered = await recovery(load, usual)
+    cpu = time.process_time() - cpu
+    refused, soon = (now - then for now, then in zip(refused_inside(server.metrics()), seen, strict=True))
+    load.close()
     codes = sorted({call.code for call in storm})
     return {
         "load_before": before,
@@ -127,7 +89,11 @@ async def measured(server: ServerProcess, body: bytes, options: argparse.Namespa
         "refusal_p50_ms": _ms(storm, REFUSED, 50),
         "refusal_p95_ms": _ms(storm, REFUSED, 95),
         "refusal_p99_ms": _ms(storm, REFUSED, 99),
-        "recovery_secs": recovery,
+        "refused_under_10_ms": sum(call.seconds < SOON_SECS for call in storm if call.code == REFUSED)
+        / max(1, sum(call.code == REFUSED for call in storm)),
+        "refused_under_10_ms_inside": soon / max(1, refused),
+        "recovery_secs": recovered,
+        "generator_cores": cpu / options.seconds,
         "codes": {code: sum(call.code == code for call in storm) for code in codes},
     }
 
@@ -160,6 +126,9 @@ def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts:
             "under 10 ms",
             lambda run: " / ".join(f"{run[key]:.1f}" for key in ms["refusal"]) + " ms",
         ),
+        "refused in 10 ms, as callers see it": ("", lambda run: f"{run['refused_under_10_ms']:.1%}"),
+        "refused in 10 ms, inside the server": ("", lambda run: f"{run['refused_under_10_ms_inside']:.1%}"),
+        "cores that the generator took": ("", lambda run: f"{run['generator_cores']:.2f}"),
         "recovery": ("within 5 s", lambda run: f"{run['recovery_secs']:.2f} s"),
         "answers": (
             "no other code",
@@ -169,7 +138,7 @@ def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts:
     lines = [[name, wanted, *map(shown, runs)] for name, (wanted, shown) in rows.items()]
     header = ["figure", "wanted", *(f"run {number}" for number in range(1, len(runs) + 1))]
     note = (
-        f"Ensemble `{options.ensemble}`, one row a call, room for {options.in_flight} calls, one thread for "
+        f"Ensemble `{options.ensemble}`, one row a call, {' '.join(options.server) or 'defaults'}, one thread for "
         f"members, {options.seconds:g} s of calls on {CONNECTIONS} connections. Latencies are those that "
         "callers see, in a generator that shares the cores with the server; others used the machine too, and "
         "what they took came and went between the parts of a run."
@@ -185,13 +154,15 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--in-flight", type=int, default=32)
+    parser.add_argument("--callers", type=int, default=16, help="that wait, to find the capacity")
+    parser.add_argument("--server", nargs="*", default=[], help="more flags of `unisono serve`, without --")
     parser.add_argument("--name", default="overload", help="what the files in results/ are called")
     options = parser.parse_args()
     place, facts = benchmark_store(), machine()
     signature = Signature.from_json(Store.open(str(place)).manifest(options.ensemble).signature)
-    body = request_body(options.ensemble, random_rows(signature, 1), signature)[GRPC_PREFIX:]
-    flags = ["--ensemble", options.ensemble, "--threads", "1", "--max-in-flight", str(options.in_flight)]
+    body = request_body(options.ensemble, random_rows(signature, 1), signature)
+    flags = ["--ensemble", options.ensemble, "--threads", "1"]
+    flags += [f"--{flag}" for flag in options.server]
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(str(place), Path(folder) / "log", flags) as server,
