@@ -160,7 +160,8 @@ class Connection(asyncio.Protocol):
             while call.rest and (size := min(len(call.rest), MOST_IN_FRAME, self._window, call.window)) > 0:
                 last = size == len(call.rest)
                 self._write(frame(DATA, END_STREAM * last, self._unsent[0], bytes(call.rest[:size])))
-                call.rest, call.window, self._window = call.rest[size:], call.window - size, self._window - size
+                call.rest, call.window = call.rest[size:], call.window - size
+                self._window -= size
             if call.rest:
                 return
             self._unsent.popleft()

@@ -5,6 +5,7 @@ import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -24,6 +25,7 @@ from model_store.store import Store
 from .batching.batcher import Batcher
 from .config import ServeSettings
 from .engine.engine import Engine
+from .engine.priority import behind_the_loop
 from .lifecycle.companions import Alone, Companions, SharedRepository
 from .lifecycle.labels import Labels
 from .lifecycle.manager import Loaded, Manager
@@ -114,6 +116,8 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
 
     A process that shares its port and metrics serves no metrics itself: its port for them is 0.
     """
+    # Loading a version, looking at files: none of it may hold up calls.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(initializer=behind_the_loop))
     # A store that isn't there at all is a mistake of whoever starts the server, who should hear of it now.
     await asyncio.to_thread(store.ensembles)
     metrics, health, labels = (
@@ -121,9 +125,9 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         Health(),
         Labels(store.labels),
     )
-    gate = _gate(settings, metrics.gate)
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
+    gate = _gate(settings, metrics.gate, batcher)
     manager = Manager(_loader(store, settings), metrics, warm_up_sizes=(1, settings.max_batch_size))
     models = ServedModels(manager, batcher, max_batch_size=settings.max_request_rows)
 
@@ -214,7 +218,7 @@ def _serve_metrics(stack: AsyncExitStack, metrics: Metrics, gate: Gate, settings
     return endpoint.port
 
 
-def _gate(settings: ServeSettings, metrics: GateMetrics) -> Gate:
+def _gate(settings: ServeSettings, metrics: GateMetrics, batcher: Batcher) -> Gate:
     certificates = None
     if settings.tls_cert and settings.tls_key:
         paths = TlsPaths(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
@@ -225,8 +229,9 @@ def _gate(settings: ServeSettings, metrics: GateMetrics) -> Gate:
         tokens = Reloaded("tokens", lambda: read_tokens(file, salt), metrics)
     for exposure in settings.exposures:
         log.warning("listening on %s, beyond this machine: %s", settings.host, exposure)
-    limits = AdmissionLimits(settings.max_in_flight, settings.max_in_flight_bytes)
-    return Gate(certificates, tokens, Admission(limits, metrics))
+    wait_secs = settings.max_queue_wait_ms / 1000
+    limits = AdmissionLimits(settings.max_in_flight, settings.max_in_flight_bytes, wait_secs)
+    return Gate(certificates, tokens, Admission(limits, metrics, batcher.expected_wait))
 
 
 def _methods(

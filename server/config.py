@@ -52,6 +52,7 @@ class ServeSettings:
         max_json_bytes: Largest JSON of one HTTP request; tensors that follow it don't count.
         max_in_flight: Most calls in the server at once; what comes beyond is refused unread.
         max_in_flight_bytes: Most bytes of requests in the server at once.
+        max_queue_wait_ms: Calls are refused unread while, at the pace of late, scores take longer than this.
         max_streams: Most calls at once on one connection; beyond them gRPC may refuse some as UNAVAILABLE.
         max_metadata_bytes: Most bytes of metadata in one call.
         max_connection_age_secs: When clients are told to connect anew, and so find new servers.
@@ -92,6 +93,7 @@ class ServeSettings:
     max_json_bytes: int = 8 * 2**20
     max_in_flight: int = 1024
     max_in_flight_bytes: int = 256 * 2**20
+    max_queue_wait_ms: float = 5000.0
     max_streams: int = 1024
     max_metadata_bytes: int = 16 * 2**10
     max_connection_age_secs: float = 600.0
@@ -191,6 +193,7 @@ class ServeSettings:
             ("workers", 1 <= self.workers <= MAX_WORKERS, f"it must be 1 to {MAX_WORKERS}"),
             ("max_in_flight", self.max_in_flight > 0, "it must be above 0"),
             ("max_in_flight_bytes", self.max_in_flight_bytes >= self.max_message_bytes, one_message),
+            ("max_queue_wait_ms", self.max_queue_wait_ms > 0, "it must be above 0"),
             ("max_streams", self.max_streams > 0, "it must be above 0"),
             ("max_metadata_bytes", self.max_metadata_bytes >= 2**10, "it must be 1024 or more"),
             ("max_connection_age_secs", self.max_connection_age_secs >= 1, "it must be 1 or more"),

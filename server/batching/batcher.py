@@ -12,6 +12,7 @@ from ensemble.servable import Scored, Servable
 from server.telemetry.statistics import BatchTimes
 
 from .batch_queue import BatchLimits, BatchQueue, Ticket
+from .pace import Pace
 
 SHUTTING_DOWN = "server is shutting down"
 
@@ -62,7 +63,17 @@ class Batcher:
         self._observer = observer
         self._max_in_flight = max_in_flight
         self._in_flight = 0
+        self._running_rows = 0
+        self._pace = Pace()
         self._changed = asyncio.Event()
+
+    def expected_wait(self) -> float:
+        """Return in how many seconds, by the last batches' pace, rows that come now have their scores.
+
+        0 where nothing waits: who comes then is next.
+        """
+        waiting = self._queue.rows
+        return self._pace.seconds_for(waiting + self._running_rows) if waiting else 0.0
 
     async def submit(
         self, servable: Servable, rows: Rows, deadline: float, *, members: bool = False
@@ -139,6 +150,7 @@ class Batcher:
         servable, clock = batch[0].servable, asyncio.get_running_loop().time
         rows, begun = sum(ticket.rows for ticket in tickets), clock()
         waited = [begun - ticket.arrived for ticket in tickets]
+        self._running_rows += rows
         self._observer.batched(servable.name, rows, waited)
         try:
             together = joined([pending.rows for pending in batch])
@@ -158,6 +170,8 @@ class Batcher:
             self._observer.scored(servable.name, servable.version, times)
         finally:
             self._in_flight -= 1
+            self._running_rows -= rows
+            self._pace.note(rows, clock() - begun)
             self._changed.set()
 
 

@@ -14,6 +14,7 @@ from ensemble.member import Member, Rows, Scores, Together, row_count
 from ensemble.servable import Scored, Servable
 
 from .agreement import Agreement, agreement
+from .priority import behind_the_loop
 
 log = logging.getLogger("unisono.engine")
 
@@ -57,7 +58,7 @@ class Engine:
         self._compared = 0
         # By servable's name: how members that run together share the time, when they last ran apart.
         self._shares: dict[str, Mapping[str, float]] = {}
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine", initializer=behind_the_loop)
         self._batches = 0
 
     async def run(self, servable: Servable, rows: Rows) -> Scored:

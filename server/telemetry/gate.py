@@ -34,7 +34,7 @@ class GateMetrics:
         )
         self._refused = Counter(
             "unisono_refused",
-            "Calls that found no place: too many calls or bytes in flight.",
+            "Calls that found no place: too many calls or bytes in flight, or too long a wait for scores.",
             ["reason"],
             registry=registry,
         )
@@ -45,7 +45,7 @@ class GateMetrics:
         self._bytes.set(size)
 
     def refused(self, reason: str) -> None:
-        """A call was refused: too many "calls" or "bytes"."""
+        """A call was refused: too many "calls" or "bytes", or too long a "wait"."""
         self._refused.labels(reason).inc()
 
     def reloaded(self, what: str) -> None:

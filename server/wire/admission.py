@@ -5,6 +5,7 @@ takes everything answers nothing in time. Health isn't asked here.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol, Self
@@ -32,7 +33,7 @@ class Observer(Protocol):
         ...
 
     def refused(self, reason: str) -> None:
-        """A call was refused: too many "calls" or "bytes"."""
+        """A call was refused: too many "calls" or "bytes", or too long a "wait"."""
         ...
 
 
@@ -42,24 +43,41 @@ class AdmissionLimits:
 
     calls: int = 1024
     size: int = 256 * 2**20  # bytes of requests
+    wait_secs: float = 5.0  # until a call that comes now would have its scores
 
 
 class Admission:
-    """Counts calls in and out. Used on the event loop only."""
+    """Counts calls in and out. Used on the event loop only.
 
-    def __init__(self, limits: AdmissionLimits, observer: Observer | None = None) -> None:
+    `wait` tells in how many seconds a call that comes now would have its scores.
+    """
+
+    def __init__(
+        self,
+        limits: AdmissionLimits,
+        observer: Observer | None = None,
+        wait: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._limits = limits
+        self._wait = wait
         self._observer = observer
         self._calls = 0
         self._size = 0
         self._usual_secs = LEAST_RETRY_SECS
 
-    def enter(self) -> "Place":
-        """Let one call in, before its message is read; TooBusyError if there is no place."""
+    def enter(self, *, waits: bool = False) -> "Place":
+        """Let one call in, before its message is read; TooBusyError if there is no place.
+
+        One that `waits` for scores is refused too while that would take too long.
+        """
         if self._calls >= self._limits.calls:
             raise self._refusal("calls", f"{self._calls} calls run, {self._limits.calls} may")
         if self._size >= self._limits.size:
             raise self._refusal("bytes", f"{self._size} bytes are held, {self._limits.size} may be")
+        if waits and (wait := self._wait()) > self._limits.wait_secs:
+            raise self._refusal(
+                "wait", f"scores would take {wait:.2g} s, {self._limits.wait_secs:.2g} s they may", wait
+            )
         self._count(1, 0)
         return Place(self)
 
@@ -82,11 +100,11 @@ class Admission:
         if self._observer is not None:
             self._observer.in_flight(self._calls, self._size)
 
-    def _refusal(self, reason: str, text: str) -> TooBusyError:
+    def _refusal(self, reason: str, text: str, wait: float = 0.0) -> TooBusyError:
         if self._observer is not None:
             self._observer.refused(reason)
         # By then a place has likely been left. Spread, so that those refused together don't come together.
-        usual = min(max(self._usual_secs, LEAST_RETRY_SECS), MOST_RETRY_SECS)
+        usual = min(max(self._usual_secs, wait, LEAST_RETRY_SECS), MOST_RETRY_SECS)
         return TooBusyError(f"server is at its limit: {text}; retry with backoff", usual * _spread())
 
 

@@ -210,7 +210,7 @@ class Calls:
         `note` is told the message once there is one.
         """
         self._gate.check(method, call.authorization)
-        with self._gate.enter() as place:
+        with self._gate.enter(method) as place:
             async with until(call.deadline):
                 data = await receive()
                 if data is None:

@@ -34,9 +34,9 @@ class Gate:
         if self._tokens is not None:
             self._tokens.value.check(scopes_for(method.service, method.name), authorization)
 
-    def enter(self) -> Place:
-        """Let one call in; TooBusyError if there is no place."""
-        return self._admission.enter()
+    def enter(self, method: Method) -> Place:
+        """Let one call of `method` in; TooBusyError if there is no place, or too long a wait."""
+        return self._admission.enter(waits=method.scores)
 
     def grpc_credentials(self) -> Any:
         """Make what a port listens with; None for plain text."""

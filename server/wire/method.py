@@ -38,6 +38,8 @@ class Method:
     # Set for a method whose requests come on a stream: makes the answer to one that failed with this text.
     # The request is None if its bytes could not be read.
     refuse: Callable[[Any, str], Any] | None = None
+    # Set for a method whose calls wait for the members: refused while that wait is too long.
+    scores: bool = False
     # How long a call may take at most, if that isn't the same for all.
     longest_secs: float | None = None
 

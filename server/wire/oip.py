@@ -60,9 +60,13 @@ class Oip:
             *(SERVICE, "ModelStreamInfer", _class("ModelInferRequest"), _class("ModelStreamInferResponse")),
             self.model_stream_infer,
             refuse=stream_refusal,
+            scores=True,
         )
         unary = [
-            Method(SERVICE, name, _class(f"{name}Request"), _class(f"{name}Response"), function)
+            Method(
+                *(SERVICE, name, _class(f"{name}Request"), _class(f"{name}Response"), function),
+                scores=name == "ModelInfer",
+            )
             for name, function in functions.items()
         ]
         return [*unary, stream]

@@ -47,7 +47,10 @@ class Tfs:
             "GetModelMetadata": ("GetModelMetadata", self.get_model_metadata),
         }
         return [
-            Method(SERVICE, name, _class(f"{message}Request"), _class(f"{message}Response"), function)
+            Method(
+                *(SERVICE, name, _class(f"{message}Request"), _class(f"{message}Response"), function),
+                scores=name != "GetModelMetadata",
+            )
             for name, (message, function) in functions.items()
         ]
 

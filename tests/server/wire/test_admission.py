@@ -1,6 +1,11 @@
 import pytest
 
+from server.telemetry.statistics import Statistics
 from server.wire.admission import Admission, AdmissionLimits, TooBusyError
+from server.wire.oip import Oip
+from server.wire.oip_management import OipManagement
+from server.wire.tfs import Tfs
+from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
 
@@ -54,3 +59,32 @@ def test_the_hint_follows_how_long_calls_take_within_bounds() -> None:
             admission.enter()
             admission.leave(0, seconds)
         assert least <= hint() <= most
+
+
+def test_calls_that_wait_for_scores_are_refused_while_that_takes_too_long() -> None:
+    told, wait = Recorder(), [0.0]
+    admission = Admission(AdmissionLimits(wait_secs=1.0), told, lambda: wait[0])
+    with admission.enter(waits=True):
+        wait[0] = 2.5
+        with pytest.raises(
+            TooBusyError, match=r"server is at its limit: scores would take 2.5 s, 1 s they may"
+        ) as raised:
+            admission.enter(waits=True)
+        assert 2.5 * 0.75 <= raised.value.retry_secs <= 2.5 * 1.5
+        # Whoever asks for no scores has nothing to wait for.
+        with admission.enter():
+            pass
+        wait[0] = 1.0
+        with admission.enter(waits=True):
+            pass
+    assert told.of("refused") == [("wait",)]
+
+
+def test_the_methods_that_ask_members_are_those_that_wait() -> None:
+    models = FakeModels()
+    management = OipManagement(models, Statistics(), FakeRepository(), model_control=True)
+    methods = [*Oip(models).methods(), *management.methods(), *Tfs(models, lambda _: {}).methods()]
+
+    assert {method.name for method in methods if method.scores} == {
+        *("ModelInfer", "ModelStreamInfer", "Predict", "Classify", "Regress", "MultiInference"),
+    }

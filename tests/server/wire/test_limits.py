@@ -49,6 +49,7 @@ class World:
         self.channel, self.address, self.told = channel, address, told
         self.began: list[Any] = []
         self.go_on = asyncio.Event()
+        self.expected = 0.0  # seconds until scores come
 
     async def wait(self, message: Any, _call: Call) -> Any:
         self.began.append(message)
@@ -73,13 +74,14 @@ async def world_of(
     methods = [
         Method("test.Service", "Ask", REQUEST, RESPONSE, world.wait),
         Method("test.Service", "Stream", REQUEST, RESPONSE, world.wait, refuse=lambda *_: RESPONSE()),
+        Method("test.Service", "Score", REQUEST, RESPONSE, world.wait, scores=True),
     ]
     transport = GrpcTransport(
         methods,
         Health(),
         observer=told,
         options=TransportOptions("127.0.0.1:0", **options),
-        gate=Gate(admission=Admission(limits or AdmissionLimits(), told)),
+        gate=Gate(admission=Admission(limits or AdmissionLimits(), told, lambda: world.expected)),
     )
     world.address = f"127.0.0.1:{await transport.start()}"
     settings = [("grpc.use_local_subchannel_pool", 1), *client]
@@ -133,6 +135,19 @@ async def test_bytes_beyond_the_limit_are_refused() -> None:
         await world.ask(large)
 
     assert (code, text.split(",")[0]) == ("RESOURCE_EXHAUSTED", "server is at its limit: 903 bytes are held")
+
+
+async def test_while_scores_take_too_long_who_wants_some_is_refused_unread_and_others_are_not() -> None:
+    async with world_of(AdmissionLimits(wait_secs=0.5)) as world:
+        world.expected = 2.0
+        world.go_on.set()
+        unsent = world.channel.stream_unary("/test.Service/Score")(timeout=20)
+        assert (await unsent.code()).name == "RESOURCE_EXHAUSTED"
+        trailing = dict(await unsent.trailing_metadata())
+        await world.ask()
+
+    assert 1500 <= int(trailing["grpc-retry-pushback-ms"]) <= 3000
+    assert world.told.of("refused") == [("wait",)]
 
 
 async def test_a_full_server_still_tells_its_health() -> None:
