@@ -150,8 +150,8 @@ def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts:
     note = (
         f"Ensemble `{options.ensemble}`, one row a call, {' '.join(options.server) or 'defaults'}, one "
         f"thread for members, {options.seconds:g} s of calls on {CONNECTIONS} connections. Latencies "
-        "are what callers see, in a generator that shares the cores with the server; others used the machine too, and "
-        "what they took came and went between the parts of a run."
+        "are what callers see, in a generator that shares the cores with the server; others used the machine "
+        "too, and what they took came and went between the parts of a run."
     )
     head = "# The server when it is asked for more than it can do"
     return "\n\n".join([head, described(facts), note, table(header, lines)]) + "\n"
