@@ -51,7 +51,7 @@ from .wire.reloading import Reloaded
 from .wire.served_models import ServedModels
 from .wire.tfs import Tfs
 from .wire.tfs_models import TfsModels
-from .wire.tls import TlsPaths, read_certificates
+from .wire.tls import Certificates, TlsPaths, read_certificates
 from .wire.transport_grpcio import GrpcTransport, TransportOptions
 
 log = logging.getLogger("unisono.app")
@@ -222,7 +222,13 @@ def _gate(settings: ServeSettings, metrics: GateMetrics, batcher: Batcher) -> Ga
     certificates = None
     if settings.tls_cert and settings.tls_key:
         paths = TlsPaths(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-        certificates = Reloaded("certificates", lambda: read_certificates(paths), metrics)
+
+        def read() -> Certificates:
+            found = read_certificates(paths)
+            metrics.certificate_ends(found.ends_at)
+            return found
+
+        certificates = Reloaded("certificates", read, metrics)
     tokens = None
     if settings.auth_token_file:
         file, salt = settings.auth_token_file, secrets.token_bytes(32)

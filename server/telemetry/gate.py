@@ -20,6 +20,12 @@ class GateMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._ends = Gauge(
+            "unisono_certificate_end_timestamp_seconds",
+            "When the certificate in use ends, or the first of its chain to, in seconds since 1970.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self._calls = Gauge(
             "unisono_in_flight_calls",
             "Calls that were let in and aren't answered.",
@@ -47,6 +53,10 @@ class GateMetrics:
     def refused(self, reason: str) -> None:
         """A call was refused: too many "calls" or "bytes", or too long a "wait"."""
         self._refused.labels(reason).inc()
+
+    def certificate_ends(self, at: float) -> None:
+        """The certificate in use is valid until `at`, in seconds since 1970."""
+        self._ends.set(at)
 
     def reloaded(self, what: str) -> None:
         """New content of `what` is in use."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from .expiry import earliest_end
 from .reloading import UnusableFileError
 
 
@@ -27,6 +28,7 @@ class Certificates:
     certificate: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None
+    ends_at: float  # of those shown to callers the first to end, in seconds since 1970
     context: ssl.SSLContext = field(compare=False, repr=False)
 
 
@@ -36,7 +38,10 @@ def read_certificates(paths: TlsPaths) -> Certificates:
     context = _context(paths)
     if _contents(paths) != before:
         raise UnusableFileError(f"{paths.certificate} and its key are being replaced; try again")
-    return Certificates(*before, context)
+    try:
+        return Certificates(*before, earliest_end(before[0]), context)
+    except ValueError as error:
+        raise UnusableFileError(f"{paths.certificate}: can't tell when it ends: {error}") from error
 
 
 def grpc_credentials(current: Callable[[], Certificates]) -> Any:
