@@ -46,7 +46,7 @@ from .wire.health import Health
 from .wire.method import Method
 from .wire.oip import Oip
 from .wire.oip_management import OipManagement
-from .wire.reflection import reflection_method
+from .wire.reflection import reflection_methods
 from .wire.reloading import Reloaded
 from .wire.served_models import ServedModels
 from .wire.tfs import Tfs
@@ -195,7 +195,7 @@ def _transports(
 ) -> list[Transport]:
     """Bind the methods to gRPC and, where that is wanted, to HTTP."""
     options = _transport_options(settings, role)
-    described = [reflection_method(methods)] if settings.enable_reflection else []
+    described = reflection_methods(methods) if settings.enable_reflection else []
     grpc = role.transport([*methods, *described], health, observer=metrics, options=options, gate=gate)
     if settings.http_port is None:
         return [grpc]

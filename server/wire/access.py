@@ -23,6 +23,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     "inference.GRPCInferenceService/RepositoryModelUnload": CONTROL,
     "tensorflow.serving.ModelService/HandleReloadConfigRequest": CONTROL,
     "unisono.v1.Control/": CONTROL,
+    "grpc.reflection.v1.ServerReflection/": EITHER,
     "grpc.reflection.v1alpha.ServerReflection/": EITHER,
     "unisono.http/": EITHER,
 }

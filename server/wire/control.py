@@ -181,7 +181,7 @@ class Control:
 
 
 def _author(name: str) -> str:
-    """Write who asks so that the journal doesn't vouch for it: there are no credentials."""
+    """Write who asks so that the journal doesn't vouch for it: a token says what may be done, not by whom."""
     return f"{name or 'somebody'} (over gRPC)"
 
 

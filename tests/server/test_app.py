@@ -3,6 +3,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from server.app import running, serve
 from server.config import ServeSettings
 from server.wire.client import Client
 from server.wire.messages import message_class
+from tests.support.http import ask
 from tests.support.onnx_models import write_linear
 
 SETTINGS = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02)
@@ -119,6 +121,30 @@ async def test_a_signal_ends_serving_with_a_drain(
     assert [message.split(":")[0] for message in caplog.messages[-2:]] == ["draining", "stopped"]
 
 
+async def test_http_answers_with_the_same_models_and_metrics_where_that_is_wanted(store: Store) -> None:
+    body = {"inputs": [{"name": "x", "shape": [2, 4], "datatype": "FP32", "data": [1.0] * 8}]}
+    async with running(store, replace(SETTINGS, http_port=0)) as ports:
+        assert ports.http is not None
+        told = await ask(ports.http, "/v2/models/linear/infer", body)
+        with Client(f"127.0.0.1:{ports.grpc}") as client:
+            rows = {"x": np.ones((2, 4), np.float32)}
+            answer = await asyncio.to_thread(client.infer, "linear", rows)
+        metrics = (await ask(ports.http, "/metrics")).body.decode()
+        ready = await ask(ports.http, "/v2/health/ready")
+
+    assert (told.json["model_version"], ready.status) == ("1", 200)
+    assert np.float32(told.json["outputs"][0]["data"]).reshape(answer.scores.shape).tolist() == (
+        answer.scores.tolist()
+    )
+    counted = 'unisono_requests_total{code="OK",method="ModelInfer",model="linear",version="1"} 2.0'
+    assert counted in metrics
+
+
+async def test_without_a_port_there_is_no_http(store: Store) -> None:
+    async with running(store, SETTINGS) as ports:
+        assert ports.http is None
+
+
 async def test_an_ensemble_is_unloaded_and_loaded_over_the_wire_where_that_is_allowed(store: Store) -> None:
     settings = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02, enable_model_control=True)
     async with (
@@ -162,14 +188,15 @@ async def test_statistics_count_what_the_whole_server_did(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "code"), [(True, "OK"), (False, "UNIMPLEMENTED")])
+@pytest.mark.parametrize("release", ["v1", "v1alpha"])
 async def test_the_services_are_described_only_where_that_is_wanted(
-    store: Store, wanted: bool, code: str
+    store: Store, wanted: bool, code: str, release: str
 ) -> None:
     settings = ServeSettings(grpc_port=0, metrics_port=0, enable_reflection=wanted)
     async with (
         running(store, settings) as ports,
         grpc.aio.insecure_channel(f"127.0.0.1:{ports.grpc}") as wire,
     ):
-        call = wire.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
+        call = wire.stream_stream(f"/grpc.reflection.{release}.ServerReflection/ServerReflectionInfo")()
         await call.done_writing()
         assert (await call.code()).name == code

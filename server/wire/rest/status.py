@@ -31,9 +31,12 @@ UNKNOWN_ENCODING = 415
 def status_and_headers(outcome: Outcome) -> tuple[int, dict[str, str]]:
     """Say how a call's end looks over HTTP: its status, and when to come again or how to be known."""
     trailing = dict(outcome.trailing)
+    status, headers = STATUSES[outcome.code], dict[str, str]()
+    if outcome.code is Code.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
     if RETRY_AFTER in trailing:
-        # Room comes and goes: unlike a body that is too large, the same request may succeed. HTTP has
-        # whole seconds only.
-        return TOO_MANY, {"retry-after": str(max(1, round(int(trailing[RETRY_AFTER]) / 1000)))}
-    headers = {"www-authenticate": "Bearer"} if outcome.code is Code.UNAUTHENTICATED else {}
-    return STATUSES[outcome.code], headers
+        # HTTP has whole seconds only.
+        headers["retry-after"] = str(max(1, round(int(trailing[RETRY_AFTER]) / 1000)))
+        # Room comes and goes: unlike a body that is too large, the same request may succeed.
+        status = TOO_MANY if outcome.code is Code.RESOURCE_EXHAUSTED else status
+    return status, headers

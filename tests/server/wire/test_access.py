@@ -115,6 +115,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         ("tensorflow.serving.ModelService", "HandleReloadConfigRequest", CONTROL),
         ("unisono.v1.Control", "Refit", CONTROL),
         ("unisono.v1.Control", "AnythingNew", CONTROL),
+        ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", EITHER),
         ("grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo", EITHER),
     ],
 )

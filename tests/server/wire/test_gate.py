@@ -15,7 +15,7 @@ from server.wire.gate import Gate
 from server.wire.health import Health
 from server.wire.messages import message_class
 from server.wire.method import Method
-from server.wire.reflection import reflection_method
+from server.wire.reflection import reflection_methods
 from server.wire.reloading import Reloaded
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
 from tests.support.observers import Recorder
@@ -47,7 +47,7 @@ def methods() -> list[Method]:
     )
     plain = [Method(service, name, REQUEST, RESPONSE, ready) for service, name in names]
     stream = Method(OIP, "ModelStreamInfer", REQUEST, RESPONSE, ready, refuse=lambda *_: RESPONSE())
-    return [*plain, stream, reflection_method(plain)]
+    return [*plain, stream, *reflection_methods(plain)]
 
 
 class World:
@@ -107,6 +107,7 @@ TABLE = {
     "tensorflow.serving.ModelService/GetModelStatus": FOR_PREDICT,
     "tensorflow.serving.ModelService/HandleReloadConfigRequest": FOR_CONTROL,
     "unisono.v1.Control/Refit": FOR_CONTROL,
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": FOR_EITHER,
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": FOR_EITHER,
     "grpc.health.v1.Health/Check": FOR_ALL,
 }

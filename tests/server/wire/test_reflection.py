@@ -2,12 +2,13 @@ import asyncio
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from server.wire.health import Health
 from server.wire.oip import Oip
-from server.wire.reflection import reflection_method
+from server.wire.reflection import reflection_methods
 from server.wire.tfs import Tfs
 from server.wire.tfs_models import TfsModels
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
@@ -15,10 +16,20 @@ from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
 
-def learnt(port: int) -> dict[str, Any]:
+class Renamed:
+    """A connection that asks v1 where its user asks v1alpha: the stock client knows no other."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+
+    def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        return self._channel.stream_stream(path.replace("v1alpha", "v1"), *args, **kwargs)
+
+
+def learnt(port: int, release: str) -> dict[str, Any]:
     """What a client without our protos learns of the services."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        database = ProtoReflectionDescriptorDatabase(channel)
+        database = ProtoReflectionDescriptorDatabase(channel if release == "v1alpha" else Renamed(channel))
         pool = descriptor_pool.DescriptorPool(database)
         return {
             name: [method.name for method in pool.FindServiceByName(name).methods]
@@ -26,22 +37,24 @@ def learnt(port: int) -> dict[str, Any]:
         }
 
 
-async def test_a_client_without_our_protos_learns_every_service_and_method() -> None:
+@pytest.mark.parametrize("release", ["v1", "v1alpha"])
+async def test_a_client_without_our_protos_learns_every_service_and_method(release: str) -> None:
     dialects = Oip(FakeModels()), Tfs(FakeModels(), lambda _: {}), TfsModels(FakeRepository(), lambda _: {})
     methods = [method for dialect in dialects for method in dialect.methods()]
     told = Recorder()
     transport = GrpcTransport(
-        [*methods, reflection_method(methods)],
+        [*methods, *reflection_methods(methods)],
         Health(),
         observer=told,
         options=TransportOptions("127.0.0.1:0"),
     )
     port = await transport.start()
-    services = await asyncio.to_thread(learnt, port)
+    services = await asyncio.to_thread(learnt, port, release)
     await transport.stop(5)
 
     assert sorted(services) == [
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
         "tensorflow.serving.ModelService",
@@ -51,12 +64,13 @@ async def test_a_client_without_our_protos_learns_every_service_and_method() -> 
     assert {"ModelInfer", "ModelStreamInfer", "ModelConfig"} <= set(
         services["inference.GRPCInferenceService"]
     )
+    assert services["grpc.reflection.v1.ServerReflection"] == ["ServerReflectionInfo"]
     assert "Watch" in services["grpc.health.v1.Health"]
     assert {kwargs["method"] for _, _, kwargs in told.calls} == {"ServerReflectionInfo"}
 
 
 def test_what_cannot_be_read_is_refused_in_reflections_own_words() -> None:
-    method = reflection_method([])
+    method, _ = reflection_methods([])
     assert method.refuse is not None
 
     refusal = method.refuse(None, "the bytes are not a ServerReflectionRequest")
