@@ -81,6 +81,7 @@ class Watcher:
         self._failures: dict[tuple[str, int], _Failure] = {}
         self._held: set[str] = set()
         self._complaints: dict[str, str] = {}
+        self._seen: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
         self._nudged = asyncio.Event()
 
@@ -94,6 +95,12 @@ class Watcher:
         An ensemble that can't be read is left out, counted and logged; the others go on.
         """
         found = await asyncio.to_thread(self._read)
+        # A disk that isn't mounted is an empty folder: nothing fails, and yet the store is gone.
+        for name in sorted(self._seen - found.keys()):
+            self._complain(
+                name, LookupError("it was in the store and isn't there now; is the store mounted?")
+            )
+        self._seen.update(found)
         for name, versions in found.items():
             if isinstance(versions, Exception):
                 self._complain(name, versions)

@@ -168,6 +168,12 @@ class Metrics:
             ["model", "reason"],
             registry=registry,
         )
+        self._store_reachable = Gauge(
+            "unisono_store_reachable",
+            "1 if the last look at the store saw all of it, 0 if it could not.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self._store_errors = Counter(
             "unisono_store_errors", "Polls of the store that failed.", registry=registry
         )
@@ -277,7 +283,9 @@ class Metrics:
     def store_read(self) -> None:
         """All that is in the store was seen."""
         self._store_read_at.set_to_current_time()
+        self._store_reachable.set(1)
 
     def store_failed(self) -> None:
         """The store could not be read."""
         self._store_errors.inc()
+        self._store_reachable.set(0)

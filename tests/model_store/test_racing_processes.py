@@ -18,6 +18,7 @@ import pytest
 from model_store.store import Store
 from model_store.verify import verify
 from tests.model_store.drafts import draft_in
+from tests.model_store.places import BucketPlace
 from tests.support import publish_often
 from tests.support.figures import report
 from tests.support.publish_often import lines
@@ -36,8 +37,14 @@ class Race:
     publishers: int
     times: int
     seed: int
+    # Where to publish. Processes that reach a bucket start more slowly, and so live longer.
+    address: str = ""
+    longest_life: float = LONGEST_LIFE_SECS
     kills: int = 0
     running: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.address = self.address or str(self.root)
 
     @property
     def root(self) -> Path:
@@ -62,7 +69,7 @@ class Race:
     def step(self, chance: random.Random) -> None:
         """Let one publisher run a while; if it hasn't ended by then, kill it and start it again."""
         who = chance.choice(sorted(self.running))
-        process, longest = self.running[who], LONGEST_LIFE_SECS * GROWTH**self.kills
+        process, longest = self.running[who], self.longest_life * GROWTH**self.kills
         try:
             _, errors = process.communicate(timeout=chance.uniform(0, longest))
         except subprocess.TimeoutExpired:
@@ -76,9 +83,11 @@ class Race:
 
     def start(self, who: int) -> None:
         """Start or restart a publisher."""
-        words = [str(self.root), str(who), str(self.times), str(self.history(who))]
+        words = [self.address, str(who), str(self.times), str(self.history(who))]
+        # Without site-packages it starts in no time; a bucket's library is in there.
+        flags = ["-B"] if "://" in self.address else ["-S", "-E", "-B"]
         self.running[who] = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-B", "-m", publish_often.__name__, *words],
+            [sys.executable, *flags, "-m", publish_often.__name__, *words],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -111,7 +120,7 @@ def read_history(race: Race) -> list[Told]:
 
 def check(race: Race) -> int:
     """Check the journal and the history; return how many publishes were told."""
-    store = Store.open(str(race.root))
+    store = Store.open(race.address)
     entries, history = store.entries("digits"), read_history(race)
 
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
@@ -168,6 +177,30 @@ def test_eight_racing_and_dying_processes_share_out_the_entries(
     race = Race(tmp_path, publishers=8, times=25, seed=random.SystemRandom().randrange(10**6))
 
     report(pytestconfig, "proof: " + run(race))
+
+
+def in_bucket(place: BucketPlace, folder: Path, *, publishers: int, times: int) -> Race:
+    """A race in a bucket behind a real S3 API; the environment says where that is."""
+    seed = random.SystemRandom().randrange(10**6)
+    return Race(folder, publishers, times, seed, place.bucket.address, longest_life=1.2)
+
+
+def test_racing_and_dying_processes_share_out_the_entries_of_a_bucket(
+    in_s3: BucketPlace, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    race = in_bucket(in_s3, tmp_path, publishers=3, times=4)
+
+    report(pytestconfig, "sample, S3: " + run(race))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("UNISONO_PROOF") != "whole", reason="some minutes; `make proof` runs it")
+def test_eight_racing_and_dying_processes_share_out_the_entries_of_a_bucket(
+    in_s3: BucketPlace, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    race = in_bucket(in_s3, tmp_path, publishers=8, times=25)
+
+    report(pytestconfig, "proof, S3: " + run(race))
 
 
 def in_order(*seqs: tuple[int, int, int]) -> list[Told]:

@@ -40,14 +40,15 @@ class S3Server:
     def start(self) -> None:
         """Start it, again on the port that it had."""
         self.process = subprocess.Popen(
-            [str(_PYTHON), str(_SCRIPT), str(self.port)],
+            # -P: modules beside the script must not take the place of Python's own.
+            [str(_PYTHON), "-P", str(_SCRIPT), str(self.port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
-        assert said, f"moto's server didn't start; {_PYTHON} {_SCRIPT} {self.port} says why"
+        assert said, f"moto's server didn't start; {_PYTHON} -P {_SCRIPT} {self.port} says why"
         self.port = int(said)
 
     def stop(self) -> None:

@@ -119,6 +119,26 @@ async def test_an_ensemble_that_cannot_be_read_is_logged_once_and_holds_up_no_ot
     assert world.tries == [("digits", 1), ("broken", 4)]
 
 
+async def test_an_ensemble_that_vanishes_stays_served_and_counts_as_a_store_that_cannot_be_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    watcher = world.watcher()
+    await watcher.look()
+    assert world.told.of("store_read") == [()]
+    world.current = {}
+    with caplog.at_level(logging.ERROR, "unisono"):
+        await watcher.look()
+        await watcher.look()
+    assert world.served == {"digits": [1]}
+    assert (len(world.told.of("store_read")), len(world.told.of("store_failed"))) == (1, 2)
+    reason = "it was there and isn't any more; is the store mounted?"
+    assert caplog.messages == [f"could not read digits; what is served stays served: {reason}"]
+    world.current = {"digits": 1}
+    await watcher.look()
+    assert len(world.told.of("store_read")) == 2
+
+
 async def test_several_versions_are_taken_up_side_by_side_and_go_when_they_are_wanted_no_more() -> None:
     world = World()
     watcher = world.watcher()

@@ -66,6 +66,7 @@ def test_what_is_told_is_what_is_scraped() -> None:
         'unisono_served_version{model="digits",version="1"}': 1,
         'unisono_served_version{model="digits",version="2"}': 1,
         "unisono_store_errors_total": 1,
+        "unisono_store_reachable": 0,
         'unisono_refits_total{model="digits",outcome="held"}': 1,
         'unisono_refit_seconds_sum{model="digits"}': 2.5,
         'unisono_refit_loss_nats{model="digits",weighting="incumbent"}': 0.25,
@@ -73,6 +74,12 @@ def test_what_is_told_is_what_is_scraped() -> None:
         'unisono_refit_gap_nats{model="digits"}': 1e-12,
     }
     assert {name: seen.get(name) for name in expected} == expected
+
+
+def test_a_store_that_is_read_again_is_reachable_again() -> None:
+    metrics = fed()
+    metrics.store_read()
+    assert scrape(metrics)["unisono_store_reachable"] == 1
 
 
 def test_members_of_an_older_version_leave_the_scrape() -> None:
