@@ -59,6 +59,8 @@ def configuration(place: Place) -> dict[str, Any]:
     settings = place.settings
     server = PyvoyServer(APP, address=settings.host, port=settings.grpc_port, lifespan=True)
     config: dict[str, Any] = server.get_envoy_config()
+    # Envoy wants a name where it reads certificates from files that may change.
+    config["node"] = {"id": "unisono", "cluster": "unisono"}
     config["admin"] = {"address": {"pipe": {"path": str(place.admin_socket), "mode": 0o600}}}
     # Nobody reads Envoy's own figures: ours are Prometheus'.
     config["stats_config"] = {"stats_matcher": {"reject_all": True}}

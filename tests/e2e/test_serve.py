@@ -1,6 +1,5 @@
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from model_store.store import Store
 from server.cli.demonstration import triton_client
 from server.cli.demonstration.callers import calling
 from server.cli.demonstration.scrape import samples_of
-from server.cli.demonstration.server_process import ServerProcess, serving
+from server.cli.demonstration.server_process import ServerProcess
 from server.wire.client import Client
 from tests.conftest import Unisono
 from tests.support.clients import clients_python
@@ -157,23 +156,6 @@ def test_a_refit_under_load_loses_no_request_and_every_answer_is_one_versions(
     assert tally.failures == []
     assert reference[1] != reference[2]
     assert set(tally.answers) == set(reference.items())
-
-
-def test_sigterm_under_load_loses_no_accepted_request_and_ends_with_code_zero(
-    store: Path, small_members: Path, tmp_path: Path
-) -> None:
-    rows = {"image": rows_of(small_members / "test.npz")["image"][:16]}
-    with (
-        serving(str(store), tmp_path / "serve.log") as server,
-        calling(server.address, "digits", rows, callers=16) as tally,
-    ):
-        wait_until(lambda: tally.by_version.total() > 50)
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
-    # Whoever came after the signal was told to go elsewhere; nobody was cut off in the middle.
-    refusals = ("GRPC server is shutting down", "failed to connect", "Connection refused")
-    others = [text for text in tally.failures if not any(known in text for known in refusals)]
-    assert others == []
 
 
 def test_metrics_tell_of_every_member_and_of_live_agreement(

@@ -11,10 +11,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from server.cli.demonstration.server_process import ServerProcess
 from server.wire.messages import message_class
-from tests.support.secured import BOTH, CONTROL, PREDICT, Keys, secured
+from tests.support.secured import BOTH, CONTROL, PREDICT, Keys, installed, secured
 
 OIP, TFS = "inference.GRPCInferenceService", "tensorflow.serving"
-TRANSPORTS = ("grpcio",)
+TRANSPORTS = ("grpcio", "envoy")
 OK, UNAUTHENTICATED, PERMISSION_DENIED = "OK", "UNAUTHENTICATED", "PERMISSION_DENIED"
 CALLERS = (None, "nobodys-nobodys-nobodys", PREDICT, CONTROL, BOTH)
 FOR_PREDICT = (UNAUTHENTICATED, UNAUTHENTICATED, OK, PERMISSION_DENIED, OK)
@@ -73,7 +73,7 @@ def fixture_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: Keys
 ) -> Iterator[ServerProcess]:
     switches = ("--enable-reflection", "--enable-control", "--enable-model-control")
-    options = ("--transport", request.param, *switches)
+    options = ("--transport", installed(request.param), *switches)
     with secured(tmp_path_factory.mktemp("secured"), keys, *options) as server:
         yield server
 

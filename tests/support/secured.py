@@ -1,5 +1,7 @@
 """A server behind mTLS and tokens, and callers of every kind."""
 
+import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 from ensemble.publishing.publish import PublishOptions, publish
 from model_store.store import Store
@@ -51,6 +54,16 @@ class Keys:
             pair.certificate.read_bytes() if pair else None,
         )
         return grpc.secure_channel(address, credentials, [("grpc.use_local_subchannel_pool", 1)])
+
+
+def installed(transport: str) -> str:
+    """Return `transport`; skip where its extra isn't installed, fail where CI should have."""
+    if transport == "envoy" and importlib.util.find_spec("pyvoy") is None:
+        reason = "no extra `envoy`, which is built for some platforms only"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return transport
 
 
 def linear_store(folder: Path) -> Path:
