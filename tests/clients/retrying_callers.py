@@ -2,8 +2,8 @@
 
 Reads one JSON object from standard input: addresses, model, callers, certificates (or null), token (or null).
 Writes "going" once there are as many answers as callers, asks until standard input ends, then writes one JSON
-object: how many answers each server gave, how many were unlike the first, how often which text turned a caller
-away and when first (seconds on the monotonic clock), and what was met beside.
+object: how many answers each server gave, how many were unlike the first, how often which text turned a
+caller away and when first (seconds on the monotonic clock), and what was met beside.
 """
 
 import asyncio
