@@ -24,10 +24,11 @@ from results import save, table
 
 from ensemble.loading.load import Runtimes, load_servable, served_blob
 from ensemble.member import Member, Rows, Scores
-from ensemble.runtimes.choice import AUTO, cache_folder, opener
+from ensemble.runtimes.measurements import Measurements, cache_folder
 from ensemble.runtimes.merged import Merger
 from ensemble.runtimes.onnx_merge import merge, output_name
 from ensemble.runtimes.onnx_runtime import OnnxMember, open_session
+from ensemble.runtimes.opening import AUTO, opener
 from ensemble.runtimes.sample import random_rows
 from ensemble.signature import Signature
 from model_store.store import Store
@@ -94,8 +95,9 @@ def _one_graph(store: Store, name: str, threads: int) -> Way:
 
 def _as_served(store: Store, name: str) -> Way:
     """Give each member the runtime that is fastest for it, and merge those of ONNX Runtime."""
-    runtimes = Runtimes(opener(AUTO, cache_folder()), Merger())
-    servable = load_servable(store, name, threads=CORES, runtimes=runtimes)
+    measurements = Measurements(cache_folder())
+    runtimes = Runtimes(opener(AUTO, measurements), Merger(measurements))
+    servable = load_servable(store, name, runtimes=runtimes)
 
     def run(rows: Rows) -> Mapping[str, Scores]:
         scores = {} if servable.together is None else dict(servable.together.predict(rows))

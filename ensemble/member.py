@@ -41,6 +41,11 @@ class Member(Protocol):
         ...
 
     @property
+    def runtime(self) -> str:
+        """The name of what executes it."""
+        ...
+
+    @property
     def digest(self) -> str:
         """The sha256 of the file it was published as, in hex; its weight is tied to it."""
         ...

@@ -41,6 +41,10 @@ class Servable:
     pool: Pool = field(repr=False)
     # Voters that may be asked together, for the same scores in less time.
     together: Together | None = field(default=None, repr=False)
+    # Most rows in a batch; 0 leaves it to who makes batches.
+    max_batch_size: int = 0
+    # If there are any, batches are filled up to one of these sizes, the last of which is the most.
+    batch_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse weights that are not this ensemble's members'."""
@@ -70,6 +74,12 @@ class Servable:
             pool=LinearPool(weights),
             together=None,
         )
+
+    def run(self, rows: Rows) -> Mapping[str, Scores]:
+        """Score `rows` with every voter, in the quickest way: by name, those that run together first."""
+        by_member = {} if self.together is None else dict(self.together.predict(rows))
+        rest = (member for member in self.voters if member.name not in by_member)
+        return by_member | {member.name: member.predict(rows) for member in rest}
 
     def score(self, rows: Rows) -> Scores:
         """Score `rows` with every voter, one after another, and pool: the plain computation."""

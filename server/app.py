@@ -14,11 +14,12 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from ensemble.loading.load import Runtimes, load_servable
+from ensemble.loading.load import Batches, Runtimes, load_servable
 from ensemble.member import Member
 from ensemble.refit.job import RefitJob
-from ensemble.runtimes.choice import cache_folder, opener
+from ensemble.runtimes.measurements import Measurements, cache_folder
 from ensemble.runtimes.merged import Merger
+from ensemble.runtimes.opening import opener
 from model_store.errors import StoreError
 from model_store.store import Store
 
@@ -128,7 +129,7 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
     engine = Engine(metrics)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
     gate = _gate(settings, metrics.gate, batcher)
-    manager = Manager(_loader(store, settings), metrics, warm_up_sizes=(1, settings.max_batch_size))
+    manager = Manager(_loader(store, settings), metrics)
     models = ServedModels(manager, batcher, max_batch_size=settings.max_request_rows)
 
     def show() -> None:
@@ -295,8 +296,13 @@ def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
 
 
 def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mapping[str, Member]], Loaded]:
-    runtimes = Runtimes(opener(settings.runtime, cache_folder()), Merger())
-    threads = settings.member_threads
+    measurements = Measurements(settings.cache_dir or cache_folder())
+    runtimes = Runtimes(
+        opener(settings.runtime, measurements),
+        Merger(measurements, settings.threads),
+        Batches(measurements, settings.max_batch_size, settings.batch_sizes or ()),
+    )
+    threads = settings.threads
 
     def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         servable = load_servable(store, name, version, reuse=reuse, threads=threads, runtimes=runtimes)

@@ -4,17 +4,18 @@ Each may be given as a flag, as an environment variable (UNISONO_SERVE_...) or u
 file; a flag beats the environment, which beats the file, which beats the default.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
 from ensemble.errors import EnsembleError
+from ensemble.padding import sizes_in
+from ensemble.runtimes.measurements import cores
 from model_store.names import is_name
 
 from .batching.batch_queue import BatchLimits
+from .exposure import exposures, is_loopback
 from .lifecycle.wanted import OTHERS, VersionPolicy
 from .lifecycle.watcher import WatchOptions
 from .telemetry.logs import LogFormat
@@ -42,12 +43,14 @@ class ServeSettings:
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
         http_port: Port for HTTP: the same methods over REST; 0 picks a free one. Off unless given.
-        max_batch_size: Most rows in one batch.
+        max_batch_size: Most rows in one batch; 0 means as many as still make rows quicker, by measuring.
+        allowed_batch_sizes: Fill batches up to one of these sizes, such as 1,4,16,64; the last is the most.
         max_request_rows: Most rows in one request; what is larger than a batch is run in several.
         max_queue_delay_ms: How long a batch waits for more rows; 0 takes what waits when the engine is free.
         max_queue_size: Most rows that may wait; what comes beyond is refused.
         runtime: What executes members: onnxruntime, openvino, or auto, the fastest one for each by measuring.
-        threads: Threads that one member computes with; 0 means one a core.
+        threads: Threads that one member computes with; 0 means one or one a core, whichever is faster.
+        cache_dir: Where measurements are kept; ~/.cache/unisono/runtimes if it isn't given.
         max_message_bytes: Largest request taken and answer given, decompressed.
         max_json_bytes: Largest JSON of one HTTP request; tensors that follow it don't count.
         max_in_flight: Most calls in the server at once; what comes beyond is refused unread.
@@ -83,12 +86,14 @@ class ServeSettings:
     grpc_port: int = 8001
     metrics_port: int = 8002
     http_port: int | None = None
-    max_batch_size: int = 64
+    max_batch_size: int = 0
+    allowed_batch_sizes: str = ""
     max_request_rows: int = 1024
     max_queue_delay_ms: float = 0.0
     max_queue_size: int = 8192
     runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
     threads: int = 0
+    cache_dir: Path | None = None
     max_message_bytes: int = 64 * 2**20
     max_json_bytes: int = 8 * 2**20
     max_in_flight: int = 1024
@@ -142,7 +147,7 @@ class ServeSettings:
                 "it must differ from --grpc-port and --metrics-port",
             ),
             ("max_json_bytes", self.max_json_bytes >= 2**10, "it must be 1024 or more"),
-            ("max_batch_size", self.max_batch_size > 0, positive),
+            ("max_batch_size", self.max_batch_size >= 0, not_negative),
             ("max_request_rows", self.max_request_rows > 0, positive),
             ("max_queue_delay_ms", self.max_queue_delay_ms >= 0, not_negative),
             (
@@ -158,7 +163,7 @@ class ServeSettings:
             ("drain_timeout_secs", self.drain_timeout_secs >= 0, not_negative),
             (
                 "enable_control",
-                not self.enable_control or self.auth_token_file is not None or _is_loopback(self.host),
+                not self.enable_control or self.auth_token_file is not None or is_loopback(self.host),
                 f"without --auth-token-file --host must be of this machine, not {self.host}",
             ),
             (
@@ -178,8 +183,20 @@ class ServeSettings:
             ),
             ("keep_latest", self.keep_latest > 0, positive),
             ("log_level", self.log_level in LOG_LEVELS, f"it must be one of {', '.join(LOG_LEVELS)}"),
+            *self._batch_rules(),
             *self._limit_rules(),
             *self._tls_rules(),
+        ]
+
+    def _batch_rules(self) -> list[tuple[str, bool, str]]:
+        both = "with --max-batch-size there would be two answers to what the most is: leave one out"
+        return [
+            (
+                "allowed_batch_sizes",
+                self.batch_sizes is not None,
+                "they are numbers above 0, larger and larger",
+            ),
+            ("allowed_batch_sizes", not (self.allowed_batch_sizes and self.max_batch_size), both),
         ]
 
     def _limit_rules(self) -> list[tuple[str, bool, str]]:
@@ -211,14 +228,8 @@ class ServeSettings:
     @property
     def exposures(self) -> list[str]:
         """Say what an operator should know who lets other machines reach the server."""
-        if _is_loopback(self.host):
-            return []
-        found = []
-        if self.tls_cert is None:
-            found.append("without TLS, requests and tokens can be read on their way: see --tls-cert")
-        if self.auth_token_file is None and self.tls_client_ca is None:
-            found.append("whoever reaches it may call it: see --auth-token-file and --tls-client-ca")
-        return found
+        guarded = self.auth_token_file is not None or self.tls_client_ca is not None
+        return exposures(self.host, encrypted=self.tls_cert is not None, guarded=guarded)
 
     @property
     def refit_paths(self) -> Mapping[str, Path]:
@@ -229,7 +240,12 @@ class ServeSettings:
     @property
     def batch_limits(self) -> BatchLimits:
         """What the batcher is told."""
-        return BatchLimits(self.max_batch_size, self.max_queue_delay_ms / 1000, self.max_queue_size)
+        return BatchLimits(max_queue_delay=self.max_queue_delay_ms / 1000, max_queue_size=self.max_queue_size)
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...] | None:
+        """The sizes that batches may have, none if any; None if they can't be read."""
+        return sizes_in(self.allowed_batch_sizes)
 
     @property
     def version_policy(self) -> VersionPolicy:
@@ -251,18 +267,8 @@ class ServeSettings:
 
     @property
     def member_threads(self) -> int:
-        """Threads that one member computes with: one for each core that this process may use."""
-        if self.threads:
-            return self.threads
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        """Most threads that one member computes with: one for each core that this process may use."""
+        return self.threads or cores()
 
 
 def _name_of(data: str) -> str:

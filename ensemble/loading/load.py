@@ -1,9 +1,9 @@
 """From a published version to a servable, trusting nothing that wasn't checked on the way."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,23 +15,52 @@ from ..errors import InvalidModelError
 from ..member import Member
 from ..pooling.forms import pool_of
 from ..pooling.pool import Pool
-from ..runtimes.choice import Open
+from ..runtimes.batch_size import BatchSize, batch_size
+from ..runtimes.measurements import Measurements
 from ..runtimes.merged import Merger
-from ..runtimes.onnx_runtime import OnnxMember
+from ..runtimes.opening import Open, open_plainly
+from ..runtimes.source import KERAS, ONNX, Source
 from ..servable import Servable
 from ..signature import Signature
 from ..weights import Weights
 from .golden import Golden
+from .keras_file import check_keras_file
 
 _NONE: Mapping[str, Member] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Runtimes:
-    """What runs the members: `open` opens each, and `merger`, if given, makes one graph of those it can."""
+class Batches:
+    """How large batches may be: `most` rows, or if that is 0 as many as are measured to be enough.
 
-    open: Open = OnnxMember.open
+    If `sizes` are given, in order, batches are of these sizes alone.
+    """
+
+    measurements: Measurements
+    most: int = 0
+    sizes: tuple[int, ...] = ()
+
+    def of(self, servable: Servable, sources: Mapping[str, Source]) -> BatchSize:
+        """Return the batch size for `servable`: wished for, kept, or measured now."""
+        if self.sizes or self.most:
+            return BatchSize(self.sizes[-1] if self.sizes else self.most)
+        together = () if servable.together is None else sorted(servable.together.names)
+        facts = [f"{sources[voter.name].model} {voter.runtime}" for voter in servable.voters]
+        return batch_size(
+            self.measurements, [*facts, f"together: {together}"], servable.signature, servable.run
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runtimes:
+    """What runs the members: `open` opens each, and `merger`, if given, makes one graph of those it can.
+
+    `batches` says how many rows to give them at once.
+    """
+
+    open: Open = open_plainly
     merger: Merger | None = None
+    batches: Batches | None = None
 
 
 _PLAIN = Runtimes()
@@ -54,24 +83,25 @@ def load_servable(
     """
     manifest = store.manifest(name, version)
     weights = Weights(store.weights(manifest))
-    opener = partial(runtimes.open, threads=threads)
+    sources = {record.name: source_of(store, name, record) for record in manifest.members}
     servable = Servable(
         name=name,
         version=manifest.version,
         signature=signature_of(manifest.signature, f"version {manifest.version} of {name!r}"),
         classes=manifest.classes,
-        members=tuple(_member(store, manifest, record, reuse, opener) for record in manifest.members),
+        members=tuple(_member(source, reuse, runtimes.open, threads) for source in sources.values()),
         weights=weights,
         pool=_pool(manifest, weights),
     )
     golden, kept = Golden.read(store, manifest), manifest.draft.golden
     if golden is not None and kept is not None:
         golden.check(servable, kept.tolerance)
-    if runtimes.merger is None:
-        return servable
-    blobs = {record.name: served_blob(record) for record in manifest.members}
-    together = runtimes.merger.merged(servable.voters, lambda member: store.read_blob(name, blobs[member]))
-    return replace(servable, together=together)
+    if runtimes.merger is not None:
+        servable = replace(servable, together=runtimes.merger.merged(servable.voters, sources))
+    if runtimes.batches is not None:
+        most = runtimes.batches.of(servable, sources).rows
+        servable = replace(servable, max_batch_size=most, batch_sizes=runtimes.batches.sizes)
+    return servable
 
 
 def _pool(manifest: Manifest, weights: Weights) -> Pool:
@@ -103,6 +133,40 @@ def served_blob(record: MemberRecord) -> BlobRef:
     )
 
 
+def source_of(store: Store, ensemble: str, record: MemberRecord) -> Source:
+    """Describe a member as runtimes open it: from private copies, checked as they are made.
+
+    The store's own file might be exchanged between check and use.
+    """
+    served = served_blob(record)
+
+    @contextmanager
+    def copied(wanted: str) -> Iterator[Path]:
+        if wanted not in {ONNX, record.format}:
+            raise InvalidModelError(
+                f"member {record.name!r} was published as {record.format!r}, not {wanted!r}"
+            )
+        ref = served if wanted == ONNX else record.blob
+        with _private_folder() as folder:
+            # Keras tells formats by the file's name.
+            path = Path(folder) / (f"{ref.digest}.keras" if wanted == KERAS else ref.digest)
+            store.copy_blob(ensemble, ref, path)
+            if wanted == KERAS:
+                _check_original(path)
+            yield path
+
+    signature = signature_of(record.signature, f"member {record.name!r}")
+    return Source(record.name, record.digest, signature, served.digest, copied)
+
+
+def _check_original(path: Path) -> None:
+    """Refuse a `.keras` file that Keras should not be given; InvalidModelError."""
+    from .weights_file import check_weights  # noqa: PLC0415 - h5py is an extra, and slow to import
+
+    check_keras_file(path)
+    check_weights(path)
+
+
 def _private_folder() -> tempfile.TemporaryDirectory[str]:
     """Make a folder that this user alone may enter; StoreUnavailableError where there is no place for one."""
     try:
@@ -114,17 +178,9 @@ def _private_folder() -> tempfile.TemporaryDirectory[str]:
         ) from error
 
 
-def _member(
-    store: Store, manifest: Manifest, record: MemberRecord, reuse: Mapping[str, Member], opener: Open
-) -> Member:
+def _member(source: Source, reuse: Mapping[str, Member], opener: Open, threads: int) -> Member:
     """Return one member: the loaded one, if it is the same in every respect, or a new one."""
-    signature = signature_of(record.signature, f"member {record.name!r}")
-    loaded = reuse.get(record.digest)
-    if loaded is not None and loaded.name == record.name and loaded.signature == signature:
+    loaded = reuse.get(source.digest)
+    if loaded is not None and loaded.name == source.name and loaded.signature == source.signature:
         return loaded
-    ref = served_blob(record)
-    # A private copy, checked as it is made: the store's own file might be exchanged between check and use.
-    with _private_folder() as folder:
-        path = Path(folder) / ref.digest
-        store.copy_blob(manifest.ensemble, ref, path)
-        return opener(path, name=record.name, digest=record.digest, signature=signature)
+    return opener(source, threads)

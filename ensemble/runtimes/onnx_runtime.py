@@ -1,4 +1,4 @@
-"""Members executed by ONNX Runtime on the CPU.
+"""Members executed by ONNX Runtime, on the CPU or on what its other providers drive.
 
 Rule: a row's scores are bit for bit the same whatever rows share its batch. ONNX Runtime alone doesn't keep
 it: some kernels take another way for a lone row, for another number of threads, for the last rows of a batch.
@@ -7,9 +7,9 @@ The evidence is in docs/decisions/0003-batch-invariance.md.
 """
 
 import mmap
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -18,11 +18,15 @@ from ..errors import InvalidModelError, MemberError
 from ..member import Rows, Scores, row_count
 from ..signature import Signature
 from .sample import random_rows
+from .source import ONNX, Found, Source
 from .trial import TRIAL_ROWS, spread
 
 # ONNX Runtime adds up a small batch's trees in as many parts as there are threads.
 _TREES = b"TreeEnsemble"
 _FATAL_ONLY = 4
+# What ONNX Runtime calls providers, each alone or with its options, the first wish first.
+Providers = tuple[str | tuple[str, dict[str, str]], ...]
+CPU: Providers = ("CPUExecutionProvider",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,18 @@ class Way:
     """How a batch is run: on how many threads (0: one a core), and how many rows at a time.
 
     A batch of fewer than `fewest` rows is filled up with copies of its last; `most` is 1 for row by row.
+    Where `pinned`, another number of threads would give other scores.
     """
 
     threads: int
     fewest: int = 1
     most: int | None = None
+    pinned: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether any batch is run as it is."""
+        return self.fewest == 1 and self.most is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +62,32 @@ class OnnxMember:
     way: Way
     spread: float
     session: Any
+    providers: Providers = CPU
+    runtime: str = "onnxruntime"
 
     @classmethod
-    def open(cls, path: Path, *, name: str, digest: str, signature: Signature, threads: int = 0) -> Self:
+    def open(
+        cls, path: Path, *, name: str, digest: str, signature: Signature, threads: int = 0
+    ) -> "OnnxMember":
         """Load the model at `path`, whose scores are the signature's one output; InvalidModelError.
 
         `threads` is how many may work on one batch; 0: one a core.
         """
-        way = Way(1 if _holds(path, _TREES) else threads)
-        session = open_session(path, name, way.threads)
-        _check_names(session, name, signature)
-        member = cls(name, digest, signature, way, 0.0, session)
-        found = _spread(member)
-        if found == 0:
-            return member
-        # A second session costs memory only until the first one goes, and only the odd member needs it.
-        way = Way(1, fewest=2)
-        member = replace(member, way=way, spread=found, session=open_session(path, name, way.threads))
-        return member if _spread(member) == 0 else replace(member, way=Way(1, most=1))
+        return _opened(path, cls(name, digest, signature, Way(threads), 0.0, None), None)
+
+    @classmethod
+    def opened(
+        cls, source: Source, *, threads: int, known: Found | None = None, providers: Providers = CPU
+    ) -> "OnnxMember":
+        """Open a member as `Runtime` says."""
+        empty = cls(source.name, source.digest, source.signature, Way(threads), 0.0, None, providers)
+        with source.copied(ONNX) as path:
+            return _opened(path, empty, known)
+
+    @property
+    def found(self) -> Found:
+        """What was found out by trying: the way to run it, and why."""
+        return asdict(self.way) | {"spread": self.spread}
 
     def predict(self, rows: Rows) -> Scores:
         """Score `rows`: float32 [row, class], C-contiguous; MemberError if ONNX Runtime can't."""
@@ -98,7 +117,30 @@ class OnnxMember:
         return np.ascontiguousarray(scores[:count], dtype=np.float32)
 
 
-def open_session(model: Path | bytes, name: str, threads: int) -> Any:
+def _opened(path: Path, empty: OnnxMember, known: Found | None) -> OnnxMember:
+    """Give `empty` its session, and run it the way that is known or else found by trying."""
+    if known is not None:
+        way = Way(*(known[key] for key in ("threads", "fewest", "most", "pinned")))
+        member = _started(replace(empty, way=way, spread=float(known["spread"])), path)
+        _check_names(member)
+        return member
+    trees = _holds(path, _TREES)
+    member = _started(replace(empty, way=Way(1 if trees else empty.way.threads, pinned=trees)), path)
+    _check_names(member)
+    found = _spread(member)
+    if found == 0:
+        return member
+    # A second session costs memory only until the first one goes, and only the odd member needs it.
+    member = _started(replace(member, way=Way(1, fewest=2, pinned=True), spread=found), path)
+    return member if _spread(member) == 0 else replace(member, way=Way(1, most=1, pinned=True))
+
+
+def _started(member: OnnxMember, path: Path) -> OnnxMember:
+    """Give `member` a session that runs it its way."""
+    return replace(member, session=open_session(path, member.name, member.way.threads, member.providers))
+
+
+def open_session(model: Path | bytes, name: str, threads: int, providers: Providers = CPU) -> Any:
     """Start a session that logs nothing and whose threads sleep while they wait; InvalidModelError."""
     given = model if isinstance(model, bytes) else str(model)
     options = onnxruntime.SessionOptions()
@@ -109,7 +151,7 @@ def open_session(model: Path | bytes, name: str, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(given, options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's errors have no class in common
         raise InvalidModelError(
             f"member {name!r} can't be opened by ONNX Runtime: {one_line(error)}"
@@ -127,10 +169,11 @@ def _spread(member: OnnxMember) -> float:
         return float("inf")
 
 
-def _check_names(session: Any, name: str, signature: Signature) -> None:
+def _check_names(member: OnnxMember) -> None:
     """Refuse a signature that isn't this model's."""
-    given = {put.name for put in session.get_inputs()}
-    made = {put.name for put in session.get_outputs()}
+    name, signature = member.name, member.signature
+    given = {put.name for put in member.session.get_inputs()}
+    made = {put.name for put in member.session.get_outputs()}
     named = {spec.name for spec in signature.inputs}
     if len(signature.outputs) != 1 or signature.outputs[0].name not in made or named != given:
         raise InvalidModelError(

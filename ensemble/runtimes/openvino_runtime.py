@@ -6,6 +6,7 @@ is always ONNX Runtime, so a member that needs a special way isn't worth one her
 
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
@@ -16,6 +17,7 @@ from ..errors import InvalidModelError, MemberError
 from ..member import Rows, Scores, row_count
 from ..signature import Signature
 from .sample import random_rows
+from .source import ONNX, Found, Source
 from .trial import TRIAL_ROWS, spread
 
 # OpenVINO reports each import to its makers, from a process that it forks: a server must do neither. Without
@@ -35,29 +37,38 @@ class OpenvinoMember:
     output: Any
     # One request holds the arrays of one call, so each call that runs at the same time needs its own.
     idle: SimpleQueue[Any] = field(default_factory=SimpleQueue, repr=False)
+    runtime: str = "openvino"
 
     @classmethod
-    def open(cls, path: Path, *, name: str, digest: str, signature: Signature, threads: int = 0) -> Self:
-        """Load the ONNX model at `path`, whose scores are the signature's one output; InvalidModelError.
+    def opened(cls, source: Source, *, threads: int, known: Found | None = None) -> Self:
+        """Open a member as `Runtime` says; refused too if a row's scores depend on its batch."""
+        with source.copied(ONNX) as path:
+            return cls._opened(source, path, threads, tried=known is not None)
 
-        Refused too if a row's scores depend on its batch. `threads` may work on one batch; 0: one a core.
-        """
+    @classmethod
+    def _opened(cls, source: Source, path: Path, threads: int, *, tried: bool) -> Self:
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             # Where the processor has bfloat16, OpenVINO would compute in it.
             "INFERENCE_PRECISION_HINT": "f32",
         } | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
-        core = openvino.Core()
+        name, signature = source.name, source.signature
+        core = _core()
         try:
             model = core.compile_model(core.read_model(path), "CPU", settings)
-            member = cls(name, digest, signature, model, model.output(signature.outputs[0].name))
-            moved = spread(member.predict, random_rows(signature, TRIAL_ROWS))
+            member = cls(name, source.digest, signature, model, model.output(signature.outputs[0].name))
+            moved = 0.0 if tried else spread(member.predict, random_rows(signature, TRIAL_ROWS))
         except Exception as error:  # OpenVINO's errors have no class in common
             text = " ".join(str(error).split())
             raise InvalidModelError(f"member {name!r} can't be opened by OpenVINO: {text}") from error
         if moved:
             raise InvalidModelError(f"member {name!r}: OpenVINO's scores move by {moved:.3g} with the batch")
         return member
+
+    @property
+    def found(self) -> Found:
+        """Nothing but that its scores don't move: otherwise it wouldn't have been opened."""
+        return {}
 
     def predict(self, rows: Rows) -> Scores:
         """Score `rows`: float32 [row, class], C-contiguous; MemberError if OpenVINO can't."""
@@ -82,3 +93,13 @@ class OpenvinoMember:
                 "want [row, class]"
             )
         return np.ascontiguousarray(scores, dtype=np.float32)
+
+
+@cache
+def _core() -> Any:
+    """Return the one core of this process, which is never let go.
+
+    Its first use gives the thread another stack for signals. Where there is a second core, OpenVINO 2026.4
+    frees the stack while it is in use, and the next signal ends the process.
+    """
+    return openvino.Core()

@@ -11,6 +11,8 @@ from ..member import Rows, Scores
 TRIAL_ROWS = 17
 TRIAL_SIZES = (1, 2, 3, 5, 8, 16)
 REPEATS = 5
+# Repeats of what takes long are given up: its times are far apart, and a start waits for them.
+LONGEST_SECS = 1.0
 
 
 def spread(predict: Callable[[Rows], Scores], rows: Rows) -> float:
@@ -32,11 +34,14 @@ def distance(some: Scores, others: Scores) -> float:
 def least_seconds(*works: Callable[[], object]) -> list[float]:
     """Time each of `works` in turn, some repeats: the least of them is what a busy machine disturbs least."""
     least = [float("inf")] * len(works)
+    start = perf_counter()
     for _ in range(REPEATS):
         for index, work in enumerate(works):
             began = perf_counter()
             work()
             least[index] = min(least[index], perf_counter() - began)
+        if perf_counter() - start > LONGEST_SECS:
+            break
     return least
 
 

@@ -32,7 +32,8 @@ class BatchLimits:
 class Ticket(Generic[T]):
     """The place in the queue of one request, or of a part of it.
 
-    `arrived` and `deadline` are on the same clock as `now`.
+    `arrived` and `deadline` are on the same clock as `now`. `most` is how many rows a batch of this key may
+    have, the same for all of them; 0 leaves it to the limits.
     """
 
     key: Hashable
@@ -40,6 +41,7 @@ class Ticket(Generic[T]):
     rows: int
     arrived: float
     deadline: float
+    most: int = 0
 
 
 class BatchQueue(Generic[T]):
@@ -57,9 +59,9 @@ class BatchQueue(Generic[T]):
         """How many rows wait."""
         return self._rows
 
-    def parts(self, rows: int) -> list[slice]:
-        """Cut a request of so many rows into as few parts as batches can hold."""
-        most = self._limits.max_batch_size
+    def parts(self, rows: int, most: int = 0) -> list[slice]:
+        """Cut a request of so many rows into as few parts as batches of `most` can hold."""
+        most = most or self._limits.max_batch_size
         return [slice(start, min(start + most, rows)) for start in range(0, max(rows, 1), most)]
 
     def offer(self, *tickets: Ticket[T]) -> None:
@@ -98,11 +100,12 @@ class BatchQueue(Generic[T]):
             return run, late
         key = min(self._waiting, key=self._due_at)
         tickets, rows = self._waiting[key], 0
+        most = self._most(tickets[0])
         while tickets:
             ticket = tickets[0]
             if ticket.deadline <= now:
                 late.append(ticket)
-            elif not run or rows + ticket.rows <= self._limits.max_batch_size:
+            elif not run or rows + ticket.rows <= most:
                 rows += ticket.rows
                 run.append(ticket)
             else:
@@ -120,9 +123,12 @@ class BatchQueue(Generic[T]):
         return drained
 
     def _due_at(self, key: Hashable) -> float:
-        arrived = self._waiting[key][0].arrived
-        full = self._rows_of[key] >= self._limits.max_batch_size
-        return arrived if full else arrived + self._limits.max_queue_delay
+        first = self._waiting[key][0]
+        full = self._rows_of[key] >= self._most(first)
+        return first.arrived if full else first.arrived + self._limits.max_queue_delay
+
+    def _most(self, ticket: Ticket[T]) -> int:
+        return ticket.most or self._limits.max_batch_size
 
     def _count(self, ticket: Ticket[T], sign: int) -> None:
         self._rows += sign * ticket.rows

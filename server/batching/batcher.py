@@ -8,6 +8,7 @@ import numpy as np
 
 from ensemble.errors import DeadlineError, EnsembleError, UnavailableError
 from ensemble.member import Rows, row_count
+from ensemble.padding import cut, joined
 from ensemble.servable import Scored, Servable
 from server.telemetry.statistics import BatchTimes
 
@@ -45,6 +46,8 @@ class Pending(NamedTuple):
 class Batcher:
     """Waits for batches to fall due and hands them to `run`, `max_in_flight` at a time.
 
+    `run` is given the rows and how many of them are callers': what is behind these only fills the batch up.
+
     While they run, what arrives waits and so forms the next batch: with no queue delay set,
     a batch is whatever waits when the engine is free. A caller that goes away only loses its own
     rows: each request carries its own future, and a future that is done is skipped, never looked up.
@@ -52,7 +55,7 @@ class Batcher:
 
     def __init__(
         self,
-        run: Callable[[Servable, Rows], Awaitable[Scored]],
+        run: Callable[[Servable, Rows, int], Awaitable[Scored]],
         limits: BatchLimits,
         observer: Observer,
         *,
@@ -86,7 +89,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         # Rows of different shapes can't lie in one array, so they can't share a batch.
         shapes = tuple(sorted((name, array.shape[1:]) for name, array in rows.items()))
-        parts = self._queue.parts(row_count(rows))
+        parts = self._queue.parts(row_count(rows), servable.max_batch_size)
         tickets = [
             Ticket(
                 (servable, shapes),
@@ -94,6 +97,7 @@ class Batcher:
                 part.stop - part.start,
                 loop.time(),
                 deadline,
+                servable.max_batch_size,
             )
             for part in parts
         ]
@@ -153,9 +157,9 @@ class Batcher:
         self._running_rows += rows
         self._observer.batched(servable.name, rows, waited)
         try:
-            together = joined([pending.rows for pending in batch])
+            together = joined([pending.rows for pending in batch], servable.batch_sizes)
             ready = clock()
-            scored = await self._run(servable, together)
+            scored = await self._run(servable, together, rows)
             ran = clock()
         except asyncio.CancelledError:
             for pending in batch:
@@ -175,24 +179,12 @@ class Batcher:
             self._changed.set()
 
 
-def cut(rows: Rows, part: slice) -> Rows:
-    """Return some of the rows, uncopied."""
-    return {name: array[part] for name, array in rows.items()}
-
-
 def put_together(parts: Sequence[Scored]) -> Scored:
     """Make one answer of the answers to a request's parts, in order."""
     by_member = {
         name: np.concatenate([part.by_member[name] for part in parts]) for name in parts[0].by_member
     }
     return Scored(np.concatenate([part.scores for part in parts]), by_member)
-
-
-def joined(requests: Sequence[Rows]) -> Rows:
-    """Lay the rows of `requests` one after another; a lone request isn't copied."""
-    if len(requests) == 1:
-        return requests[0]
-    return {name: np.concatenate([rows[name] for rows in requests]) for name in requests[0]}
 
 
 def hand_out(scored: Scored, tickets: Sequence[Ticket[Pending]]) -> None:

@@ -1,8 +1,9 @@
 """`unisono inspect`."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -19,15 +20,30 @@ from .options import DEFAULT_STORE, OutputOption, ReportOption, StoreOption
 CLASSES_SHOWN = 12
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What --runtimes measures, as for `unisono serve`: what is found then need not be measured there.
+
+    Attributes:
+        runtime: With --runtimes: onnxruntime, openvino, or auto, the fastest for each.
+        threads: With --runtimes: threads that one member computes with; 0 means one, or one a core.
+        cache_dir: With --runtimes: where measurements are kept.
+    """
+
+    runtime: Literal["onnxruntime", "openvino", "auto"] = "auto"
+    threads: int = 0
+    cache_dir: Path | None = None
+
+
 def inspect(  # noqa: PLR0913 - one parameter an option
     name: str,
     *,
     version: Annotated[int | None, Parameter(help="Which version; the current one if left out.")] = None,
     runtimes: Annotated[
         bool,
-        Parameter(negative="", help="Say which runtime is fastest for each member here; measure if need be."),
+        Parameter(negative="", help="Say how each member is run fastest here; measure it if need be."),
     ] = False,
-    threads: Annotated[int, Parameter(help="For --runtimes: threads, as for serve; 0 means one a core.")] = 0,
+    measure: Annotated[Measure, Parameter(name="*")] = Measure(),
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
@@ -39,7 +55,7 @@ def inspect(  # noqa: PLR0913 - one parameter an option
     if report is not None:
         _report(opened, manifest, weights, report)
     if runtimes:
-        return _inspect_runtimes(opened, manifest, threads, output_format)
+        return _inspect_runtimes(opened, manifest, measure, output_format)
     shown = _as_json(opened, manifest, weights)
     if output_format == "json":
         tables.print_json(shown)
@@ -48,16 +64,16 @@ def inspect(  # noqa: PLR0913 - one parameter an option
     return EXIT_DONE
 
 
-def _inspect_runtimes(store: Store, manifest: Manifest, threads: int, output_format: str) -> int:
-    from server.config import ServeSettings  # noqa: PLC0415 - heavy: only when asked for
-
+def _inspect_runtimes(store: Store, manifest: Manifest, measure: Measure, output_format: str) -> int:
     from . import runtimes_report  # noqa: PLC0415 - heavy: it opens every member
 
-    found = runtimes_report.choices(store, manifest, ServeSettings(threads=threads).member_threads)
+    found = runtimes_report.measured(
+        store, manifest, runtime=measure.runtime, threads=measure.threads, cache=measure.cache_dir
+    )
     if output_format == "json":
         tables.print_json(runtimes_report.as_json(found))
     else:
-        runtimes_report.print_choices(found)
+        runtimes_report.print_found(found)
     return EXIT_DONE
 
 

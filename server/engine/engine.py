@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ensemble.errors import MemberError
 from ensemble.member import Member, Rows, Scores, Together, row_count
+from ensemble.padding import cut
 from ensemble.servable import Scored, Servable
 
 from .agreement import Agreement, agreement
@@ -61,10 +63,15 @@ class Engine:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine", initializer=behind_the_loop)
         self._batches = 0
 
-    async def run(self, servable: Servable, rows: Rows) -> Scored:
-        """Score `rows` with the voters of `servable` and pool; raise `MemberError` if one fails."""
+    async def run(self, servable: Servable, rows: Rows, count: int) -> Scored:
+        """Score `rows` with the voters of `servable` and pool; raise `MemberError` if one fails.
+
+        Rows behind the first `count` only fill the batch up: nobody hears of their scores.
+        """
         loop = asyncio.get_running_loop()
         scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
+        if count < row_count(rows):
+            rows, scored = cut(rows, slice(count)), _first(scored, count)
         if loop.time() - self._compared_at >= self._compare_every_secs:
             self._compared_at = loop.time()
             # The callers don't wait for this: it runs behind the batch, on the same threads.
@@ -138,6 +145,12 @@ class Engine:
                 self._observer.agreed(servable.name, agreement(by_member, scored.scores))
         except Exception:
             log.exception("could not compare the members of %s version %s", servable.name, servable.version)
+
+
+def _first(scored: Scored, count: int) -> Scored:
+    """Return the scores of the first rows alone, uncopied."""
+    by_member = {name: scores[:count] for name, scores in scored.by_member.items()}
+    return replace(scored, scores=scored.scores[:count], by_member=by_member)
 
 
 def check_scores(scores: Scores, expected: tuple[int, int]) -> None:

@@ -100,10 +100,9 @@ class Served:
 class Manager:
     """Holds what is served. Reads and swaps happen on the event loop, loads on a thread."""
 
-    def __init__(self, load: Load, observer: Observer, *, warm_up_sizes: tuple[int, ...] = (1,)) -> None:
+    def __init__(self, load: Load, observer: Observer) -> None:
         self._load = load
         self._observer = observer
-        self._warm_up_sizes = warm_up_sizes
         # Called after every change to what is served.
         self.changed: Callable[[], None] = lambda: None
         self._served: dict[str, Served] = {}
@@ -197,7 +196,8 @@ class Manager:
             loss=loaded.loss,
             refit=loaded.refit,
         )
-        log.info("serving %s version %d: %s", name, servable.version, _weights_in_words(servable))
+        words, rows = _weights_in_words(servable), servable.max_batch_size
+        log.info("serving %s version %d: %s; %d rows a batch", name, servable.version, words, rows)
 
     def _reusable(self, name: str) -> Mapping[str, Member]:
         """Return the members in memory, by digest: of all versions, those of the one that answers first."""
@@ -211,13 +211,18 @@ class Manager:
         loaded = self._load(name, version, reuse)
         # The first batches of a size allocate and so are slow: they shouldn't be a caller's.
         fresh = [member for member in loaded.servable.members if member.digest not in reuse]
-        for size in self._warm_up_sizes:
+        for size in warm_up_sizes(loaded.servable):
             rows = rows_of_zeros(loaded.servable.signature, size)
             for member in fresh:
                 member.predict(rows)
             if loaded.servable.together is not None:
                 loaded.servable.together.predict(rows)
         return loaded
+
+
+def warm_up_sizes(servable: Servable) -> tuple[int, ...]:
+    """Return which batches are run before a version takes traffic: of each allowed size, or of the ends."""
+    return servable.batch_sizes or tuple(dict.fromkeys((1, servable.max_batch_size or 1)))
 
 
 def rows_of_zeros(signature: Signature, count: int) -> Rows:

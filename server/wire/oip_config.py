@@ -10,7 +10,6 @@ from .tensors import BY_DTYPE
 
 # The version of a step that means the current one.
 CURRENT = -1
-MEMBER_BACKEND = "onnxruntime"
 
 
 def model_config(info: ModelInfo) -> Any:
@@ -26,7 +25,7 @@ def model_config(info: ModelInfo) -> Any:
         response_cache={"enable": False},
     )
     if not info.steps:
-        config.backend = MEMBER_BACKEND
+        config.backend = info.backend
         config.dynamic_batching.SetInParent()
     for step in info.steps:
         inputs = {spec.name: spec.name for spec in step.signature.inputs}

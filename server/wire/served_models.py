@@ -11,7 +11,8 @@ from server.lifecycle.manager import Manager
 from .serving import Answer, ModelInfo, Step, find_version
 
 ENSEMBLE_PLATFORM = "ensemble"
-MEMBER_PLATFORM = "onnxruntime_onnx"
+# What Triton calls those runtimes that it has; any other is called by its own name.
+MEMBER_PLATFORMS = {"onnxruntime": "onnxruntime_onnx", "tensorflow": "tensorflow_savedmodel"}
 
 
 class ServedModels:
@@ -101,9 +102,14 @@ class ServedModels:
             signature=servable.signature,
             classes=servable.classes,
             max_batch_size=self._max_batch_size,
-            platform=MEMBER_PLATFORM if alone else ENSEMBLE_PLATFORM,
+            platform=_platform(servable.members[0].runtime) if alone else ENSEMBLE_PLATFORM,
+            backend=servable.members[0].runtime if alone else "",
             steps=() if alone else _steps(servable),
         )
+
+
+def _platform(runtime: str) -> str:
+    return MEMBER_PLATFORMS.get(runtime, runtime)
 
 
 def _steps(ensemble: Servable) -> tuple[Step, ...]:

@@ -40,6 +40,7 @@ class ModelInfo:
     classes: tuple[str, ...]
     max_batch_size: int
     platform: str
+    backend: str = ""  # of a member: what executes it
     steps: tuple[Step, ...] = ()  # of an ensemble: the members that weigh something
 
 

@@ -11,21 +11,19 @@ def test_the_defaults_are_settings_that_can_be_served_with() -> None:
     settings = ServeSettings()
     assert (settings.host, settings.grpc_port, settings.metrics_port) == ("127.0.0.1", 8001, 8002)
     assert settings.batch_limits.max_queue_delay == 0
-    assert settings.member_threads >= 1
 
 
 def test_units_are_turned_into_seconds_once() -> None:
     assert ServeSettings(max_queue_delay_ms=2.5).batch_limits.max_queue_delay == 0.0025
     assert ServeSettings(poll_interval_secs=3).watch_options.poll_interval == 3
-    assert ServeSettings(threads=3).member_threads == 3
 
 
 def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -> None:
     with pytest.raises(ConfigError) as caught:
-        ServeSettings(grpc_port=70_000, max_batch_size=0, log_level="loud")
+        ServeSettings(grpc_port=70_000, max_batch_size=-1, log_level="loud")
     assert str(caught.value) == (
         "--grpc-port is 70000; a port is 0 to 65535; "
-        "--max-batch-size is 0; it must be above 0; "
+        "--max-batch-size is -1; it must be 0 or more; "
         "--log-level is 'loud'; it must be one of debug, info, warning, error"
     )
 

@@ -28,6 +28,7 @@ class Constant:
     name: str
     scores: tuple[float, ...] = (0.5, 0.25, 0.25)
     signature: Signature = field(default_factory=signature_of)
+    runtime: str = "python"
 
     @property
     def digest(self) -> str:
@@ -47,6 +48,7 @@ class SoftmaxLinear:
     name: str
     matrix: tuple[tuple[float, ...], ...] = ((1.0, 0.0, -1.0), (0.0, 1.0, 0.5))  # [feature][class]
     signature: Signature = field(default_factory=signature_of)
+    runtime: str = "python"
 
     @property
     def digest(self) -> str:
@@ -72,6 +74,7 @@ class Slow:
     inner: Member = field(default_factory=lambda: Constant("inner"))
     started: Event = field(default_factory=Event)
     release: Event = field(default_factory=Event)
+    runtime: str = "python"
 
     @property
     def digest(self) -> str:
@@ -95,6 +98,7 @@ class Failing:
     name: str
     error: Exception = field(default_factory=lambda: RuntimeError("the device is gone"))
     signature: Signature = field(default_factory=signature_of)
+    runtime: str = "python"
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from ensemble.loading.load import Runtimes, load_servable
 from ensemble.member import Member, Rows, Scores
 from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.onnx_runtime import OnnxMember
+from ensemble.runtimes.source import Source
 from ensemble.signature import Signature, TensorSpec
 from model_store.errors import StoreCorruptError
 from model_store.manifest import weights_json
@@ -44,11 +44,12 @@ class Off:
     def __init__(self, error: float) -> None:
         self.error = error
 
-    def __call__(self, path: Path, **known: Any) -> Member:
-        member, error = OnnxMember.open(path, **known), self.error
+    def __call__(self, source: Source, threads: int) -> Member:
+        member, error = OnnxMember.opened(source, threads=threads), self.error
 
         class Moved:
             name, digest, signature = member.name, member.digest, member.signature
+            runtime = "off"
 
             def predict(self, rows: Rows) -> Scores:
                 moved: Scores = member.predict(rows) + np.float32(error)

@@ -1,5 +1,7 @@
 """A published version becomes a servable, its bytes checked on the way."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import pytest
 from ensemble.errors import InvalidModelError
 from ensemble.loading.load import Runtimes, load_servable
 from ensemble.publishing.publish import PublishOptions, publish
+from ensemble.runtimes.measurements import Measurements
 from ensemble.runtimes.merged import Merger
 from ensemble.runtimes.onnx_runtime import OnnxMember
+from ensemble.runtimes.source import Source
 from ensemble.signature import Signature, TensorSpec
 from model_store.errors import StoreCorruptError, StoreUnavailableError
 from model_store.manifest import Derived, Draft, MemberRecord, weights_json
@@ -123,12 +127,18 @@ def test_bytes_that_change_after_they_were_checked_are_not_loaded(store: Store, 
     write_constant(tmp_path / "other.onnx", [0.25, 0.25, 0.5])
     seen = []
 
-    def exchange(path: Path, *, name: str, digest: str, signature: Signature, threads: int = 0) -> OnnxMember:
+    def exchange(source: Source, threads: int) -> OnnxMember:
         """Exchange the store's file at the last moment, then open what was checked."""
-        blobs[name].chmod(0o644)
-        blobs[name].write_bytes((tmp_path / "other.onnx").read_bytes())
-        seen.append((path, path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777))
-        return OnnxMember.open(path, name=name, digest=digest, signature=signature, threads=threads)
+
+        @contextmanager
+        def copied(wanted: str) -> Iterator[Path]:
+            with source.copied(wanted) as path:
+                blobs[source.name].chmod(0o644)
+                blobs[source.name].write_bytes((tmp_path / "other.onnx").read_bytes())
+                seen.append((path, path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777))
+                yield path
+
+        return OnnxMember.opened(replace(source, copied=copied), threads=threads)
 
     servable = load_servable(store, "digits", runtimes=Runtimes(open=exchange))
 
@@ -182,7 +192,7 @@ def _weights_for(store: Store, *records: MemberRecord) -> Any:
 
 
 def test_a_merger_is_shown_the_voters_and_their_files_and_changes_no_score(store: Store) -> None:
-    merger = Merger()
+    merger = Merger(Measurements(None))
     alone = load_servable(store, "digits")
 
     servable = load_servable(store, "digits", runtimes=Runtimes(merger=merger))

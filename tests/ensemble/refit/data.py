@@ -55,6 +55,10 @@ class Written:
         return signature_of(TensorSpec("x", "float32", (2,)), classes=len(self.scores[0]))
 
     @property
+    def runtime(self) -> str:
+        return "python"
+
+    @property
     def digest(self) -> str:
         return sha256(self.name.encode()).hexdigest()
 

@@ -33,7 +33,7 @@ class Counted:
     def __init__(self, inner: Member) -> None:
         self.inner = inner
         self.name, self.digest, self.signature = inner.name, inner.digest, inner.signature
-        self.asked = 0
+        self.runtime, self.asked = inner.runtime, 0
 
     def predict(self, rows: Rows) -> Scores:
         self.asked += len(rows["x"])

@@ -11,9 +11,11 @@ OPEN = """
 import os, sys
 from pathlib import Path
 from ensemble.runtimes.{module} import {member}
+from ensemble.runtimes.source import Source
 from ensemble.signature import Signature, TensorSpec
 signature = Signature((TensorSpec("x", "float32", (4,)),), (TensorSpec("scores", "float32", (3,)),))
-member = {member}.open(Path(sys.argv[1]), name="a", digest="d", signature=signature)
+source = Source.at(Path(sys.argv[1]), name="a", digest="d", signature=signature)
+member = {member}.opened(source, threads=0)
 numbers = [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{{fd}}")]
 files = [os.readlink(f"/proc/self/fd/{{fd}}") for fd in numbers]
 print([path for path in files if sys.argv[2] in path])

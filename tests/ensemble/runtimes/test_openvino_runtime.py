@@ -10,6 +10,7 @@ import pytest
 
 from ensemble.errors import InvalidModelError, MemberError
 from ensemble.member import Rows
+from ensemble.runtimes.source import Source
 from ensemble.signature import Signature, TensorSpec
 from tests.support.onnx_models import write_convnet, write_forest, write_linear
 
@@ -22,7 +23,7 @@ IMAGE = TensorSpec("image", "float32", (16, 16, 1))
 
 def opened(path: Path, put: TensorSpec = X, output: str = "scores", classes: int = 3) -> OpenvinoMember:
     signature = Signature((put,), (TensorSpec(output, "float32", (classes,)),))
-    return OpenvinoMember.open(path, name="one", digest="d", signature=signature, threads=2)
+    return OpenvinoMember.opened(Source.at(path, name="one", digest="d", signature=signature), threads=2)
 
 
 def test_it_scores_rows_as_contiguous_float32_and_leaves_read_only_rows_alone(tmp_path: Path) -> None:
@@ -104,3 +105,21 @@ def test_nothing_is_reported_to_anybody_and_no_process_is_forked() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_signal_after_members_have_gone_does_not_end_the_process(tmp_path: Path) -> None:
+    write_linear(tmp_path / "one.onnx")
+    code = (
+        "import signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.ensemble.runtimes.test_openvino_runtime import opened\n"
+        "first = opened(Path(sys.argv[1]))\n"
+        "second = opened(Path(sys.argv[1]))\n"
+        "del first, second\n"
+        "others = [bytes(70_000) for _ in range(2000)]\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('told'))\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "one.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr

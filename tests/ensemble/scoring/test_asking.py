@@ -22,6 +22,7 @@ class Picky:
     name: str = "picky"
     digest: str = "0" * 64
     signature: Signature = field(default_factory=signature_of)
+    runtime: str = "python"
 
     def predict(self, rows: Rows) -> Scores:
         self.asked.append(row_count(rows))

@@ -18,6 +18,18 @@ def names(tickets: list[Ticket[str]]) -> list[str]:
     return [ticket.item for ticket in tickets]
 
 
+def test_a_key_may_have_batches_of_its_own_size() -> None:
+    queue = BatchQueue[str](LIMITS)
+    small = [Ticket("small", name, 2, arrived, 100.0, most=3) for name, arrived in (("a", 0.0), ("b", 0.1))]
+    queue.offer(*small)
+    queue.offer(ticket("c", rows=4, arrived=0.2), ticket("d", rows=4, arrived=0.3))
+
+    assert queue.parts(7, most=3) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert names(queue.take(0.0)[0]) == ["a"]
+    assert names(queue.take(0.2)[0]) == ["c", "d"]
+    assert names(queue.take(0.6)[0]) == ["b"]
+
+
 def test_a_lone_request_is_due_after_the_max_queue_delay() -> None:
     queue = BatchQueue[str](LIMITS)
     assert queue.due_at() is None

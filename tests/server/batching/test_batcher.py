@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ class Tenfold:
         self.gate.set()
         self.batches: list[int] = []
 
-    async def __call__(self, _: Servable, batch: Rows) -> Scored:
+    async def __call__(self, _: Servable, batch: Rows, _count: int) -> Scored:
         self.batches.append(len(batch["x"]))
         await self.gate.wait()
         scores: Scores = batch["x"] * 10
@@ -55,6 +56,28 @@ async def scores_of(batcher: Batcher, model: Servable, batch: Rows, deadline: fl
 
 def soon(seconds: float = 5.0) -> float:
     return asyncio.get_running_loop().time() + seconds
+
+
+async def test_a_batch_is_filled_up_to_an_allowed_size_and_callers_get_their_own_rows_alone() -> None:
+    asked: list[tuple[int, int]] = []
+
+    async def run(_: Servable, batch: Rows, count: int) -> Scored:
+        asked.append((len(batch["x"]), count))
+        return Scored(batch["x"] * 10, {"a": batch["x"] + 1})
+
+    model = replace(MODEL, max_batch_size=4, batch_sizes=(1, 4))
+    async with serving(Batcher(run, BatchLimits(max_queue_delay=0.05), Recorder())) as batcher:
+        one, two, many = await asyncio.gather(
+            batcher.submit(model, rows(1), soon()),
+            batcher.submit(model, rows(2, 3), soon(), members=True),
+            batcher.submit(model, rows(4, 5, 6, 7, 8, 9), soon()),
+        )
+
+    assert asked == [(4, 3), (4, 4), (4, 2)]
+    assert one.scores.tolist() == [[10]]
+    assert two.scores.tolist() == [[20], [30]]
+    assert two.by_member["a"].tolist() == [[3], [4]]
+    assert many.scores.tolist() == [[40], [50], [60], [70], [80], [90]]
 
 
 async def test_each_caller_gets_its_own_rows_from_one_batch() -> None:
@@ -114,7 +137,7 @@ async def test_a_request_larger_than_a_batch_is_run_in_several_and_answered_as_o
 async def test_what_is_left_of_a_large_request_never_runs_once_a_part_has_failed() -> None:
     batches: list[int] = []
 
-    async def fail(_: Servable, batch: Rows) -> Scored:
+    async def fail(_: Servable, batch: Rows, _count: int) -> Scored:
         batches.append(len(batch["x"]))
         raise MemberError("member 'a' failed")
 
@@ -188,11 +211,11 @@ async def test_a_caller_that_goes_away_while_queued_never_reaches_the_model_and_
 async def test_a_failing_batch_fails_every_caller_in_it_and_the_next_batch_runs(error: Exception) -> None:
     answers = Tenfold()
 
-    async def fail_once(model: Servable, batch: Rows) -> Scored:
+    async def fail_once(model: Servable, batch: Rows, count: int) -> Scored:
         if not answers.batches:
             answers.batches.append(0)
             raise error
-        return await answers(model, batch)
+        return await answers(model, batch, count)
 
     limits = BatchLimits(max_batch_size=2, max_queue_delay=5)
     async with serving(Batcher(fail_once, limits, Recorder())) as batcher:
@@ -204,7 +227,7 @@ async def test_a_failing_batch_fails_every_caller_in_it_and_the_next_batch_runs(
 
 
 async def test_callers_of_a_failed_batch_get_an_error_object_each() -> None:
-    async def fail(_: Servable, __: Rows) -> Scored:
+    async def fail(_: Servable, __: Rows, _count: int) -> Scored:
         raise MemberError("boom")
 
     limits = BatchLimits(max_batch_size=2, max_queue_delay=5)
@@ -323,7 +346,7 @@ async def test_only_a_caller_that_asks_gets_its_own_rows_of_each_members_scores(
 def test_a_batch_tells_where_its_time_went() -> None:
     told = Recorder()
 
-    async def slow(_: Servable, batch: Rows) -> Scored:
+    async def slow(_: Servable, batch: Rows, _count: int) -> Scored:
         await asyncio.sleep(0.25)
         return Scored(batch["x"], {}, {"a": 0.125})
 

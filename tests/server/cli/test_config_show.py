@@ -62,5 +62,5 @@ def test_the_table_reads_like_the_json(
 
 
 def test_settings_that_serve_would_refuse_are_refused_with_the_same_words() -> None:
-    with pytest.raises(ConfigError, match="--max-batch-size is -1; it must be above 0"):
+    with pytest.raises(ConfigError, match="--max-batch-size is -1; it must be 0 or more"):
         application()(["config", "show", "--max-batch-size", "-1"], exit_on_error=False)

@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 
 from ensemble.publishing.publish import PublishOptions, publish
-from ensemble.runtimes.choice import Candidate, Choice, installed
+from ensemble.runtimes.batch_size import BatchSize
+from ensemble.runtimes.choice import Candidate, Choice, Plan
+from ensemble.runtimes.measurements import cores
+from ensemble.runtimes.merged import Merging
+from ensemble.runtimes.opening import installed
 from model_store.store import Store
 from server.cli.main import application
-from server.cli.runtimes_report import print_choices
+from server.cli.runtimes_report import Found, print_found
 from tests.support.onnx_models import write_linear
 
 
@@ -29,27 +33,48 @@ def test_every_installed_runtime_is_timed_for_every_member_and_one_is_chosen(
     command = ["inspect", "digits", "--runtimes", "-o", "json", "--store", address]
     assert application()(command) == 0
     shown: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert set(shown) == {"a", "b"}
-    for choice in shown.values():
-        assert set(choice["candidates"]) == set(installed())
-        assert choice["runtime"] in choice["candidates"]
-        assert set(choice["candidates"]["onnxruntime"]["seconds"]) == {"1", "16"}
-    assert len(list((tmp_path / "cache" / "unisono" / "runtimes").glob("*.json"))) == 2
+    assert set(shown["members"]) == {"a", "b"}
+    tried = {(runtime, threads) for runtime in installed() for threads in {1, cores()}}
+    for choice in shown["members"].values():
+        assert {(c["runtime"], c["threads"]) for c in choice["candidates"]} == tried
+        assert (choice["runtime"], choice["threads"]) in tried
+        assert set(choice["candidates"][0]["seconds"]) == {"1", "16"}
+    kept = sorted((tmp_path / "cache" / "unisono" / "runtimes").glob("*.json"))
+    assert len(kept) >= 2
 
     application()(command)
     assert json.loads(capsys.readouterr().out) == shown  # kept, not measured again
+    assert sorted((tmp_path / "cache" / "unisono" / "runtimes").glob("*.json")) == kept
+
+
+def test_what_serve_is_told_can_be_measured_too(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "elsewhere"
+    words = ["--runtime", "onnxruntime", "--threads", "1", "--cache-dir", str(place)]
+    assert application()(["inspect", "digits", "--runtimes", *words, "-o", "json", "--store", address]) == 0
+
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [(c["runtime"], c["threads"]) for c in shown["members"].values()] == [("onnxruntime", 1)] * 2
+    assert set(shown["merging"]["seconds"]) >= {"0", "1"}
+    assert str(shown["max_batch_size"]["rows"]) in shown["max_batch_size"]["seconds"]
+    assert len(list(place.glob("*.json"))) == 4
 
 
 def test_the_table_says_which_is_chosen_how_fast_each_is_and_why_one_is_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    candidates = {
-        "onnxruntime": Candidate({1: 0.002, 16: 0.03}),
-        "openvino": Candidate({1: 0.001, 16: 0.01}, 3e-8),
-        "other": Candidate(refused="not this one"),
-    }
-    print_choices({"sepconv": Choice("openvino", candidates)})
+    candidates = (
+        Candidate(Plan("onnxruntime", 2), {1: 0.002, 16: 0.03}),
+        Candidate(Plan("openvino", 2), {1: 0.001, 16: 0.01}, 3e-8),
+        Candidate(Plan("other", 2), refused="not this one"),
+    )
+    merging = Merging(2, ("a", "b"), {0: {1: 0.004}, 2: {1: 0.003}})
+    batch = BatchSize(16, {1: 0.002, 16: 0.01})
+    print_found(Found({"sepconv": Choice(Plan("openvino", 2), {}, candidates)}, merging, batch))
     shown = " ".join(capsys.readouterr().out.replace("─", "").split())
-    assert "member runtime 1 row, ms 16 rows, ms error" in shown
-    assert "sepconv onnxruntime 2.000 30.000 0 sepconv openvino 1.000 10.000 3e-08 chosen" in shown
-    assert "sepconv other 0 not this one" in shown
+    assert "member runtime threads 1 row, ms 16 rows, ms error" in shown
+    assert "sepconv onnxruntime 2 2.000 30.000 0 sepconv openvino 2 1.000 10.000 3e-08 chosen" in shown
+    assert "sepconv other 2 0 not this one" in shown
+    assert "rows in a batch ms rows/s 1 2.000 500 16 10.000 1,600 chosen" in shown
+    assert "one after another 4.000 one graph, threads: 2 3.000 chosen: a, b" in shown

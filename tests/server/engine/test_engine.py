@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import MemberError
-from ensemble.member import Member, Rows, Scores
+from ensemble.member import Member, Rows, Scores, row_count
 from server.engine.engine import Engine, check_scores
 from tests.support.members import Constant, Failing, SoftmaxLinear, servable
 from tests.support.observers import Recorder
@@ -44,7 +44,7 @@ async def test_the_answer_is_the_weighted_average_of_the_members() -> None:
     sharp, flat = SoftmaxLinear("sharp"), Constant("flat")
     model = servable(sharp, flat, weights={"sharp": 0.75, "flat": 0.25})
     async with running(Recorder()) as engine:
-        scores = (await engine.run(model, ROWS)).scores
+        scores = (await engine.run(model, ROWS, row_count(ROWS))).scores
     expected = 0.75 * sharp.predict(ROWS).astype(np.float64) + 0.25 * flat.predict(ROWS).astype(np.float64)
     np.testing.assert_array_equal(scores, expected.astype(np.float32))
 
@@ -53,7 +53,7 @@ async def test_a_batch_tells_how_long_each_voter_took_and_how_it_agreed() -> Non
     told = Recorder()
     model = servable(SoftmaxLinear("sharp"), Constant("flat"))
     async with running(told) as engine:
-        await engine.run(model, ROWS)
+        await engine.run(model, ROWS, row_count(ROWS))
     [(name, seconds, by_member)] = told.of("computed")
     assert (name, set(by_member)) == ("digits", {"sharp", "flat"})
     assert seconds >= sum(by_member.values()) > 0
@@ -66,7 +66,7 @@ async def test_a_member_that_weighs_nothing_is_asked_for_one_batch_in_sixteen_on
     model = servable(Constant("a"), Constant("silent"), weights={"a": 1.0, "silent": 0.0})
     async with running(told) as engine:
         for _ in range(17):
-            await engine.run(model, ROWS)
+            await engine.run(model, ROWS, row_count(ROWS))
     asked = [index for index, (_, agreements) in enumerate(told.of("agreed")) if "silent" in agreements]
     assert asked == [0, 16]
     assert all(set(by_member) == {"a"} for _, _, by_member in told.of("computed"))
@@ -75,7 +75,7 @@ async def test_a_member_that_weighs_nothing_is_asked_for_one_batch_in_sixteen_on
 async def test_a_lone_member_is_not_compared_with_itself() -> None:
     told = Recorder()
     async with running(told) as engine:
-        await engine.run(servable(Constant("a")), ROWS)
+        await engine.run(servable(Constant("a")), ROWS, row_count(ROWS))
     assert told.of("agreed") == []
 
 
@@ -86,7 +86,7 @@ async def test_a_failing_member_is_named_counted_once_and_its_reason_logged(
     model = servable(Constant("a"), Failing("b", RuntimeError("secret path /etc")))
     async with running(told) as engine:
         with caplog.at_level(logging.ERROR, "unisono"), pytest.raises(MemberError) as caught:
-            await engine.run(model, ROWS)
+            await engine.run(model, ROWS, row_count(ROWS))
     assert str(caught.value) == "in ensemble 'digits', member 'b' failed"
     assert told.of("member_failed") == [("digits", "b")]
     assert "secret path /etc" in caplog.text
@@ -97,7 +97,7 @@ async def test_scores_that_are_not_finite_fail_the_batch_and_name_the_member() -
     model = servable(Constant("a"), Constant("b", scores=(float("nan"), 0.5, 0.5)))
     async with running(told) as engine:
         with pytest.raises(MemberError, match="member 'b' failed"):
-            await engine.run(model, ROWS)
+            await engine.run(model, ROWS, row_count(ROWS))
     assert told.of("member_failed") == [("digits", "b")]
 
 
@@ -105,7 +105,7 @@ async def test_a_failing_silent_member_harms_no_caller() -> None:
     told = Recorder()
     model = servable(Constant("a"), Failing("silent"), weights={"a": 1.0, "silent": 0.0})
     async with running(told) as engine:
-        scores = (await engine.run(model, ROWS)).scores
+        scores = (await engine.run(model, ROWS, row_count(ROWS))).scores
     assert scores[0].tolist() == [0.5, 0.25, 0.25]
     assert told.of("member_failed") == [("digits", "silent")]
 
@@ -119,7 +119,7 @@ async def test_batches_that_follow_each_other_fast_are_not_all_compared() -> Non
     told = Recorder()
     engine = Engine(told, compare_every_secs=3600.0)
     for _ in range(3):
-        await engine.run(servable(SoftmaxLinear("a"), Constant("b")), ROWS)
+        await engine.run(servable(SoftmaxLinear("a"), Constant("b")), ROWS, row_count(ROWS))
     engine.close()
     assert len(told.of("agreed")) == 1
     assert len(told.of("computed")) == 3
@@ -130,7 +130,7 @@ async def test_members_run_together_but_for_one_batch_in_64_which_times_each() -
     together = AtOnce(members)
     model = replace(servable(*members), together=together)
     async with running(told) as engine:
-        answers = [await engine.run(model, ROWS) for _ in range(65)]
+        answers = [await engine.run(model, ROWS, row_count(ROWS)) for _ in range(65)]
     timed = [index for index, (_, _, by_member) in enumerate(told.of("computed")) if by_member]
     assert timed == [0, 63]  # the first, since nothing is known of their shares, and the 64th
     assert len(together.asked) == 63
@@ -143,8 +143,8 @@ async def test_a_member_that_stays_by_itself_is_timed_in_every_batch() -> None:
     first, second = together.members
     model = replace(servable(first, SoftmaxLinear("apart"), second), together=together)
     async with running(told) as engine:
-        await engine.run(model, ROWS)
-        scored = await engine.run(model, ROWS)
+        await engine.run(model, ROWS, row_count(ROWS))
+        scored = await engine.run(model, ROWS, row_count(ROWS))
     assert [set(by_member) for _, _, by_member in told.of("computed")] == [{"a", "b", "apart"}, {"apart"}]
     # In the order of the members, whoever ran first.
     assert list(scored.by_member) == list(scored.seconds) == ["a", "apart", "b"]
@@ -155,8 +155,25 @@ async def test_a_member_that_fails_among_others_is_named(bad: Member) -> None:
     told, good = Recorder(), (Constant("a"), Constant("b"))
     model = replace(servable(*good), together=AtOnce(good))
     async with running(told) as engine:
-        await engine.run(model, ROWS)
+        await engine.run(model, ROWS, row_count(ROWS))
         broken = (Constant("a"), bad)
         with pytest.raises(MemberError, match="member 'b' failed"):
-            await engine.run(replace(servable(*broken), together=AtOnce(broken)), ROWS)
+            await engine.run(replace(servable(*broken), together=AtOnce(broken)), ROWS, row_count(ROWS))
     assert told.of("member_failed") == [("digits", "b")]
+
+
+async def test_what_fills_a_batch_up_is_neither_answered_nor_compared() -> None:
+    told = Recorder()
+    model = servable(SoftmaxLinear("a"), Constant("b"))
+    filled = {"x": np.concatenate([ROWS["x"], ROWS["x"][-1:], ROWS["x"][-1:]])}
+    async with running(told) as engine:
+        alone = await engine.run(model, ROWS, row_count(ROWS))
+        scored = await engine.run(model, filled, row_count(ROWS))
+
+    assert scored.scores.tobytes() == alone.scores.tobytes()
+    assert {name: len(scores) for name, scores in scored.by_member.items()} == {
+        "a": row_count(ROWS),
+        "b": row_count(ROWS),
+    }
+    first, second = (agreements for _, agreements in told.of("agreed"))
+    assert first == second

@@ -1,13 +1,29 @@
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from ensemble.member import Member
-from ensemble.signature import TensorSpec
+from ensemble.member import Member, Rows, Scores, row_count
+from ensemble.signature import Signature, TensorSpec
 from server.lifecycle.manager import Loaded, Manager, rows_of_zeros
 from tests.support.members import Constant, Failing, SoftmaxLinear, servable, signature_of
 from tests.support.observers import Recorder
+
+
+@dataclass
+class Counting:
+    """Remembers how many rows it was asked for."""
+
+    asked: list[int] = field(default_factory=list)
+    name: str = "counting"
+    digest: str = "c"
+    signature: Signature = field(default_factory=signature_of)
+    runtime: str = "python"
+
+    def predict(self, rows: Rows) -> Scores:
+        self.asked.append(row_count(rows))
+        return Constant("inner").predict(rows)
 
 
 class Store:
@@ -79,6 +95,21 @@ async def test_each_member_is_a_model_of_its_own_with_its_own_scores() -> None:
     rows = {"x": np.array([[1, 2]], dtype=np.float32)}
     assert alone.name == "digits.b"
     np.testing.assert_array_equal(alone.score(rows), SoftmaxLinear("b").predict(rows))
+
+
+@pytest.mark.parametrize(
+    ("most", "allowed", "expected"),
+    [(0, (), (1,)), (1, (), (1,)), (64, (), (1, 64)), (16, (1, 4, 16), (1, 4, 16))],
+)
+async def test_batches_of_every_allowed_size_or_of_the_ends_are_run_before_a_version_is_served(
+    most: int, allowed: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    counting = Counting()
+    loaded = replace(servable(counting), max_batch_size=most, batch_sizes=allowed)
+
+    await Manager(lambda *_: Loaded(loaded, {}, None), Recorder()).take_up("digits", 1)
+
+    assert tuple(counting.asked) == expected
 
 
 def test_warm_up_rows_fit_the_signature() -> None:

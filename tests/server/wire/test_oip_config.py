@@ -29,7 +29,9 @@ def test_an_ensemble_is_made_of_the_members_it_asks() -> None:
 
 
 def test_a_member_has_batching_and_a_backend() -> None:
-    config = model_config(replace(info_of("sums.first", X), platform="onnxruntime_onnx"))
+    config = model_config(
+        replace(info_of("sums.first", X), platform="onnxruntime_onnx", backend="onnxruntime")
+    )
 
     assert (config.platform, config.backend) == ("onnxruntime_onnx", "onnxruntime")
     assert config.HasField("dynamic_batching")

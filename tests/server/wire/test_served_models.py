@@ -22,7 +22,7 @@ def load(name: str, version: int, _: Mapping[str, Member]) -> Loaded:
     return Loaded(servable(Constant("a"), SoftmaxLinear("b"), name=name, version=version), {}, None)
 
 
-async def run(model: Servable, rows: Rows) -> Scored:
+async def run(model: Servable, rows: Rows, _count: int) -> Scored:
     by_member = {member.name: member.predict(rows) for member in model.voters}
     return Scored(model.score(rows), by_member)
 
@@ -41,7 +41,8 @@ async def test_an_ensemble_and_its_members_are_models() -> None:
     info = world.models.find("digits", "")
     assert (info.name, info.version, info.versions, info.platform) == ("digits", 3, (3,), "ensemble")
     assert info.max_batch_size == 16
-    assert world.models.find("digits.a", "3").platform == "onnxruntime_onnx"
+    member = world.models.find("digits.a", "3")
+    assert (member.platform, member.backend) == ("python", "python")
     assert [step.model for step in info.steps] == ["digits.a", "digits.b"]
     assert world.models.find("digits.a", "3").steps == ()
 
