@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..data.chunk import Chunk
 from ..errors import InvalidDataError
 from ..member import Scores
+from ..pooling.disagreement import disagreement, entropy
 from .target import Target
 
 OUTPUTS = ("scores", "label", "entropy", "disagreement")
@@ -86,7 +87,7 @@ def results_batch(chunk: Chunk, answer: Answer, classes: Sequence[str], schema: 
         "scores": lambda dtype: _lists(answer.pooled, dtype),
         "label": lambda _: pa.array([_name(classes, index) for index in answer.pooled.argmax(axis=1)]),
         "entropy": lambda _: pa.array(_nats(entropy(answer.pooled))),
-        "disagreement": lambda _: pa.array(_nats(disagreement(answer))),
+        "disagreement": lambda _: pa.array(_nats(disagreement(answer.by_member, answer.weights))),
         MEMBER_SCORES: lambda dtype: pa.StructArray.from_arrays(
             [_lists(answer.by_member[field.name], field.type) for field in dtype], fields=list(dtype)
         ),
@@ -99,21 +100,6 @@ def results_batch(chunk: Chunk, answer: Answer, classes: Sequence[str], schema: 
         ],
         schema=schema,
     )
-
-
-def entropy(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Shannon entropy of each row, nats, as the server tells it."""
-    exact = scores.astype(np.float64)
-    logs = np.log(exact, out=np.zeros_like(exact), where=exact > 0)
-    nats: NDArray[np.float64] = -(exact * logs).sum(axis=1)
-    return nats
-
-
-def disagreement(answer: Answer) -> NDArray[np.float64]:
-    """How much of the entropy is there because members differ, nats: their mutual information."""
-    within = sum(weight * entropy(answer.by_member[name]) for name, weight in answer.weights.items())
-    # Rounding can leave a hair below zero where all say the same.
-    return np.maximum(entropy(answer.pooled) - within, 0)
 
 
 def _lists(scores: Scores, dtype: Any) -> Any:

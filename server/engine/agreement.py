@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ensemble.member import Scores
+from ensemble.pooling.disagreement import entropy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,3 @@ def agreement(by_member: Mapping[str, Scores], pooled: Scores) -> dict[str, Agre
             divergence_sum=float(np.maximum(divergence, 0).sum()),
         )
     return told
-
-
-def entropy(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shannon entropy of each row, nats; 0 log 0 is 0, and so is a score below 0."""
-    logs = np.log(scores, out=np.zeros_like(scores), where=scores > 0)
-    nats: NDArray[np.float64] = -(scores * logs).sum(axis=1)
-    return nats

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.engine.agreement import entropy
+from ensemble.pooling import disagreement as spread
 
 from . import tensors
 from .messages import message_class
@@ -108,19 +108,12 @@ def label(answer: Answer, info: ModelInfo) -> NDArray[Any]:
 
 def total_entropy(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others
     """Say how undecided the ensemble is: the entropy of its scores in nats, FP32 [row, 1]."""
-    return _nats(entropy(answer.scores.astype(np.float64)))
+    return _nats(spread.entropy(answer.scores))
 
 
 def disagreement(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others
-    """Say how much of that is because members differ: the mutual information in nats, FP32 [row, 1].
-
-    The entropy of the average less the weighted average of the members' own entropies.
-    """
-    within = sum(
-        answer.weights[name] * entropy(own.astype(np.float64)) for name, own in answer.by_member.items()
-    )
-    # Rounding can leave a hair below zero where all say the same.
-    return _nats(np.maximum(entropy(answer.scores.astype(np.float64)) - within, 0))
+    """Say how far the voters are from one mind, in nats, whatever the pool: FP32 [row, 1]."""
+    return _nats(spread.disagreement(answer.by_member, answer.weights))
 
 
 def member_scores(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others

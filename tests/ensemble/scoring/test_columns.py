@@ -7,9 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ensemble.errors import InvalidDataError
-from ensemble.scoring.columns import OUTPUTS, Columns, entropy
+from ensemble.scoring.columns import OUTPUTS, Columns
 from ensemble.scoring.run import ScoreOptions, score
-from server.engine import agreement
 from tests.support.members import Constant, servable
 
 from .jobs import ENSEMBLE, dataset_of, features, written
@@ -44,11 +43,6 @@ def test_each_members_own_scores_by_its_name(tmp_path: Path) -> None:
     assert [row["constant"] for row in own] == [[0.5, 0.25, 0.25]] * 3
     line = np.array([row["line"] for row in own], np.float32)
     assert line.tobytes() == ENSEMBLE.members[0].predict({"x": features(3)}).tobytes()
-
-
-def test_entropy_is_what_the_server_tells() -> None:
-    scores = np.random.default_rng(0).dirichlet(np.ones(10), 50).astype(np.float32)
-    np.testing.assert_array_equal(entropy(scores), agreement.entropy(scores.astype(np.float64)))
 
 
 @pytest.mark.parametrize("size", [1, 7])
