@@ -4,9 +4,9 @@ The generalised Jensen-Shannon divergence of the members' scores under their wei
 of their weighted average less the weighted average of their entropies, which is also the weighted mean of the
 divergences KL(member, average). Zero if and only if all say the same, and at most log(classes).
 
-Where the average itself is served it is the part of the served entropy that is there because members differ: the mutual
-information of class and member. A temperature or a log pool changes what is served, not how far the members
-are apart, so it changes nothing here: figures from before and after a change of the form can be compared.
+Where the average itself is served it is the part of the served entropy that is there because members differ:
+the mutual information of class and member. A temperature or a log pool changes what is served, not how far
+the members are apart, so it changes nothing here: figures from before and after it can be compared.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """What a refit is after: which loss of a row counts, and which weighted average makes its mean small.
 
 Log-loss is the default: it asks for honest probabilities, and its least is certified. The Brier score's is
-too. Accuracy has no slope to follow: its weights are found by hill climbing from those of the least log-loss,
-and certified by nothing.
+too. Accuracy, F1 and the area under the ROC curve have no slope to follow: their weights are found by hill
+climbing from those of the least log-loss, and certified by nothing.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ import numpy as np
 from .blend import Blend
 from .comparison import Judged
 from .crossfit import capped_losses
-from .greedy import accuracy, climb
+from .greedy import climb
+from .measures import MEASURES, Measure
 from .newton import newton
 from .objective import LogLoss, Vector, gap_of
 from .sample import Sample
@@ -97,14 +98,24 @@ class BrierAim:
 
 
 @dataclass(frozen=True, slots=True)
-class AccuracyAim:
-    """One for each row whose highest score isn't the true class."""
+class ClimbedAim:
+    """One less a measure that has no slope; where that isn't defined, nothing, whatever the weights."""
 
-    measure: str = "error rate"
+    climbed: Measure
+
+    @property
+    def measure(self) -> str:
+        """What people call it."""
+        return self.climbed.loss
 
     def losses(self, sample: Sample, blend: Blend) -> Vector:
-        """Return 1 for each row that is wrong, else 0."""
-        return (~Judged.of(sample, blend).right).astype(np.float64)
+        """Return what each row adds to the loss: 1 if it is wrong, else 0, where accuracy is meant."""
+        pooled, pool = np.empty((sample.rows, sample.classes)), blend.pool(sample.predictions.members)
+        for rows, scores in sample.blocks(blend.voters):
+            pooled[rows] = pool.exact(scores)
+        weights = np.ones(sample.rows) if sample.weights is None else sample.weights
+        found = self.climbed.parts(pooled, sample.labels, weights)
+        return np.zeros(sample.rows) if found is None else 1 - found
 
     def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
         """Return the log-loss and its slope."""
@@ -112,24 +123,28 @@ class AccuracyAim:
 
     def rough(self, sample: Sample, start: Vector) -> Vector:
         """Climb from the least log-loss."""
-        return self._climbed(sample, LogLossAim().rough(sample, start))
+        return self._from(sample, LogLossAim().rough(sample, start))
 
     def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:
         """Climb from the least log-loss; `loss` and `gap` are those of the log-loss."""
         first = LogLossAim().solve(sample, start, options)
-        weights = self._climbed(sample, first.weights)
+        weights = self._from(sample, first.weights)
         loss, gradient = self.at(sample, weights)
-        how = f"{first.how}, then hill climbing for accuracy"
+        how = f"{first.how}, then hill climbing for a lower {self.measure}"
         return Solution(
             weights, loss, gap_of(weights, gradient), first.iterations, first.converged, how, first.message
         )
 
-    def _climbed(self, sample: Sample, start: Vector) -> Vector:
+    def _from(self, sample: Sample, start: Vector) -> Vector:
         scores = np.stack([found[sample.place] for found in sample.predictions.scores])
-        return climb(scores, sample.labels, accuracy, start, sample.weights)
+        return climb(scores, sample.labels, self.climbed, start, sample.weights)
 
 
-AIMS: Mapping[str, Aim] = {"log_loss": LogLossAim(), "brier": BrierAim(), "accuracy": AccuracyAim()}
+AIMS: Mapping[str, Aim] = {
+    "log_loss": LogLossAim(),
+    "brier": BrierAim(),
+    **{name: ClimbedAim(measure) for name, measure in MEASURES.items()},
+}
 
 
 def log_loss_of(sample: Sample) -> LogLoss:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class Losses:
     calibration_error: float  # expected difference of confidence and accuracy, over 15 equal bins
     standard_error: float = float("nan")  # of the log-loss; not a number where it is infinite
     brier: float = float("nan")  # squared distance of the scores from the true class, added up over classes
+    decides: float = float("nan")  # the loss that decides, where it is none of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,19 @@ class Judged:
         return cls(row_losses(sample, blend), squares, confidence, right)
 
 
+class Decides(Protocol):
+    """A loss of a row beside those that are always told, and what it is called."""
+
+    @property
+    def measure(self) -> str:
+        """What people call it."""
+        ...
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return each row's loss, finite."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Contenders:
     """What to compare, and which member is the best single one."""
@@ -80,15 +94,16 @@ class Comparison:
     incumbent: Losses
     learned: Losses
     gains: Mapping[str, Gain]  # over "uniform", "best_single" and "incumbent"
+    decides: str | None = None  # what the loss that decides is called, where it is none of the others
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that evidence holds: data, losses, gains and more.
 
         `losses`, `standard_errors`, `accuracy`, `calibration_error` and `brier` share one shape:
         {"members": {name: x}, "uniform": x, "best_single": {"member": name, "loss": x}, "incumbent": x,
-        "learned": x}. Null is infinite.
+        "learned": x}. Null is infinite. So does "decides", if there is one, and its name is "measure".
         """
-        return {
+        return self._decides() | {
             "data": {"digest": self.digest, "rows": self.rows},
             "losses": self._of("log_loss"),
             "standard_errors": self._of("standard_error"),
@@ -100,6 +115,9 @@ class Comparison:
                 for name, gain in self.gains.items()
             },
         }
+
+    def _decides(self) -> dict[str, Any]:
+        return {} if self.decides is None else {"measure": self.decides, "decides": self._of("decides")}
 
     def _of(self, measure: str) -> dict[str, Any]:
         def value(losses: Losses) -> float | None:
@@ -114,7 +132,9 @@ class Comparison:
         }
 
 
-def compare(rows: Predictions | Sample, contenders: Contenders, digest: str) -> Comparison:
+def compare(
+    rows: Predictions | Sample, contenders: Contenders, digest: str, decides: Decides | None = None
+) -> Comparison:
     """Judge every member and every weighting on some rows."""
     sample = rows if isinstance(rows, Sample) else Sample.of(rows)
     members = sample.predictions.members
@@ -128,12 +148,13 @@ def compare(rows: Predictions | Sample, contenders: Contenders, digest: str) -> 
     return Comparison(
         digest=digest,
         rows=sample.rows,
-        members={name: losses_of(sample, blend) for name, blend in single.items()},
+        members={name: losses_of(sample, blend, decides) for name, blend in single.items()},
         best_single=contenders.best_single,
-        uniform=losses_of(sample, others["uniform"]),
-        incumbent=losses_of(sample, contenders.incumbent),
-        learned=losses_of(sample, contenders.learned),
+        uniform=losses_of(sample, others["uniform"], decides),
+        incumbent=losses_of(sample, contenders.incumbent, decides),
+        learned=losses_of(sample, contenders.learned, decides),
         gains={name: gain(row_losses(sample, blend), learned, sample) for name, blend in others.items()},
+        decides=None if decides is None else decides.measure,
     )
 
 
@@ -169,7 +190,7 @@ def gain(before: Vector, after: Vector, sample: Sample | None = None) -> Gain:
     return Gain(*mean_and_error(before - after, weights, clusters))
 
 
-def losses_of(sample: Sample, blend: Blend) -> Losses:
+def losses_of(sample: Sample, blend: Blend, decides: Decides | None = None) -> Losses:
     """Judge what `blend` makes of the members' scores."""
     judged, weights = Judged.of(sample, blend), sample.weights
     return Losses(
@@ -178,6 +199,7 @@ def losses_of(sample: Sample, blend: Blend) -> Losses:
         calibration_error(judged.confidence, judged.right, weights),
         gain(judged.losses, np.zeros(sample.rows), sample).standard_error,
         _mean(judged.squares, weights),
+        float("nan") if decides is None else _mean(decides.losses(sample, blend), weights),
     )
 
 

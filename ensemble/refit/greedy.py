@@ -4,60 +4,17 @@ Starts at given weights, as if these had been picked one by one already, and pic
 helps. What comes out is never worse on the rows that it saw than what it started from.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from .objective import Matrix, Vector
-
-# Pooled scores [row, class], true classes [row] and row weights [row] -> the higher, the better.
-Measure = Callable[[Matrix, NDArray[np.int64], Vector], float]
+from .measures import Measure
+from .objective import Vector
 
 # The start counts as so many picks: each further one moves the weights by less than a twentieth.
 START_PICKS = 20
 ROUNDS = 60
 # Picks without any gain, until the search is given up: one alone may not be enough to tip a row.
 PATIENCE = 8
-
-
-def accuracy(pooled: Matrix, labels: NDArray[np.int64], row_weights: Vector) -> float:
-    """Return the share of rows whose highest score is the true class."""
-    return float(row_weights @ (pooled.argmax(axis=1) == labels) / row_weights.sum())
-
-
-def macro_f1(pooled: Matrix, labels: NDArray[np.int64], row_weights: Vector) -> float:
-    """Return the mean over classes of F1, the harmonic mean of precision and recall.
-
-    Classes that are neither true nor given in any row are left out.
-    """
-    classes, given = pooled.shape[1], pooled.argmax(axis=1)
-    hits = np.bincount(labels[given == labels], row_weights[given == labels], classes)
-    seen = np.bincount(labels, row_weights, classes) + np.bincount(given, row_weights, classes)
-    return float((2 * hits[seen > 0] / seen[seen > 0]).mean())
-
-
-def area_under_roc(pooled: Matrix, labels: NDArray[np.int64], row_weights: Vector) -> float:
-    """Return how often a row of a class gets a higher score for it than another row: one class against all.
-
-    The mean over the classes that some rows are of and some aren't, by their rows; ties count half. Of two
-    classes the second alone is looked at. Row weights say only which rows count: those of zero don't.
-    """
-    counted = row_weights > 0
-    pooled, labels = pooled[counted], labels[counted]
-    areas, sizes = [], []
-    for index in range(pooled.shape[1]) if pooled.shape[1] > 2 else (1,):  # noqa: PLR2004 - two classes
-        inside = labels == index
-        positives, negatives = int(inside.sum()), int((~inside).sum())
-        if positives and negatives:
-            ranks = rankdata(pooled[:, index])[inside].sum()
-            areas.append((ranks - positives * (positives + 1) / 2) / (positives * negatives))
-            sizes.append(positives)
-    return float(np.average(areas, weights=sizes)) if areas else float("nan")
-
-
-MEASURES: dict[str, Measure] = {"accuracy": accuracy, "f1": macro_f1, "auc": area_under_roc}
 
 
 def climb(

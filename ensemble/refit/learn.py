@@ -13,7 +13,7 @@ from ..member import Member
 from ..pooling.log import LOG
 from ..servable import Servable
 from .aftercare import intervals, without_each
-from .aims import log_loss_of
+from .aims import Aim, log_loss_of
 from .blend import Blend
 from .cache import ScoresCache
 from .candidates import LOG as LOG_CANDIDATE
@@ -33,6 +33,8 @@ from .trying import HeldOut, decide, on_held_out_rows
 
 # What the figures depend on.
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
+# Objectives whose losses aren't told in any case.
+UNUSUAL = ("f1", "auc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,9 @@ def learn(
     decided = decide(sample, incumbent, among)
     fitted = decided.fitted(sample, incumbent, options.solver, among)
     contenders = Contenders(incumbent, fitted.blend, best_single(sample))
-    compared = compare(sample, contenders, validation.digest)
-    tested, shown, notes = _on_test_rows(servable, sample.predictions, options, contenders)
+    decides = among.aim if among.objective in UNUSUAL else None
+    compared = compare(sample, contenders, validation.digest, decides)
+    tested, shown, notes = _on_test_rows(servable, sample.predictions, options, (contenders, decides))
     findings = check(sample.predictions, compared, evidence)
     findings = replace(findings, notes=(*findings.notes, *notes))
     held_out = on_held_out_rows(sample, incumbent, among, options.columns.slices_of(sample))
@@ -161,13 +164,17 @@ def learn(
 
 
 def _on_test_rows(
-    servable: Servable, validation: Predictions, options: LearnOptions, contenders: Contenders
+    servable: Servable,
+    validation: Predictions,
+    options: LearnOptions,
+    judged: tuple[Contenders, Aim | None],
 ) -> tuple[Comparison | None, dict[str, Any], tuple[str, ...]]:
     """Judge the contenders on the test rows, if there are any; with the figures for the report, and notes."""
     if options.test is None:
         return None, {}, ()
+    contenders, decides = judged
     unseen = _predict(servable, options.test, options, validation.rows)
-    tested = compare(unseen, contenders, options.test.digest)
+    tested = compare(unseen, contenders, options.test.digest, decides)
     shown = figures(unseen, contenders.incumbent, contenders.learned)
     return tested, {"test": shown}, leaked(validation, unseen)
 

@@ -50,6 +50,11 @@ class Sample:
         return int(self.true_class.shape[1])
 
     @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.predictions.classes)
+
+    @property
     def labels(self) -> Places:
         """The true classes."""
         return self.predictions.labels[self.place]

@@ -59,8 +59,11 @@ PoolsOption = Annotated[
     ),
 ]
 ObjectiveOption = Annotated[
-    Literal["log_loss", "brier", "accuracy"],
-    Parameter(help="The loss that decides. All but log_loss go with linear pools only."),
+    Literal["log_loss", "brier", "accuracy", "f1", "auc"],
+    Parameter(
+        help="The loss that decides; f1 is the mean over classes, auc the area under the ROC curve, each"
+        " class against all. All but log_loss go with linear pools only."
+    ),
 ]
 SampleWeightOption = Annotated[
     str | None, Parameter(help="The column that says how much each row counts; all alike if left out.")

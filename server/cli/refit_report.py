@@ -127,15 +127,16 @@ def _show_losses(console: Console, learned: Learned) -> None:
         [("test", learned.test)] if learned.test is not None else []
     )
     rows = tables.table("")
+    decides = learned.validation.decides
     for data, _ in measured:
-        for measure, heading in zip(MEASURES, (data, "", ""), strict=True):
-            rows.add_column(f"{heading}\n{measure}", justify="right")
+        for index, measure in enumerate(MEASURES if decides is None else (*MEASURES, decides)):
+            rows.add_column(f"{'' if index else data}\n{measure}", justify="right")
     for name in learned.validation.members:
-        figures = [losses for _, compared in measured for losses in _figures(compared.members[name])]
+        figures = [losses for _, compared in measured for losses in _figures(compared.members[name], decides)]
         rows.add_row(Text(name, style="dim"), *figures)
     rows.add_section()
     for label, pick, style in _weightings(learned.validation.best_single):
-        figures = [losses for _, compared in measured for losses in _figures(pick(compared))]
+        figures = [losses for _, compared in measured for losses in _figures(pick(compared), decides)]
         rows.add_row(Text(label), *figures, style=style)
     console.print(rows)
 
@@ -147,9 +148,10 @@ def _weightings(best: str) -> Iterator[tuple[str, Callable[[Comparison], Losses]
     yield "learned", lambda compared: compared.learned, "bold green"
 
 
-def _figures(losses: Losses) -> tuple[str, str, str]:
+def _figures(losses: Losses, decides: str | None) -> tuple[str, ...]:
     log_loss = f"{losses.log_loss:.4f}" if isfinite(losses.log_loss) else "∞"
-    return log_loss, f"{losses.accuracy:.4f}", f"{losses.calibration_error:.4f}"
+    told = (log_loss, f"{losses.accuracy:.4f}", f"{losses.calibration_error:.4f}")
+    return told if decides is None else (*told, f"{losses.decides:.4f}")
 
 
 def _show_verdict(console: Console, result: RefitResult, *, dry_run: bool) -> None:

@@ -89,6 +89,7 @@ def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str
         "certificate": certificate(evidence["solver"], evidence["validation"]["data"]["rows"]),
         "solver": evidence["solver"],
         "objective": evidence.get("objective", "log_loss"),
+        "measure": evidence["validation"].get("measure"),
         "pool": evidence.get("pool", {"form": "linear"}),
         "pruning": evidence.get("pruning"),
         "chosen": evidence.get("chosen"),
@@ -151,12 +152,12 @@ def _losses(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield _line(name, key, figures) | {"gain": _interval(measured.get("gains", {}).get(key))}
 
 
-_MEASURES = ("losses", "standard_errors", "accuracy", "calibration_error")
+_MEASURES = ("losses", "standard_errors", "accuracy", "calibration_error", "decides")
 
 
 def _line(name: str, kind: str, figures: Sequence[float | None]) -> dict[str, Any]:
     """Return a line of losses; `figures` are those of _MEASURES, null where one isn't known."""
-    loss, error, accuracy, calibration = figures
+    loss, error, accuracy, calibration, decides = figures
     return {
         "name": name,
         "kind": kind,
@@ -164,6 +165,7 @@ def _line(name: str, kind: str, figures: Sequence[float | None]) -> dict[str, An
         "interval": _around(loss, error),
         "accuracy": accuracy,
         "calibration_error": calibration,
+        "decides": decides,
         "gain": None,
     }
 

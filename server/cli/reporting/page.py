@@ -9,7 +9,13 @@ from typing import Any
 from .charts import Charts
 from .markup import Row, change, figure, html_table, interval, number, percent, section
 
-OBJECTIVES = {"log_loss": "log-loss", "brier": "Brier score"}
+OBJECTIVES = {
+    "log_loss": "log-loss",
+    "brier": "Brier score",
+    "accuracy": "error rate",
+    "f1": "1 - macro F1",
+    "auc": "1 - AUC",
+}
 STYLE = Path(__file__).with_name("page.css")
 
 
@@ -31,7 +37,7 @@ def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:
     yield _tiles(report)
     yield _weights(report, charts)
     for part, lines in report["losses"].items():
-        yield _losses(part, lines, charts)
+        yield _losses(part, lines, charts, report["measure"])
     yield '<div class="pair">'
     part = _honest(report["reliability"])
     if part is not None:
@@ -165,8 +171,11 @@ _WEIGHT_COLUMNS = (
 )
 
 
-def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts) -> str:
-    headings = ["", "log-loss", "95% interval", "accuracy", "ECE", "learned gains, paired 95% interval"]
+def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts, measure: str | None) -> str:
+    more = [] if measure is None else [measure]
+    headings = [
+        "", "log-loss", "95% interval", "accuracy", "ECE", *more, "learned gains, paired 95% interval"
+    ]  # fmt: skip
     rows = []
     for line in lines:
         gain = line["gain"]
@@ -182,6 +191,7 @@ def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts) -> str:
                     interval(line["interval"]),
                     percent(line["accuracy"]),
                     number(line["calibration_error"]),
+                    *([] if measure is None else [number(line["decides"])]),
                     told,
                 ],
                 kind=kinds.get(line["kind"], ""),
