@@ -23,7 +23,8 @@ def sepconv() -> Any:
 
     from training.architectures.sepconv import body  # noqa: PLC0415
 
-    return keras.Sequential([keras.Input(IMAGE, name="image"), *body(CLASSES)])
+    scores = keras.layers.Dense(CLASSES, activation="softmax", name="scores")
+    return keras.Sequential([keras.Input(IMAGE, name="image"), *body(), scores])
 
 
 def bndense() -> Any:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to, beside `path`; it takes the place of `path` if the block succeeds."""
-    # The ending stays last: Keras and others choose the format by it.
-    made = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+def replace_file(path: Path, *, ending: str | None = None) -> Iterator[Path]:
+    """Give a path to write to, beside `path`; it takes the place of `path` if the block succeeds.
+
+    `ending` is how both names end, the suffix if left out: Keras and others choose the format by it.
+    """
+    ending = path.suffix if ending is None else ending
+    made = path.with_name(f".{path.name.removesuffix(ending)}.{os.getpid()}{ending}")
     try:
         yield made
         with made.open("rb+") as file:

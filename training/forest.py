@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .digits import INPUT, Part
+from .data.images import IMAGE
+from .data.parts import Part
 
 LABEL_OUTPUT = "label"
 SCORES_OUTPUT = "scores"
@@ -20,7 +21,7 @@ def fit_forest(rows: Part, *, seed: int, trees: int = TREES) -> Any:
     from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 - heavy: only when members are trained
 
     forest = RandomForestClassifier(n_estimators=trees, random_state=seed)
-    return forest.fit(flatten(rows.image), rows.label)
+    return forest.fit(flatten(rows.inputs[IMAGE]), rows.label)
 
 
 def flatten(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -74,8 +75,8 @@ def _take_images(graph: Any, shape: tuple[int, int, int], pixels: int) -> None:
     from onnx import TensorProto, helper  # noqa: PLC0415 - heavy: only when members are trained
 
     graph.initializer.append(helper.make_tensor("pixels_shape", TensorProto.INT64, [2], [-1, pixels]))
-    reshape = helper.make_node("Reshape", [INPUT, "pixels_shape"], ["pixels"], name="flatten")
+    reshape = helper.make_node("Reshape", [IMAGE, "pixels_shape"], ["pixels"], name="flatten")
     nodes = [reshape, *graph.node]
     del graph.node[:], graph.input[:]
     graph.node.extend(nodes)
-    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", *shape]))
+    graph.input.append(helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["rows", *shape]))

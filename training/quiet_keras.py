@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .devices import GpuMemory
+
 _STDERR = 2
 
 
-def import_keras(seed: int) -> Any:
+def import_keras(seed: int, gpu_memory: GpuMemory | None = None) -> Any:
     """Import Keras on TensorFlow, seed everything random in this process, and return the module.
 
     This changes the whole process: call it where members are made and nowhere else.
@@ -23,6 +25,8 @@ def import_keras(seed: int) -> Any:
 
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_op_determinism()
+        if gpu_memory is not None:
+            gpu_memory.apply(tf.config)
     keras.utils.set_random_seed(seed)
     return keras
 

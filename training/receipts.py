@@ -12,7 +12,7 @@ from .files import replace_file, sha256
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One member that was made. `accuracy` and `log_loss` are those on the validation rows."""
+    """One member that was made; `figures` say how well it does on the validation rows, by name."""
 
     name: str
     kind: str  # "keras" or "onnx"
@@ -21,8 +21,7 @@ class Trained:
     parameters: int  # a forest's nodes
     epochs: int | None  # None for what isn't trained in epochs
     seconds: float
-    accuracy: float
-    log_loss: float
+    figures: Mapping[str, float]  # accuracy and log_loss, squared_error, or all
     reused: bool = False  # found whole, and not made again
 
 

@@ -170,6 +170,7 @@ def _convert_one(folder: Path) -> dict[str, Any]:
     # training mode: the first layer's default becomes everybody's.
     call = model.call
     model.call = lambda *args, **kwargs: call(*args, **(kwargs | {"training": False}))
+    make_constants(keras, model)
     rows = _rows(folder, signature)
     named = keras.tree.map_structure(lambda put: rows[put.name], model.input)
     answers = keras.tree.flatten(model(named, training=False))
@@ -180,6 +181,16 @@ def _convert_one(folder: Path) -> dict[str, Any]:
     )
     model.export(str(folder / "exported.onnx"), format="onnx", verbose=False)
     return {"signature": signature.to_json(), "keras": str(keras.__version__)}
+
+
+def make_constants(keras: Any, model: Any) -> None:
+    """Turn what Normalization layers subtract and divide by into plain arrays.
+
+    As TensorFlow's tensors, which are no variables, the exporter takes them for inputs of the model.
+    """
+    for layer in model._flatten_layers():  # noqa: SLF001 - there's no public way into models within models
+        if isinstance(layer, keras.layers.Normalization):
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
 
 
 def _outputs(keras: Any, model: Any) -> Iterator[tuple[str, Any]]:

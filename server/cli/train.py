@@ -1,45 +1,68 @@
 """`unisono train`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from training.progress import OnProgress
-from training.progress import Progress as Step
 from training.receipts import Trained
-from training.recipes import NAMES
 
 from . import tables
 from .main import EXIT_DONE, EXIT_USAGE
-from .progress import SECONDS_BETWEEN_LINES
+from .progress import ProgressMode
+from .training_progress import training_progress
 
 EXTRA = "training needs the extra `training`: pip install 'unisono[training]'"
+ConfigArgument = Annotated[
+    str, Parameter(help="A TOML file, or the name of one that comes with unisono: digits, mnist5k.")
+]
 
 
-def train(
+def train(  # noqa: PLR0913 - one parameter an option
+    config: ConfigArgument = "digits",
     *,
     output: Annotated[Path, Parameter(help="The folder for the members and the rows to fit and test with.")],
-    members: Annotated[str, Parameter(help="Which members, by name, with commas between.")] = ",".join(NAMES),
+    members: Annotated[
+        str, Parameter(help="Which members, by name, with commas between; all if left out.")
+    ] = "",
     seed: Annotated[int, Parameter(help="Another seed makes other members; the rows stay the same.")] = 0,
+    pictures: Annotated[
+        bool, Parameter(help="Draw each network and the shapes between its layers, as NAME.png.")
+    ] = False,
+    gpu_memory: Annotated[
+        str,
+        Parameter(help="On GPUs: `grow` takes memory as it is needed, a number that many MiB, `all` all."),
+    ] = "grow",
+    progress: Annotated[
+        ProgressMode, Parameter(help="How far it is: a bar, lines, JSON objects, or nothing.")
+    ] = "auto",
+    metrics_file: Annotated[
+        Path | None, Parameter(help="Keep each member's epoch and losses here, for Prometheus' textfiles.")
+    ] = None,
 ) -> int:
-    """Make members: train small models on scikit-learn's handwritten digits.
+    """Make members: train the models that CONFIG describes, each on rows that no weights are fitted on.
 
-    A member that is already in the folder, whole and made with the same seed, is kept. Accuracy and
-    log-loss are those on the validation rows, which no member learns from; the test rows are left alone.
+    A member that is already in the folder, whole and made of the same, is kept; a run that was killed goes
+    on where it was. Figures are those on the validation rows, which no member learns from; the test rows are
+    left alone. See docs/training.md.
     """
+    from training.config import TrainConfig, shipped  # noqa: PLC0415 - heavy: only when the command runs
+    from training.train import TrainOptions  # noqa: PLC0415 - heavy: only when the command runs
     from training.train import train as make_members  # noqa: PLC0415 - heavy: only when the command runs
 
-    names = [name.strip() for name in members.split(",")]
+    path = Path(config) if config.endswith(".toml") else shipped(config)
+    options = TrainOptions(
+        tuple(name.strip() for name in members.split(",") if name.strip()),
+        seed=seed,
+        pictures=pictures,
+        gpu_memory=gpu_memory,
+    )
+    console = Console(stderr=True, highlight=False)
     try:
-        with _showing(Console(stderr=True, highlight=False)) as on_progress:
-            trained = make_members(output, names, on_progress, seed=seed)
+        with training_progress(console, progress, metrics_file) as on_progress:
+            trained = make_members(output, TrainConfig.read(path), on_progress, options)
     except ModuleNotFoundError as error:
         print(f"error: {EXTRA} ({error})", file=sys.stderr)
         return EXIT_USAGE
@@ -53,7 +76,8 @@ def train(
 
 def _print_table(members: list[Trained]) -> None:
     """Print what was made, one line a member."""
-    numbers = ("parameters", "epochs", "seconds", "held-out accuracy", "log-loss")
+    figures = list(dict.fromkeys(name for member in members for name in member.figures))
+    numbers = ("parameters", "epochs", "seconds", *(name.replace("_", "-") for name in figures))
     made = tables.table("member", "kind", *numbers, "", numbers=numbers)
     for member in members:
         made.add_row(
@@ -62,50 +86,7 @@ def _print_table(members: list[Trained]) -> None:
             f"{member.parameters:,}",
             "-" if member.epochs is None else str(member.epochs),
             f"{member.seconds:.1f}",
-            f"{member.accuracy:.4f}",
-            f"{member.log_loss:.4f}",
+            *(f"{member.figures[name]:.4f}" if name in member.figures else "-" for name in figures),
             "kept" if member.reused else "new",
         )
     tables.console().print(made)
-
-
-@contextmanager
-def _showing(console: Console) -> Iterator[OnProgress]:
-    """Show the steps of training: a bar a member for people, a line now and then for logs."""
-    if not console.is_terminal:
-        yield _lines(console)
-        return
-    columns = (
-        TextColumn("training {task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} epochs"),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks = {}
-
-        def show(step: Step) -> None:
-            if step.member not in tasks:
-                tasks[step.member] = bars.add_task(step.member, total=step.epochs, loss="")
-            bars.update(tasks[step.member], completed=step.epoch, loss=_loss(step))
-
-        yield show
-
-
-def _lines(console: Console) -> OnProgress:
-    """Return what prints a line when a member begins, and then one every ten seconds at most."""
-    printed = monotonic()
-
-    def show(step: Step) -> None:
-        nonlocal printed
-        if step.epoch == 0 or monotonic() - printed >= SECONDS_BETWEEN_LINES:
-            printed = monotonic()
-            line = f"training {step.member}: {step.epoch} of {step.epochs} epochs {_loss(step)}"
-            console.print(line.rstrip(), markup=False)
-
-    return show
-
-
-def _loss(step: Step) -> str:
-    return "" if step.loss is None else f"log-loss {step.loss:.4f}"

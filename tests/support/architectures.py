@@ -24,11 +24,13 @@ def make(folder: Path) -> dict[str, Path]:
 def _write(folder: Path) -> None:
     import keras  # noqa: PLC0415 - in the child only
 
-    from training.architectures import bnconv, bndense, sepconv  # noqa: PLC0415
+    from training.architectures import catalogue  # noqa: PLC0415
+    from training.architectures.task import Spread, Task  # noqa: PLC0415
 
     keras.utils.set_random_seed(1)
-    for name, architecture in {"bnconv": bnconv, "bndense": bndense, "sepconv": sepconv}.items():
-        architecture.build((8, 8, 1), 10).save(folder / f"{name}.keras")
+    task = Task({"image": (8, 8, 1)}, 10, value=False, spreads={"image": Spread((0.3,), (0.1,))})
+    for name in ("bnconv", "bndense", "sepconv"):
+        catalogue.build(name, task, {}).save(folder / f"{name}.keras")
     keras.applications.MobileNet(
         input_shape=(32, 32, 3), alpha=0.25, weights=None, classes=10, name="mobilenet"
     ).save(folder / "mobilenet.keras")

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from training.receipts import sources_digest
-from training.train import train
+from training.train import TrainOptions, train
 
 REPOSITORY = Path(__file__).parents[2]
 EPOCHS = 3
@@ -61,4 +61,4 @@ def _make(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), most_epochs=EPOCHS)
+    train(Path(sys.argv[1]), options=TrainOptions(most_epochs=EPOCHS))

@@ -12,30 +12,42 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from training.architectures import bnconv, bndense, sepconv
-from training.digits import load_digits
+from ensemble.loading.convert import make_constants
+from training.architectures import catalogue, sepconv
+from training.architectures.task import Task, task_of
+from training.callbacks.choose import Places
+from training.config import DataConfig, Fit, MemberConfig
 from training.fit_network import fit_network
+from training.predict import predict
 from training.quiet_keras import import_keras
-from training.recipes import NetworkRecipe
+from training.train import load
 
 NAMES = ("sepconv", "bndense", "bnconv")
+ROWS = 64
 
 
 def facts(members: Path) -> dict[str, Any]:
     keras = import_keras(0)
-    image = np.load(members / "test.npz")["image"]
+    data = load(DataConfig(profile=True, ink=True))
+    whole = task_of(data)
+    only_classes = Task(whole.inputs, whole.classes, value=False, spreads=whole.spreads)
     return {
         "sepconv_counts": sepconv_counts(keras),
-        "members": {name: member_facts(keras, members / f"{name}.keras", image) for name in NAMES},
-        "bndense_layers": kinds(bndense.build((8, 8, 1), 10)),
-        "bnconv_layers": kinds(bnconv.build((8, 8, 1), 10)),
-        "other_shape": sepconv.build((20, 24, 3), 4).output_shape,
+        "members": {name: member_facts(keras, members / f"{name}.keras", data) for name in NAMES},
+        "built": {
+            name: built(keras, name, whole if name == "two_outputs" else only_classes, data)
+            for name in catalogue.NAMES
+        },
+        "bndense_layers": kinds(catalogue.build("bndense", only_classes, {})),
+        "bnconv_layers": kinds(catalogue.build("bnconv", only_classes, {})),
+        "normalised": normalised(keras, whole, data),
         "training": [trained(seed) for seed in (0, 0, 1)],
     }
 
 
 def sepconv_counts(keras: Any) -> list[int]:
-    stack = keras.Sequential([keras.Input((64, 64, 3)), *sepconv.body(10)])
+    last = keras.layers.Dense(10, activation="softmax")
+    stack = keras.Sequential([keras.Input((64, 64, 3)), *sepconv.body(), last])
     return [layer.count_params() for layer in stack.layers]
 
 
@@ -43,26 +55,63 @@ def kinds(network: Any) -> list[str]:
     return [type(layer).__name__ for layer in network.layers]
 
 
-def member_facts(keras: Any, path: Path, image: Any) -> dict[str, Any]:
+def member_facts(keras: Any, path: Path, data: Any) -> dict[str, Any]:
     network = keras.models.load_model(path)
+    image = data.test.inputs["image"]
     scores = network(image, training=False).numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        network.export(f"{folder}/member.onnx", format="onnx", verbose=False)
-        session = onnxruntime.InferenceSession(f"{folder}/member.onnx")
-        (exported,) = session.run(None, {session.get_inputs()[0].name: image})
     return {
         "input": [network.inputs[0].name, *network.inputs[0].shape],
         "output": [network.output_names[0], *network.outputs[0].shape],
         "compiled": network.compiled,
         "plain_call_error": float(np.abs(network(image).numpy() - scores).max()),
-        "onnx_error": float(np.abs(exported - scores).max()),
+        "onnx_error": onnx_error(keras, network, {"image": image}),
         "row_sum_error": float(np.abs(scores.sum(axis=1) - 1).max()),
     }
 
 
+def built(keras: Any, name: str, task: Task, data: Any) -> dict[str, Any]:
+    """A network fresh from the catalogue: what it takes and gives, and how ONNX Runtime agrees."""
+    network = catalogue.build(name, task, {})
+    inputs = {tensor.name: data.test.inputs[tensor.name][:ROWS] for tensor in network.inputs}
+    return {
+        "inputs": sorted(inputs),
+        "outputs": {name: list(array.shape) for name, array in predict(network, inputs).items()},
+        "onnx_error": onnx_error(keras, network, inputs),
+    }
+
+
+def onnx_error(keras: Any, network: Any, inputs: dict[str, Any]) -> float:
+    expected = list(predict(network, inputs).values())
+    make_constants(keras, network)
+    with tempfile.TemporaryDirectory() as folder:
+        network.export(f"{folder}/member.onnx", format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(f"{folder}/member.onnx")
+        given = session.run(None, {tensor.name: inputs[tensor.name] for tensor in session.get_inputs()})
+    pairs = zip(expected, given, strict=True)
+    return max(float((np.abs(a - b) / np.maximum(1.0, np.abs(a))).max()) for a, b in pairs)
+
+
+def normalised(keras: Any, task: Task, data: Any) -> list[float]:
+    """Mean and deviation of what the layers after the input see of the training rows."""
+    network = catalogue.build("two_inputs", task, {})
+    found = [layer.output for layer in network.layers if type(layer).__name__ == "Normalization"]
+    images, profile = keras.Model(network.input, found)([data.train.inputs[t.name] for t in network.inputs])
+    return [
+        float(np.mean(images)),
+        float(np.std(images)),
+        float(np.abs(np.mean(profile, axis=0)).max()),
+        # A line of pixels that is always black stays 0.
+        float(np.std(profile, axis=0).max()),
+    ]
+
+
 def trained(seed: int) -> list[float]:
-    recipe = NetworkRecipe(sepconv.build, epochs=1, batch_rows=64, learning_rate=1e-3, patience=1)
-    network, _ = fit_network(recipe, load_digits().train, seed=seed, on_epoch=lambda _epoch, _loss: None)
+    member = MemberConfig("sepconv", "sepconv", fit=Fit(epochs=1))
+    with tempfile.TemporaryDirectory() as folder:
+        places = Places(Path(folder) / "run", Path(folder) / "scores.npz")
+        network, _ = fit_network(
+            member, load(DataConfig()), places, seed=seed, made_by={}, on_epoch=lambda _epoch, _loss: None
+        )
     return [float(np.abs(array).astype(np.float64).sum()) for array in network.get_weights()]
 
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
+from training.architectures import catalogue
+
 pytestmark = pytest.mark.slow
 
 NAMES = ("sepconv", "bndense", "bnconv")
 TRAIN = """
 import sys
 from pathlib import Path
-from training.train import train
+from training.train import TrainOptions, train
 steps = []
-(made,) = train(Path(sys.argv[1]), ["bndense"], steps.append, most_epochs=2)
-print(made.epochs, made.parameters, [step.epoch for step in steps], made.accuracy > 0.5)
+options = TrainOptions(("bndense",), most_epochs=2)
+(made,) = train(Path(sys.argv[1]), on_progress=steps.append, options=options)
+print(made.epochs, made.parameters, [step.epoch for step in steps], made.figures["accuracy"] > 0.5)
 """
 
 
@@ -33,13 +36,44 @@ def test_sepconv_has_the_parameters_of_the_book(facts: Any) -> None:
     assert facts["sepconv_counts"] == [155, 2400, 0, 4736, 8896, 0, 9408, 8896, 0, 4128, 330]
 
 
-def test_a_network_takes_images_of_any_size_and_gives_the_classes_asked_for(facts: Any) -> None:
-    assert facts["other_shape"] == [None, 4]
+BUILT = {
+    "sepconv": (["image"], {"scores": [64, 10]}),
+    "bndense": (["image"], {"scores": [64, 10]}),
+    "bnconv": (["image"], {"scores": [64, 10]}),
+    "xception": (["image"], {"scores": [64, 10]}),
+    "densenet": (["image"], {"scores": [64, 10]}),
+    "two_inputs": (["image", "profile"], {"scores": [64, 10]}),
+    "two_outputs": (["image"], {"scores": [64, 10], "value": [64, 1]}),
+}
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_every_architecture_takes_and_gives_what_the_data_have(facts: Any, name: str) -> None:
+    built = facts["built"][name]
+    assert (built["inputs"], built["outputs"]) == BUILT[name]
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_exported_to_onnx_every_architecture_computes_the_same(facts: Any, name: str) -> None:
+    assert facts["built"][name]["onnx_error"] <= 1e-5
+
+
+def test_a_network_normalises_its_inputs_by_the_training_rows(facts: Any) -> None:
+    assert facts["normalised"] == pytest.approx([0, 1, 0, 1], abs=1e-3)
 
 
 def test_bndense_normalises_between_each_of_three_dense_layers_and_its_relu(facts: Any) -> None:
-    block = ["Dense", "BatchNormalization", "ReLU"]
-    assert facts["bndense_layers"] == ["InputLayer", "Resizing", "Flatten", *block, *block, *block, "Dense"]
+    block = ["Dense", "BatchNormalization", "Activation"]
+    assert facts["bndense_layers"] == [
+        "InputLayer",
+        "Normalization",
+        "Resizing",
+        "Flatten",
+        *block,
+        *block,
+        *block,
+        "Dense",
+    ]
 
 
 def test_bnconv_is_residual_and_normalised(facts: Any) -> None:

@@ -4,29 +4,32 @@ F. Chollet, Deep Learning with Python (Manning, 2018), chapter 7, sections 7.1.4
 of layers" (residual connections), and 7.3.1, "Batch normalization".
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from .entry import image_input
+from .entry import heads, image_input
+from .task import Task
 
-SIZE = 16
-FILTERS = (16, 32, 64)
 # Keras' 0.99 averages over hundreds of steps; an epoch here has about thirty.
 MOMENTUM = 0.9
 
 
-def build(shape: tuple[int, int, int], classes: int) -> Any:
-    """Return the network for rows of `shape`; its output, named `scores`, is float32 [row, class]."""
+def build(
+    task: Task, *, size: int | None = 16, filters: Sequence[int] = (16, 32, 64), dropout: float = 0.0
+) -> Any:
+    """Return the network: a residual block for each of `filters`, all but the first halving the image."""
     import keras  # noqa: PLC0415 - heavy: only when a network is built
 
-    image, x = image_input(shape, SIZE)
-    for index, filters in enumerate(FILTERS):
-        x = _residual_block(x, filters, strides=1 if index == 0 else 2)
+    image, x = image_input(task, size)
+    for index, width in enumerate(filters):
+        x = residual_block(x, width, strides=1 if index == 0 else 2)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(x)
-    return keras.Model(image, scores, name="bnconv")
+    if dropout:
+        x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(image, heads(task, x), name="bnconv")
 
 
-def _residual_block(x: Any, filters: int, *, strides: int) -> Any:
+def residual_block(x: Any, filters: int, *, strides: int) -> Any:
     """Two convolutions, and around them a 1x1 convolution that brings `x` to the same shape."""
     from keras import layers  # noqa: PLC0415 - heavy: only when a network is built
 

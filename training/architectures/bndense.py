@@ -3,29 +3,42 @@
 F. Chollet, Deep Learning with Python (Manning, 2018), chapter 7, section 7.3.1, "Batch normalization".
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from .entry import image_input
+from .entry import heads, image_input, table_input
+from .task import Task
 
-SIZE = 8
-UNITS = (64, 64, 32)
 # Keras' 0.99 averages over hundreds of steps; an epoch here has about thirty.
 MOMENTUM = 0.9
 
 
-def build(shape: tuple[int, int, int], classes: int) -> Any:
-    """Return the network for rows of `shape`; its output, named `scores`, is float32 [row, class].
+def build(
+    task: Task,
+    *,
+    size: int | None = 8,
+    units: Sequence[int] = (64, 64, 32),
+    dropout: float = 0.0,
+    activation: str = "relu",
+    normalization: Literal["before", "after", "none"] = "before",
+) -> Any:
+    """Return the network for a table, or for images resized to `size` pixels a side and flattened.
 
-    Flatten, then Dense, BatchNormalization and ReLU, three times.
+    Dense, BatchNormalization and the activation for each of `units`; `normalization` puts it before or
+    after the activation, or leaves it out.
     """
     import keras  # noqa: PLC0415 - heavy: only when a network is built
 
-    image, x = image_input(shape, SIZE)
+    entry, x = table_input(task) if task.image is None else image_input(task, size)
     x = keras.layers.Flatten()(x)
-    for units in UNITS:
-        # No bias: the normalisation that follows would take it off again.
-        x = keras.layers.Dense(units, use_bias=False)(x)
-        x = keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
-        x = keras.layers.ReLU()(x)
-    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(x)
-    return keras.Model(image, scores, name="bndense")
+    for width in units:
+        # No bias where the normalisation that follows would take it off again.
+        x = keras.layers.Dense(width, use_bias=normalization != "before")(x)
+        if normalization == "before":
+            x = keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
+        x = keras.layers.Activation(activation)(x)
+        if normalization == "after":
+            x = keras.layers.BatchNormalization(momentum=MOMENTUM)(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(entry, heads(task, x), name="bndense")

@@ -6,42 +6,44 @@ convolution".
 
 from typing import Any
 
-from .entry import image_input
-
-# The body needs 32 pixels at least: two poolings and six 3x3 kernels without padding leave one of them.
-SIZE = 32
+from .entry import heads, image_input
+from .task import Task
 
 
-def build(shape: tuple[int, int, int], classes: int) -> Any:
-    """Return the network for rows of `shape`; its output, named `scores`, is float32 [row, class]."""
+def build(task: Task, *, size: int = 32, dropout: float = 0.0, activation: str = "relu") -> Any:
+    """Return the network for images resized to `size` pixels a side: 32 at least.
+
+    Two poolings and six 3x3 kernels without padding leave one pixel of 32.
+    """
     import keras  # noqa: PLC0415 - heavy: only when a network is built
 
-    image, x = image_input(shape, SIZE)
-    for layer in body(classes):
+    image, x = image_input(task, size)
+    for layer in body(activation):
         x = layer(x)
-    return keras.Model(image, x, name="sepconv")
+    if dropout:
+        x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(image, heads(task, x), name="sepconv")
 
 
-def body(classes: int) -> list[Any]:
-    """Return the layers in order, for square images of 32 pixels or more and any number of channels."""
+def body(activation: str = "relu") -> list[Any]:
+    """Return the layers up to the last, for square images of 32 pixels or more and any number of channels."""
     from keras import layers  # noqa: PLC0415 - heavy: only when a network is built
 
     return [
-        _separable(32),
-        _separable(64),
+        _separable(32, activation),
+        _separable(64, activation),
         layers.MaxPooling2D(2),
-        _separable(64),
-        _separable(128),
+        _separable(64, activation),
+        _separable(128, activation),
         layers.MaxPooling2D(2),
-        _separable(64),
-        _separable(128),
+        _separable(64, activation),
+        _separable(128, activation),
         layers.GlobalAveragePooling2D(),
-        layers.Dense(32, activation="relu"),
-        layers.Dense(classes, activation="softmax", name="scores"),
+        layers.Dense(32, activation=activation),
     ]
 
 
-def _separable(filters: int) -> Any:
+def _separable(filters: int, activation: str) -> Any:
     from keras import initializers, layers  # noqa: PLC0415 - heavy: only when a network is built
 
     # Keras' own start counts all channels as inputs of a depthwise filter, which sees one: the signal then
@@ -49,7 +51,7 @@ def _separable(filters: int) -> Any:
     return layers.SeparableConv2D(
         filters,
         3,
-        activation="relu",
+        activation=activation,
         depthwise_initializer=initializers.VarianceScaling(scale=1.0, mode="fan_out"),
         pointwise_initializer="he_normal",
     )

@@ -6,8 +6,10 @@ import pytest
 import training.train
 from server.cli.main import application
 from tests.support.small_members import FILES
+from training.config import TrainConfig, shipped
 from training.progress import OnProgress, Progress
 from training.receipts import Trained
+from training.train import TrainOptions
 
 
 def train(*arguments: str) -> int:
@@ -24,10 +26,7 @@ def test_a_member_is_made_and_shown_in_a_table(tmp_path: Path, capsys: pytest.Ca
     captured = capsys.readouterr()
     assert "training forest: 0 of 1 epochs\n" in captured.err
     header, _, row = captured.out.strip().splitlines()[:3]
-    assert (
-        re.sub(r" +", " ", header).strip()
-        == "member kind parameters epochs seconds held-out accuracy log-loss"
-    )
+    assert re.sub(r" +", " ", header).strip() == "member kind parameters epochs seconds accuracy log-loss"
     assert re.fullmatch(
         r"forest onnx [\d,]+ - \d+\.\d 0\.9\d{3} 0\.\d{4} new", re.sub(r" +", " ", row).strip()
     )
@@ -72,11 +71,15 @@ def test_without_the_extra_the_way_out_is_said(
 def test_names_and_seed_are_handed_on_and_losses_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fake(folder: Path, names: list[str], on_progress: OnProgress, *, seed: int) -> list[Trained]:
-        assert (folder, names, seed) == (tmp_path, ["bndense", "forest"], 7)
+    def fake(
+        folder: Path, config: TrainConfig, on_progress: OnProgress, options: TrainOptions
+    ) -> list[Trained]:
+        assert (folder, options.names, options.seed) == (tmp_path, ("bndense", "forest"), 7)
+        assert config == TrainConfig.read(shipped("digits"))
         on_progress(Progress("bndense", 0, 24, None))
         on_progress(Progress("bndense", 1, 24, 0.25))
-        return [Trained("bndense", "keras", "bndense.keras", "ab", 11210, 24, 5.04, 0.98765, 0.04321)]
+        figures = {"accuracy": 0.98765, "log_loss": 0.04321}
+        return [Trained("bndense", "keras", "bndense.keras", "ab", 11210, 24, 5.04, figures)]
 
     monkeypatch.setattr(training.train, "train", fake)
     assert train("--output", str(tmp_path), "--members", "bndense, forest", "--seed", "7") == 0

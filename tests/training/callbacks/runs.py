@@ -1,0 +1,86 @@
+"""Trains one network with every callback, and prints what was written, as one JSON object.
+
+usage: python -m tests.training.callbacks.runs FOLDER [KILLED_AFTER_EPOCH]
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.config import TrainConfig
+from training.progress import Progress
+from training.train import TrainOptions, train
+
+FIT = {
+    "epochs": 8,
+    "learning-rate": 0.02,
+    # An epoch without a gain lowers the rate, three stop: both happen, after the kills.
+    "reduce-rate": {"patience": 1},
+    "stop-early": {"patience": 3, "min-delta": 0.05},
+    "tensorboard": True,
+}
+CONFIG = {"members": {"bndense": {"options": {"dropout": 0.3}, "fit": FIT}}}
+
+
+def run(folder: Path, killed_after: int) -> dict[str, Any]:
+    def die(step: Progress) -> None:
+        if step.epoch == killed_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    config = TrainConfig.from_toml(CONFIG, folder)
+    (made,) = train(folder, config, die, TrainOptions(pictures=True))
+    losses = (folder / "runs/bndense/epochs.csv").read_text().splitlines()
+    with np.load(folder / "predictions/bndense.npz") as captured:
+        scores = {name: captured[name].tolist() for name in ("epoch", "label")}
+        scores["log_loss"] = float(
+            -np.log(captured["scores"][np.arange(len(captured["label"])), captured["label"]]).mean()
+        )
+    return {
+        "parameters": parameters(folder / "bndense.keras"),
+        "epochs": made.epochs,
+        "log_loss": made.figures["log_loss"],
+        "losses": losses,
+        "captured": scores,
+        "events": events(folder / "runs/bndense/tensorboard"),
+    }
+
+
+def parameters(path: Path) -> str:
+    """The digest of the network's parameters; the file also says when it was written."""
+    import h5py  # noqa: PLC0415 - in the child only
+
+    digest = sha256()
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(
+            lambda _name, found: (
+                digest.update(found[()].tobytes()) if isinstance(found, h5py.Dataset) else None
+            )
+        )
+    return digest.hexdigest()
+
+
+def events(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """What TensorBoard finds in each folder, by kind."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
+
+    found = {}
+    for name in ("train", "validation", "activations"):
+        read = EventAccumulator(str(folder / name)).Reload()
+        content = read.summary_metadata
+        kinds: dict[str, list[str]] = {}
+        for tag, metadata in content.items():
+            kinds.setdefault(metadata.plugin_data.plugin_name, []).append(tag)
+        found[name] = {kind: sorted(tags) for kind, tags in kinds.items()}
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(run(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else -1)) + "\n")
