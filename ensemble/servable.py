@@ -25,7 +25,7 @@ class Scored:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Servable:
     """Members, their weights and the pool of one version. Immutable, so a request never sees two.
 

@@ -6,7 +6,9 @@ queue, a batch that runs) goes on with it to the end; when the last of them is d
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -18,6 +20,7 @@ from ensemble.servable import Servable
 from ensemble.signature import ANY_SIZE, Signature
 from server.telemetry.refits import RefitFigures
 
+from .memory import trimmer
 from .retrying import reason_of
 
 log = logging.getLogger("unisono.lifecycle")
@@ -103,6 +106,7 @@ class Manager:
     def __init__(self, load: Load, observer: Observer) -> None:
         self._load = load
         self._observer = observer
+        self._give_back = trimmer()
         # Called after every change to what is served.
         self.changed: Callable[[], None] = lambda: None
         self._served: dict[str, Served] = {}
@@ -151,6 +155,10 @@ class Manager:
         finally:
             del self._loading[name]
         servable = loaded.servable
+        loop = asyncio.get_running_loop()
+        # Called when the last request that holds the version is done, and so before its memory is free.
+        gone = weakref.finalize(servable, _soon, loop, self._give_back)
+        gone.atexit = False
         alone = {member.name: servable.alone(member) for member in servable.members}
         before = self._served.get(name, Served(version, {}))
         versions = {**before.versions, version: ServedVersion(servable, alone, loaded)}
@@ -217,12 +225,19 @@ class Manager:
                 member.predict(rows)
             if loaded.servable.together is not None:
                 loaded.servable.together.predict(rows)
+        self._give_back()
         return loaded
 
 
 def warm_up_sizes(servable: Servable) -> tuple[int, ...]:
     """Return which batches are run before a version takes traffic: of each allowed size, or of the ends."""
     return servable.batch_sizes or tuple(dict.fromkeys((1, servable.max_batch_size or 1)))
+
+
+def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """Have `work` done on a thread of `loop`, once whoever calls this is done, if the loop still runs."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(loop.run_in_executor, None, work)
 
 
 def rows_of_zeros(signature: Signature, count: int) -> Rows:

@@ -1,3 +1,5 @@
+import asyncio
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -166,3 +168,22 @@ async def test_who_wants_to_know_hears_of_every_change() -> None:
     manager.drop("digits")
     manager.drop("digits")
     assert changes == [(1,), (2,), ()]
+
+
+async def test_memory_goes_back_once_the_last_request_on_an_old_version_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr("server.lifecycle.manager.trimmer", lambda: lambda: given_back.append(1))
+    manager = Manager(Store().load, Recorder())
+    await manager.take_up("digits", 1)
+    request = manager.served["digits"].servable
+    await manager.take_up("digits", 2)
+    gc.collect()
+    assert len(given_back) == 2
+
+    assert request.version == 1
+    del request
+    async with asyncio.timeout(5):
+        while len(given_back) == 2:
+            await asyncio.sleep(0)
