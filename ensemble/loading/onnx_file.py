@@ -12,9 +12,12 @@ import onnx
 
 from ..errors import InvalidModelError
 from ..signature import ANY_SIZE, DTYPES, Signature, TensorSpec
+from .onnx_repair import repair
 
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 ROWS = "rows"
+# A loop in a branch in a loop is three.
+MAX_DEPTH = 16
 
 
 def read_signature(path: Path) -> Signature:
@@ -37,7 +40,7 @@ def read_signature(path: Path) -> Signature:
 
 
 def rename(path: Path, signature: Signature, target: Path) -> None:
-    """Write the model at `path` to `target` with the names and order of `signature`; InvalidModelError.
+    """Write the model at `path`, repaired, to `target` with `signature`'s names and order; InvalidModelError.
 
     Inputs are told by their names where the exporter kept them, else by their order, as outputs are.
     """
@@ -55,6 +58,7 @@ def rename(path: Path, signature: Signature, target: Path) -> None:
     _rename_tensors(graph, _without_clashes(graph, names))
     for put in (*puts, *outputs):
         put.type.tensor_type.shape.dim[0].dim_param = ROWS
+    repair(graph)
     ordered = [onnx.ValueInfoProto.FromString(put.SerializeToString()) for put in puts]
     del graph.input[:]
     graph.input.extend(ordered)
@@ -105,15 +109,19 @@ def _check_one_file(path: Path, model: Any) -> None:
 
 def _graphs(graph: Any) -> Iterator[Any]:
     """Return the graph and those inside its nodes: bodies of loops, branches."""
-    waiting = [graph]
+    waiting = [(graph, 0)]
     while waiting:
-        found = waiting.pop()
+        found, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidModelError(
+                f"the graph has loops or branches nested over {MAX_DEPTH} deep, as in no model: export anew"
+            )
         yield found
         for node in found.node:
             for attribute in node.attribute:
-                waiting.extend(attribute.graphs)
+                waiting.extend((inner, depth + 1) for inner in attribute.graphs)
                 if attribute.HasField("g"):
-                    waiting.append(attribute.g)
+                    waiting.append((attribute.g, depth + 1))
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

@@ -1,27 +1,30 @@
 """The networks that must load, untrained. Made in a process of their own: TensorFlow must not get into ours.
 
-Run as a module with a folder as its argument, it writes them there.
+Run as a module with a folder and names as its arguments, it writes them there.
 """
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ("bnconv", "bndense", "sepconv", "mobilenet", "layers")
+# Each takes half a minute or more to convert.
+LARGE = ("xception", "densenet121")
 
 
-def make(folder: Path) -> dict[str, Path]:
-    """Write every network into `folder`; return their files."""
-    words = [sys.executable, "-m", "tests.support.architectures", str(folder)]
+def make(folder: Path, names: Sequence[str] = NAMES) -> dict[str, Path]:
+    """Write the networks of these names into `folder`; return their files."""
+    words = [sys.executable, "-m", "tests.support.architectures", str(folder), *names]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
         raise RuntimeError(f"the networks could not be made:\n{done.stderr}")
-    return {name: folder / f"{name}.keras" for name in NAMES}
+    return {name: folder / f"{name}.keras" for name in names}
 
 
-def _write(folder: Path) -> None:
+def _write(folder: Path, names: Sequence[str]) -> None:
     import keras  # noqa: PLC0415 - in the child only
 
     from training.architectures import catalogue  # noqa: PLC0415
@@ -29,12 +32,19 @@ def _write(folder: Path) -> None:
 
     keras.utils.set_random_seed(1)
     task = Task({"image": (8, 8, 1)}, 10, value=False, spreads={"image": Spread((0.3,), (0.1,))})
-    for name in ("bnconv", "bndense", "sepconv"):
-        catalogue.build(name, task, {}).save(folder / f"{name}.keras")
-    keras.applications.MobileNet(
-        input_shape=(32, 32, 3), alpha=0.25, weights=None, classes=10, name="mobilenet"
-    ).save(folder / "mobilenet.keras")
-    _many_layers(keras).save(folder / "layers.keras")
+    random = {"weights": None, "classes": 10}
+    applications = keras.applications
+    builds = {
+        "bnconv": lambda: catalogue.build("bnconv", task, {}),
+        "bndense": lambda: catalogue.build("bndense", task, {}),
+        "sepconv": lambda: catalogue.build("sepconv", task, {}),
+        "mobilenet": lambda: applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, **random),
+        "xception": lambda: applications.Xception(input_shape=(71, 71, 3), **random),
+        "densenet121": lambda: applications.DenseNet121(input_shape=(32, 32, 3), **random),
+        "layers": lambda: _many_layers(keras),
+    }
+    for name in names:
+        builds[name]().save(folder / f"{name}.keras")
 
 
 def _many_layers(keras: Any) -> Any:
@@ -46,6 +56,7 @@ def _many_layers(keras: Any) -> Any:
     x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
     x = layers.Bidirectional(layers.LSTM(5, return_sequences=True))(x)
     x = layers.Conv1D(4, 3, activation="elu", kernel_regularizer="l2")(x)
+    x = layers.Conv1D(4, 1, activation="gelu")(x)
     x = layers.GlobalMaxPooling1D()(x)
     inner = keras.Sequential(
         [
@@ -65,4 +76,4 @@ def _many_layers(keras: Any) -> Any:
 
 
 if __name__ == "__main__":
-    _write(Path(sys.argv[1]))
+    _write(Path(sys.argv[1]), sys.argv[2:])

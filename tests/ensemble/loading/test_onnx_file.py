@@ -212,3 +212,16 @@ def test_renaming_refuses_another_models_signature(
 
     with pytest.raises(InvalidModelError, match=what):
         rename(tmp_path / "source.onnx", wanted, tmp_path / "target.onnx")
+
+
+def test_branches_nested_deeper_than_any_models_are_refused(tmp_path: Path) -> None:
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "inner", [], [])
+    for _ in range(17):
+        node = helper.make_node("If", ["x"], ["y"], then_branch=graph)
+        graph = helper.make_graph([node], "outer", [], [])
+
+    def nest(model: onnx.ModelProto) -> None:
+        model.graph.node[0].CopyFrom(graph.node[0])
+
+    with pytest.raises(InvalidModelError, match="nested over 16 deep"):
+        read_signature(edited(tmp_path / "deep.onnx", nest))

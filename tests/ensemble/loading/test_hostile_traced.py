@@ -1,0 +1,124 @@
+"""What the kernel sees while files that mean harm are examined: no socket, nothing written elsewhere.
+
+`UNISONO_PROOF=whole` has Keras load those that only loading shows, too.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ensemble.loading import hostile
+from tests.support.figures import report
+from tests.support.syscalls import need_strace
+
+ROOT = Path(__file__).parents[3]
+WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
+# What may be asked of the network, and what changes a disk, with a path as an argument.
+NETWORK = ("socket", "connect", "bind", "sendto")
+CHANGES = (
+    "creat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "link",
+    "linkat", "symlink", "symlinkat", "truncate", "chmod", "fchmodat", "chown", "fchownat", "mknodat",
+)  # fmt: skip
+OPEN = re.compile(
+    r'\bopen(?:at)?\((?:(?:AT_FDCWD|\d+)(?:<(?P<at>[^>]*)>)?, )?"(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)'
+)
+WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND")
+CALL = re.compile(r"^\d+ +(?P<name>\w+)\(")
+QUOTED = re.compile(r'"([^"]*)"')
+MIB = 2**20
+# Files that the corpus names, which nobody may open for as much as a look.
+BAIT = ("/etc/passwd", "/etc/hostname", "cron.d", "evil", "weights.bin", "backup")
+
+
+def traced(folder: Path, files: list[Path]) -> list[str]:
+    """Examine `files` under strace; return what it saw."""
+    log = folder / "strace.log"
+    calls = ",".join(f"?{name}" for name in ("open", "openat", *NETWORK, *CHANGES))
+    strace = ["strace", "-f", "-qq", "-y", "-s", "4096", "-o", str(log), "-e", f"trace={calls}"]
+    module = "tests.ensemble.loading.examine_all"
+    command = [*strace, sys.executable, "-B", "-m", module, str(folder / "work"), *map(str, files)]
+    (folder / "work").mkdir()
+    environment = os.environ | {"TMPDIR": str(folder / "work"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return log.read_text().splitlines()
+
+
+def sockets(lines: list[str]) -> list[str]:
+    return [
+        line
+        for line in lines
+        if (call := CALL.match(line)) and call["name"] in NETWORK and "AF_UNIX" not in line
+    ]
+
+
+def written_outside(lines: list[str], folder: Path) -> list[str]:
+    """The calls that write or change anything that isn't below `folder`."""
+    found = []
+    for line in lines:
+        call, opened = CALL.match(line), OPEN.search(line)
+        paths = []
+        if opened and WRITES.search(opened["flags"]):
+            paths = [os.path.normpath(Path(opened["at"] or ROOT, opened["path"]))]
+        elif call and call["name"] in CHANGES:
+            paths = [os.path.normpath(Path(ROOT, path)) for path in QUOTED.findall(line)]
+        # Shared memory of semaphores, as multiprocessing's are, has no file behind it.
+        allowed = (f"{folder}/", os.devnull, "/dev/shm/sem.", "/dev/shm/sm")  # noqa: S108 - what is allowed
+        found += [line for path in paths if not path.startswith(allowed)]
+    return found
+
+
+def baited(lines: list[str]) -> list[str]:
+    """The paths of the corpus that were opened, but for the corpus' own files."""
+    paths = (opened["path"] for line in lines if (opened := OPEN.search(line)))
+    return [path for path in paths if any(bait in path for bait in BAIT) and "/corpus/" not in path]
+
+
+@pytest.mark.slow
+def test_examining_hostile_files_opens_no_socket_and_touches_nothing_else(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    need_strace()
+    corpus = dict(hostile.REFUSED_AT_ONCE)
+    if WHOLE:
+        corpus |= hostile.REFUSED_BY_THE_CHILD
+    (tmp_path / "corpus").mkdir()
+    files = {name: tmp_path / "corpus" / str(index) for index, name in enumerate(corpus)}
+    for name, (write, _) in corpus.items():
+        write(files[name])
+
+    lines = traced(tmp_path, list(files.values()))
+
+    found = json.loads((tmp_path / "work/ends.json").read_text())
+    for name, (_, reason) in corpus.items():
+        assert reason in found["ends"].get(str(files[name]), "taken"), name
+    assert sockets(lines) == []
+    assert written_outside(lines, tmp_path / "work") == []
+    assert baited(lines) == []
+    assert found["grown"] < 128 * MIB
+    report(
+        pytestconfig,
+        f"{len(corpus)} hostile files examined under strace: all refused, 0 sockets, 0 files outside, "
+        f"{found['grown'] / MIB:.0f} MiB more memory at the peak",
+    )
+
+
+def test_what_the_trace_would_show_is_found() -> None:
+    """A trace in which everything went wrong."""
+    lines = [
+        "7 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3",
+        '7 openat(AT_FDCWD</w>, "/w/work/a", O_WRONLY|O_CREAT, 0666) = 3',
+        '7 openat(AT_FDCWD</w>, "/w/work/../evil.py", O_WRONLY|O_CREAT, 0666) = 3',
+        '7 unlink("/w/precious") = 0',
+        '7 openat(AT_FDCWD</w>, "/etc/passwd", O_RDONLY) = 3',
+    ]
+    assert sockets(lines) == lines[:1]
+    assert written_outside(lines, Path("/w/work")) == lines[2:4]
+    assert baited(lines) == ["/w/work/../evil.py", "/etc/passwd"]
