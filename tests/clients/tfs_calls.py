@@ -71,6 +71,19 @@ def example(**features: list[float]) -> Any:
     return made
 
 
+def whole_example(**features: list[int]) -> Any:
+    """Make a tf.Example of whole numbers."""
+    made = example_pb2.Example()
+    for name, values in features.items():
+        made.features.feature[name].int64_list.value.extend(values)
+    return made
+
+
+def classify(*made: Any) -> Any:
+    """Ask for the classes of examples."""
+    return examples(classification_pb2.ClassificationRequest(model_spec=spec()), *made)
+
+
 def examples(message: Any, *made: Any) -> Any:
     """Put examples in a message's input."""
     message.input.example_list.examples.extend(made or [example(x=list(map(float, ROWS[0])))])
@@ -172,9 +185,13 @@ def mistakes(prediction: Any, models: Any) -> dict[str, tuple[Callable[..., Any]
         "output name": request(None, "y"),
         "output twice": request(None, "scores", "scores"),
         "too many rows": request(None, x=tensor([ROWS[0]] * 9)),
+        "batch sizes differ": request(spec("pair"), a=tensor([(1, 2)]), b=whole(4, 5)),
         "queue full": request(spec("full"), x=tensor()),
         "unexpected": request(spec("broken"), x=tensor()),
     }
+    both = examples(inference_pb2.MultiInferenceRequest(tasks=[*tasks("classify").tasks] * 2))
+    other = examples(inference_pb2.MultiInferenceRequest(tasks=tasks("classify").tasks))
+    other.tasks.add(model_spec=spec("pair"), method_name="tensorflow/serving/classify")
     regression = examples(regression_pb2.RegressionRequest(model_spec=spec()))
     empty = classification_pb2.ClassificationRequest(model_spec=spec())
     return {
@@ -186,6 +203,16 @@ def mistakes(prediction: Any, models: Any) -> dict[str, tuple[Callable[..., Any]
         "no examples": (prediction.Classify, empty),
         "regress": (prediction.Regress, regression),
         "task of another method": (prediction.MultiInference, tasks("predict")),
+        "tasks on different models": (prediction.MultiInference, other),
+        "a task given twice": (prediction.MultiInference, both),
+        "a feature is missing": (prediction.Classify, classify(example(y=[1.0]))),
+        "a feature of another type": (prediction.Classify, classify(whole_example(x=[1, 2, 3, 4]))),
+        "a feature of another size": (prediction.Classify, classify(example(x=[1.0]))),
+        "a model listed twice": (models.HandleReloadConfigRequest, config("digits", "digits")),
+        "reload without a list": (
+            models.HandleReloadConfigRequest,
+            model_management_pb2.ReloadConfigRequest(),
+        ),
         "config with a path": (models.HandleReloadConfigRequest, config("digits", base_path="/etc")),
         "config of what isn't published": (models.HandleReloadConfigRequest, config("x")),
     }

@@ -1,4 +1,8 @@
-"""Make every mistake a client can, and print the (code, text) that each brings as one JSON object."""
+"""Make every mistake a client can, and print the (code, text) that each brings as one JSON object.
+
+With names as further arguments make those mistakes only; some are made only when they are named, since not
+every server minds them.
+"""
 
 import json
 import sys
@@ -55,6 +59,27 @@ def ints(request: Any) -> None:
     request.inputs[0].contents.int_contents.extend([1, 2, 3, 4])
 
 
+def no_classes(request: Any) -> None:
+    """Ask for the best none of the classes."""
+    request.outputs.add(name="scores").parameters["classification"].int64_param = 0
+
+
+def shared(request: Any) -> None:
+    """Say that the values are in shared memory."""
+    request.inputs[0].ClearField("contents")
+    request.inputs[0].parameters["shared_memory_region"].string_param = "region"
+
+
+def index(client: Any) -> None:
+    """List another repository's models, which only a message of one's own can."""
+    request = service_pb2.RepositoryIndexRequest(repository_name="other")
+    try:
+        client._client_stub.RepositoryIndex(request, timeout=10)  # noqa: SLF001 - the stock stub
+    except Exception as error:
+        triton._utils.raise_error_grpc(error)  # noqa: SLF001 - as the stock client does
+        raise
+
+
 def outputs(*names: str) -> list[Any]:
     """Ask for outputs by name."""
     return [triton.InferRequestedOutput(name) for name in names]
@@ -97,15 +122,45 @@ def mistakes(client: Any) -> dict[str, Callable[[], object]]:
         ),
         "unexpected": lambda: infer(client, "takes_INT64", tensor("x", np.ones((1, 2), np.int64), "INT64")),
         "not implemented": client.get_system_shared_memory_status,
+        "no version loaded": lambda: infer(client, "empty"),
+        "classification of none": lambda: bare(client, no_classes),
+        "shared memory": lambda: bare(client, shared),
+        "unknown statistics": lambda: client.get_inference_statistics("x"),
+        "load of a member": lambda: client.load_model("digits.cnn"),
+        "load from the wire": lambda: client.load_model("digits", config="{}"),
+        "other repository": lambda: index(client),
+        "trace change": lambda: client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]}),
+        "log change": lambda: client.update_log_settings({"log_info": False}),
+        "deadline passed": lambda: infer(
+            client, "takes_UINT8", tensor("x", np.ones((1, 2), np.uint8), "UINT8"), client_timeout=20
+        ),
+    }
+
+
+def when_named(client: Any) -> dict[str, Callable[[], object]]:
+    """List what is wrong only with some servers, by name; their tokens say what they open."""
+    token = {
+        scope: {"authorization": f"Bearer {scope}-{scope}-{scope}"}
+        for scope in ("predict", "control", "nobody")
+    }
+    return {
+        "no token": client.get_server_metadata,
+        "unknown token": lambda: client.get_server_metadata(headers=token["nobody"]),
+        "other scope": lambda: client.load_model("digits", headers=token["predict"]),
+        "load not allowed": lambda: client.load_model("digits", headers=token["control"]),
+        "unload not allowed": lambda: client.unload_model("digits", headers=token["control"]),
+        "load of what isn't published": lambda: client.load_model("x"),
+        "unload of what isn't published": lambda: client.unload_model("x"),
     }
 
 
 def main() -> None:
-    """Print what each mistake brings; with a name as second argument, that one only."""
-    answers = {}
+    """Print what each mistake brings."""
+    answers, named = {}, sys.argv[2:]
     with triton.InferenceServerClient(sys.argv[1]) as client:
-        for name, mistake in mistakes(client).items():
-            if name not in (sys.argv[2:] or [name]):
+        made = mistakes(client)
+        for name, mistake in (made | when_named(client)).items():
+            if name not in (named or made):
                 continue
             try:
                 mistake()

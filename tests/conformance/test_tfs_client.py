@@ -63,6 +63,32 @@ MISTAKES = {
         "UNIMPLEMENTED",
         "Unsupported signature method_name: tensorflow/serving/predict",
     ),
+    "tasks on different models": (
+        INVALID,
+        "All ModelSpecs in a MultiInferenceRequest must access the same model name.",
+    ),
+    "a task given twice": (INVALID, "Duplicate evaluation of signature: serving_default"),
+    "a feature is missing": (
+        INVALID,
+        "Name: <unknown>, Feature: x (data type: float) is required but could not be found.",
+    ),
+    "a feature of another type": (
+        INVALID,
+        "Name: <unknown>, Feature: x.  Data types don't match. Expected type: float",
+    ),
+    "a feature of another size": (
+        INVALID,
+        "Name: <unknown>, Key: x, Index: 0.  Number of float values != expected.",
+    ),
+    "batch sizes differ": (
+        INVALID,
+        "Batching session Run() input tensors must have equal 0th-dimension size",
+    ),
+    "a model listed twice": (INVALID, "Illegal to list model digits multiple times in config list"),
+    "reload without a list": (
+        INVALID,
+        "ServerModelConfig type not supported by HandleReloadConfigRequest.",
+    ),
     "config with a path": (INVALID, "model 'digits' has base_path in its config"),
     "config of what isn't published": (NOT_FOUND, "model 'x' isn't published"),
 }

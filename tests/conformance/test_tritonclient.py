@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from ensemble.errors import DeadlineError, MemberError, OverloadedError
+from ensemble.signature import TensorSpec
 from server.telemetry.statistics import BatchTimes, Statistics
+from server.wire.gate import Gate
 from server.wire.health import Health
 from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.transport_grpcio import GrpcTransport, TransportOptions
 from tests.support.clients import run_triton
-from tests.support.models import FakeModels, FakeRepository
+from tests.support.models import FakeModels, FakeRepository, info_of, infos
 from tests.support.observers import Recorder
 
 X_SCORES = [[10.0, 20.0], [26.0, 52.0]]
@@ -35,6 +38,7 @@ FAILURES: dict[str, Exception] = {
     "takes_INT16": DeadlineError("deadline passed while the request was queued"),
     "takes_INT32": MemberError("in ensemble 'takes_INT32', member 'first' failed"),
     "takes_INT64": KeyError("/etc/secret"),
+    "takes_UINT8": DeadlineError("deadline passed before the scores were there"),
 }
 ERRORS = {
     "unknown model": (NOT_FOUND, f"{UNKNOWN}'x' is not found"),
@@ -81,6 +85,22 @@ ERRORS = {
     "member failed": (INTERNAL, "in ensemble 'takes_INT32', member 'first' failed"),
     "unexpected": (INTERNAL, "internal error; see the server's log"),
     "not implemented": ("StatusCode.UNIMPLEMENTED", ""),
+    "no version loaded": (NOT_FOUND, f"{UNKNOWN}'empty' has no available versions"),
+    "classification of none": (
+        INVALID,
+        f"{NO_ID}parameter 'classification' of output 'scores' for model 'sums' must be",
+    ),
+    "shared memory": (INVALID, f"{NO_ID}shared memory is not offered: send input 'x' for model 'sums'"),
+    "unknown statistics": (INVALID, "requested model 'x' is not available"),
+    "load of a member": (INVALID, "'digits.cnn' is a member"),
+    "load from the wire": (
+        INVALID,
+        "failed to load 'digits', models and configs are not taken from the wire",
+    ),
+    "other repository": ("StatusCode.UNIMPLEMENTED", "'repository_name' specification is not supported"),
+    "trace change": ("StatusCode.UNIMPLEMENTED", "trace settings can't be changed over the wire"),
+    "log change": ("StatusCode.UNIMPLEMENTED", "log settings can't be changed over the wire"),
+    "deadline passed": ("StatusCode.DEADLINE_EXCEEDED", "deadline passed"),
 }
 
 
@@ -121,15 +141,17 @@ ENSEMBLE_CONFIG = {
 
 
 @asynccontextmanager
-async def served(models: FakeModels) -> AsyncIterator[tuple[str, GrpcTransport, Recorder]]:
+async def served(
+    models: FakeModels, gate: Gate | None = None, *, model_control: bool = True
+) -> AsyncIterator[tuple[str, GrpcTransport, Recorder]]:
     """A real server on a free port: its address, itself, and what its observer was told."""
     observer = Recorder()
     options = TransportOptions(address="127.0.0.1:0")
     statistics = Statistics()
     statistics.scored("sums", 3, BatchTimes(5, [0.5, 0.25], 0.001, 0.01, 0.002, {"first": 0.008}))
-    management = OipManagement(models, statistics, FakeRepository(), model_control=True)
+    management = OipManagement(models, statistics, FakeRepository(), model_control=model_control)
     methods = [*Oip(models).methods(), *management.methods()]
-    transport = GrpcTransport(methods, Health(), observer=observer, options=options)
+    transport = GrpcTransport(methods, Health(), observer=observer, options=options, gate=gate)
     port = await transport.start()
     try:
         yield f"127.0.0.1:{port}", transport, observer
@@ -200,7 +222,9 @@ async def test_fifty_asyncio_callers_each_get_their_own_rows() -> None:
 
 
 async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> None:
-    async with served(FakeModels(failures=FAILURES)) as (address, _, observer):
+    empty = replace(info_of("empty", TensorSpec("x", "float32", (4,))), versions=())
+    models = FakeModels({**infos(), "empty": empty}, failures=FAILURES)
+    async with served(models) as (address, _, observer):
         answers = await run_triton("triton_errors.py", address)
 
     assert {name: code for name, (code, _) in answers.items()} == {
