@@ -93,7 +93,7 @@ def rows(page: str) -> dict[str, tuple[str, str]]:
 
 
 def alike(text: str, on_page: str) -> bool:
-    """Whether `text` begins as the page says, but for names and numbers, which are those of a made-up request."""
+    """Whether `text` begins as the page says, but for names and numbers: the page makes them up."""
     pattern = re.sub(r"'[^']*'", "'[^']*'", re.escape(on_page).replace("\\'", "'"))
     pattern = re.sub(r"(?<!\[\^)\d+", r"\\d+", pattern)
     return re.match(pattern, text.removeprefix("[request id: <id_unknown>] ")) is not None or (
