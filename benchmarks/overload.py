@@ -1,8 +1,9 @@
 """A server that is asked for ten times what it can do: what it still answers, and how soon it says no.
 
     python benchmarks/overload.py [--ensemble heavy] [--times 10] [--seconds 6] [--repeats 3]
+    python benchmarks/overload.py --server max-queue-wait-ms=250 max-in-flight=64
 
-Starts `unisono serve` with room for `--in-flight` calls. First callers that wait for their answers tell what
+Starts `unisono serve` with the flags of `--server`. First callers that wait for their answers tell what
 the server can do; then calls of one row come at `--times` that rate, on a timer, whether or not earlier ones
 were answered; then one caller asks again and again until it is served as fast as before. Members compute on
 one thread, so that the generator, which shares the cores, isn't what is measured.
@@ -49,6 +50,18 @@ def go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
+def busy_secs() -> float:
+    """Return for how long this machine's cores have been busy, all together."""
+    user, nice, system, _idle, _waiting, *others = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_secs(pid: int) -> float:
+    """Return the user and system time that a process has taken."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def recovery(load: Load, usual: float) -> float:
     """Ask one by one until two answers in a row come in twice the usual time; return after how long."""
     began, good = time.monotonic(), 0
@@ -79,10 +92,14 @@ async def measured(server: ServerProcess, body: bytes, options: argparse.Namespa
     usual = float(np.median([call.seconds for call in alone]))
     calm = await load.waiting(options.callers, CALM_SECS)
     capacity = _rate(calm, OK)
-    cpu, seen = time.process_time(), refused_inside(server.metrics())
+    seen = refused_inside(server.metrics())
+    spent = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
     storm = await load.on_a_timer(options.times * capacity, options.seconds)
+    now = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
+    busy, inside, generator = (
+        (after - before) / options.seconds for after, before in zip(now, spent, strict=True)
+    )
     recovered = await recovery(load, usual)
-    cpu = time.process_time() - cpu
     refused, soon = (now - then for now, then in zip(refused_inside(server.metrics()), seen, strict=True))
     load.close()
     codes = sorted({call.code for call in storm})
@@ -103,7 +120,7 @@ async def measured(server: ServerProcess, body: bytes, options: argparse.Namespa
         / max(1, sum(call.code == REFUSED for call in storm)),
         "refused_under_10_ms_inside": soon / max(1, refused),
         "recovery_secs": recovered,
-        "generator_cores": cpu / options.seconds,
+        "cores": {"server": inside, "generator": generator, "others": busy - inside - generator},
         "codes": {code: sum(call.code == code for call in storm) for code in codes},
     }
 
@@ -138,7 +155,10 @@ def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts:
         ),
         "refused in 10 ms, as callers see it": ("", lambda run: f"{run['refused_under_10_ms']:.1%}"),
         "refused in 10 ms, inside the server": ("", lambda run: f"{run['refused_under_10_ms_inside']:.1%}"),
-        "cores that the generator took": ("", lambda run: f"{run['generator_cores']:.2f}"),
+        "cores: server / generator / others": (
+            "",
+            lambda run: " / ".join(f"{cores:.2f}" for cores in run["cores"].values()),
+        ),
         "recovery": ("within 5 s", lambda run: f"{run['recovery_secs']:.2f} s"),
         "answers": (
             "no other code",
@@ -150,8 +170,8 @@ def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts:
     note = (
         f"Ensemble `{options.ensemble}`, one row a call, {' '.join(options.server) or 'defaults'}, one "
         f"thread for members, {options.seconds:g} s of calls on {CONNECTIONS} connections. Latencies "
-        "are what callers see, in a generator that shares the cores with the server; others used the machine "
-        "too, and what they took came and went between the parts of a run."
+        "are what callers see, in a generator that shares the cores with the server; what others took of "
+        "them is told below."
     )
     head = "# The server when it is asked for more than it can do"
     return "\n\n".join([head, described(facts), note, table(header, lines)]) + "\n"

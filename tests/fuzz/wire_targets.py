@@ -1,6 +1,7 @@
 """The ways into the server's methods: bytes of messages, dtypes and shapes beside bytes, tokens."""
 
 import asyncio
+import base64
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from ensemble.errors import EnsembleError
 from server.telemetry.statistics import Statistics
-from server.wire import tensors
+from server.wire import framing, tensors
 from server.wire.access import Tokens, read_tokens
 from server.wire.call import Call
+from server.wire.expiry import earliest_end
 from server.wire.messages import message_class
 from server.wire.method import Method
 from server.wire.oip import Oip
@@ -36,6 +39,7 @@ PREDICT = message_class("tensorflow.serving.PredictRequest")
 # Those of the table, and BF16.
 DTYPES = len(tensors.WIRE_TYPES) + 1
 MOST_SIZES = 5
+MOST_UNPACKED = 1 << 16
 TOKEN_FILE = b"# who\n4f0c4f0c4f0c4f0c4f0c4f0c predict\n9a779a779a779a779a77 control, predict\n"
 
 
@@ -122,6 +126,8 @@ def wire_targets() -> Iterator[Target]:
     small = [bytes([place]) + data for place in range(len(methods.by_place)) for data in (b"", b"\n\4sums")]
     yield Target("any_method", any_method, small)
     yield Target("tensors", read_tensor, list(four_zeros()), (ValueError,))
+    yield Target("framing", read_frame, list(frames()), (EnsembleError,))
+    yield Target("certificate", read_certificate, [certificate()], (ValueError,))
     yield Target("tokens", TokenFile().read, [TOKEN_FILE], (UnusableFileError,))
 
 
@@ -135,6 +141,41 @@ def http_requests() -> Iterator[bytes]:
     ):
         header = json.dumps({"id": "7", "inputs": [x | tensor], "outputs": outputs}).encode()
         yield len(header).to_bytes(2, "little") + header + after
+
+
+def frames() -> Iterator[bytes]:
+    """Packed messages, a byte before them that picks the encoding; and timeouts."""
+    for place, encoding in enumerate(framing.WINDOWS):
+        yield bytes([place]) + framing.framed(bytes(99), encoding)[framing.PREFIX_BYTES :]
+    yield b"\xff10S"
+
+
+def certificate() -> bytes:
+    """As much of a certificate as says when it ends."""
+
+    def part(tag: int, content: bytes) -> bytes:
+        return bytes([tag, len(content)]) + content
+
+    times = part(0x17, b"260101000000Z") + part(0x18, b"20560101000000Z")
+    signed = part(0xA0, b"\2\1\2") + part(2, b"\1") + part(0x30, b"") * 2 + part(0x30, times)
+    return part(0x30, part(0x30, signed))
+
+
+def read_certificate(data: bytes) -> float:
+    """Read `data` as the bytes in a PEM file."""
+    text = base64.encodebytes(data)
+    return earliest_end(b"-----BEGIN CERTIFICATE-----\n" + text + b"-----END CERTIFICATE-----\n")
+
+
+def read_frame(data: bytes) -> None:
+    """Unpack a message, to 64 KiB at most, or read a timeout."""
+    kind, rest = data[:1], data[1:]
+    if kind == b"\xff":
+        framing.timeout_secs(rest.decode("latin-1"))
+        return
+    encodings = [*framing.WINDOWS, "br"]
+    encoding = encodings[(kind or b"\0")[0] % len(encodings)]
+    assert len(framing.unpacked(rest, encoding, MOST_UNPACKED)) <= MOST_UNPACKED
 
 
 def four_zeros() -> Iterator[bytes]:
