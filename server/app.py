@@ -28,6 +28,7 @@ from .config import ServeSettings
 from .engine.engine import Engine
 from .engine.priority import behind_the_loop
 from .lifecycle.companions import Alone, Companions, SharedRepository
+from .lifecycle.hints import hinting
 from .lifecycle.labels import Labels
 from .lifecycle.manager import Loaded, Manager
 from .lifecycle.refitter import Found, Refitter, run_in_process
@@ -155,6 +156,7 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         published = await repository.begin()
         models.want((frozenset(settings.ensemble) or published) | settings.version_policy.named)
         show()
+        stack.enter_context(hinting(store.address, watcher.nudge))
         tasks(watcher.watch())
         yield Ports(ports[0], metrics_port, *ports[1:])
 

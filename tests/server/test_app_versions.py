@@ -1,6 +1,7 @@
 """Which versions the whole server serves: pinned, followed, by label, several at once."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 
 @asynccontextmanager
 async def serving(store: Store, **settings: Any) -> AsyncIterator[tuple[Client, str]]:
-    told = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02, **settings)
+    told = ServeSettings(grpc_port=0, metrics_port=0, **{"poll_interval_secs": 0.02, **settings})
     async with running(store, told) as ports:
         address = f"127.0.0.1:{ports.grpc}"
         with Client(address) as client:
@@ -123,3 +124,16 @@ async def test_the_latest_versions_are_served_side_by_side_and_found_by_number_a
         assert await version(client, "3") == 3
         with pytest.raises(InvalidRequestError, match="version 2 is not found"):
             await version(client, "2")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux'")
+async def test_a_change_in_a_store_on_this_machine_is_seen_without_waiting_for_the_next_poll(
+    store: Store,
+) -> None:
+    async with serving(store, poll_interval_secs=3600.0) as (client, _):
+        await asyncio.to_thread(store.rollback, "linear", 1, by="t", why="t")
+
+        async def moved() -> bool:
+            return await version(client) == 1
+
+        await until(moved)

@@ -132,7 +132,7 @@ async def test_an_ensemble_that_vanishes_stays_served_and_counts_as_a_store_that
         await watcher.look()
     assert world.served == {"digits": [1]}
     assert (len(world.told.of("store_read")), len(world.told.of("store_failed"))) == (1, 2)
-    reason = "it was there and isn't any more; is the store mounted?"
+    reason = "it was in the store and isn't there now; is the store mounted?"
     assert caplog.messages == [f"could not read digits; what is served stays served: {reason}"]
     world.current = {"digits": 1}
     await watcher.look()
