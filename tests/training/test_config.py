@@ -1,9 +1,11 @@
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from training.architectures.catalogue import check_options
 from training.config import Fit, ReduceRate, StopEarly, TrainConfig, TrainConfigError, Watch, shipped
 
 ONE: dict[str, Any] = {"members": {"bndense": {}}}
@@ -94,3 +96,13 @@ def test_every_configuration_that_comes_along_can_be_read() -> None:
     assert names == [["sepconv", "bndense", "bnconv", "forest"]] * 2
     with pytest.raises(TrainConfigError, match="'mnist' is neither a file nor one of digits, mnist5k"):
         shipped("mnist")
+
+
+def test_the_configuration_of_the_docs_can_be_trained() -> None:
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    config = read(tomllib.loads(text))
+    for member in config.members[:2]:
+        check_options(member.architecture, member.options)
+    assert [member.architecture for member in config.members] == ["sepconv", "bndense", "random-forest"]
+    assert config.members[1].fit.tensorboard == Watch()

@@ -13,7 +13,7 @@ from training.data.parts import Data, Part
 
 from .captured import CaptureScores
 from .state import BEST
-from .watched import ActivationHistograms, Projector
+from .watched import ActivationHistograms, NetworkGraph, Projector
 
 LOSS = "val_loss"
 
@@ -77,10 +77,13 @@ def _watching(fit: Fit, places: Places, data: Data, stopping: Part) -> list[Any]
     chosen: list[Any] = [
         keras.callbacks.TensorBoard(folder, histogram_freq=int(watch.histograms), write_graph=watch.graph)
     ]
+    if watch.graph:
+        chosen.append(NetworkGraph(folder / "graph"))
     if watch.activations:
         chosen.append(ActivationHistograms(folder / "activations", stopping))
     if watch.projector:
-        chosen.append(Projector(folder, stopping, data.classes))
+        # Beside the losses on the same held-out rows.
+        chosen.append(Projector(folder / "validation", stopping, data.classes))
     return chosen
 
 

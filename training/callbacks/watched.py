@@ -51,10 +51,31 @@ class ActivationHistograms(keras.callbacks.Callback):  # type: ignore[misc]  # K
         self._writer.close()
 
 
+class NetworkGraph(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Writes the network's operations when training begins, as TensorBoard draws them.
+
+    Keras' own callback writes its layers alone, which the graph's page shows as "conceptual graph".
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Trace one call of the network."""
+        specs = [tf.TensorSpec(put.shape, put.dtype, name=put.name) for put in self.model.inputs]
+        traced = tf.function(lambda *inputs: self.model(one_or_all(list(inputs)), training=False))
+        writer = tf.summary.create_file_writer(str(self._folder))
+        with writer.as_default(step=0):
+            tf.summary.graph(traced.get_concrete_function(*specs).graph)
+        writer.close()
+
+
 class Projector(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Writes, when training ends, the last hidden layer's view of held-out rows for the embedding projector.
 
-    Each row is a point, with its class and, where there is an image, its picture.
+    Each row is a point, with its class and, where there is an image, its picture. `folder` must hold a run's
+    events, or TensorBoard won't look there.
     """
 
     def __init__(self, folder: Path, part: Part, classes: Sequence[str]) -> None:

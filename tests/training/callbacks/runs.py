@@ -67,7 +67,7 @@ def parameters(path: Path) -> str:
     return digest.hexdigest()
 
 
-def events(folder: Path) -> dict[str, dict[str, list[str]]]:
+def events(folder: Path) -> dict[str, Any]:
     """What TensorBoard finds in each folder, by kind."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
 
@@ -79,7 +79,8 @@ def events(folder: Path) -> dict[str, dict[str, list[str]]]:
         for tag, metadata in content.items():
             kinds.setdefault(metadata.plugin_data.plugin_name, []).append(tag)
         found[name] = {kind: sorted(tags) for kind, tags in kinds.items()}
-    return found
+    graph = EventAccumulator(str(folder / "graph")).Reload().Graph()
+    return {**found, "graph": {"operations": len(graph.node)}}
 
 
 if __name__ == "__main__":

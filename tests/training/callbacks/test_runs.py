@@ -80,6 +80,7 @@ def test_tensorboard_has_losses_graph_and_histograms_of_parameters_and_activatio
     assert train["scalars"] == ["epoch_learning_rate", "epoch_loss"]
     assert validation["scalars"] == ["epoch_loss", "evaluation_loss_vs_iterations"]
     assert train["graph_keras_model"] == ["keras"]
+    assert whole["events"]["graph"]["operations"] > 20
     assert "dense/kernel/histogram" in train["histograms"]
     assert "scores/activations" in activations["histograms"]
     assert len(activations["histograms"]) == 7
@@ -87,7 +88,7 @@ def test_tensorboard_has_losses_graph_and_histograms_of_parameters_and_activatio
 
 def test_the_projector_has_a_point_a_class_and_a_picture_for_each_row(whole: Any, folder: Path) -> None:
     assert whole["epochs"] > 0
-    board = folder / "runs/bndense/tensorboard"
+    board = folder / "runs/bndense/tensorboard/validation"
     points = np.loadtxt(board / "points.tsv", delimiter="\t")
     classes = (board / "classes.tsv").read_text().split()
     assert points.shape == (len(classes), 32)
