@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from server.engine.agreement import Agreement
 from server.telemetry.metrics import Metrics
 from server.telemetry.refits import RefitFigures
+from server.telemetry.workers import WorkerMetrics
 
 PAGE = Path(__file__).parents[3] / "docs/reference/metrics.md"
 
@@ -114,6 +115,8 @@ def test_nothing_is_said_of_an_ensemble_that_is_served_no_more() -> None:
 
 
 def test_the_page_and_the_scrape_name_the_same_metrics_and_labels() -> None:
+    metrics = fed()
+    WorkerMetrics(metrics.registry)
     scraped = {
         family.name + ("_total" if family.type == "counter" else ""): {
             label
@@ -121,7 +124,7 @@ def test_the_page_and_the_scrape_name_the_same_metrics_and_labels() -> None:
             for label in sample.labels
             if label != "le" and not sample.name.endswith("_created")
         }
-        for family in fed().registry.collect()
+        for family in metrics.registry.collect()
     }
     rows = re.findall(r"^\| `(unisono_\w+)` \| \w+ \|([^|]*)\|", PAGE.read_text(), re.MULTILINE)
     documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
