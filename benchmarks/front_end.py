@@ -1,10 +1,12 @@
 """The server through real gRPC beside the best that one process reaches, in one run.
 
     python benchmarks/front_end.py [--repeats 3] [--seconds 4] [--ensembles images tabular heavy]
+                                   [--servers grpcio grpcio-2 envoy envoy-2]
 
-Starts `unisono serve` on the benchmark store and drives it with h2load (Debian: nghttp2-client), one row a
-request, one request at a time on each of 1, 16 and 64 connections. Between the server's runs, the best way of
-`engine.py` scores batches of as many rows in this process. The load generator shares the cores with the
+Starts `unisono serve` on the benchmark store, with each transport and number of workers, and drives one
+after another with h2load (Debian: nghttp2-client), one row a request, one request at a time on each of 1, 16
+and 64 connections. Between the servers' runs, the best way of `engine.py` scores batches of as many rows in
+this process. The load generator shares the cores with the
 server. Every answer must have been OK, by the server's own metrics, or nothing is written.
 """
 
@@ -19,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ from server.wire.messages import message_class
 CONCURRENCY = (1, 16, 64)
 READY = re.compile(r"gRPC on (\S+), metrics on (\S+)")
 START_SECS = 60.0
+# Transport and workers, as for `unisono serve`.
+SERVERS = {"grpcio": ("grpcio", 1), "grpcio-2": ("grpcio", 2), "envoy": ("envoy", 1), "envoy-2": ("envoy", 2)}
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,9 @@ class Server:
     metrics: str
 
     def cpu_secs(self) -> float:
-        """Return the user and system time that it has taken so far."""
-        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the user and system time that it and its workers have taken so far."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return sum(map(_cpu_secs, (self.pid, *map(int, children))))
 
     def answers(self) -> dict[str, float]:
         """Return how many ModelInfer calls it has answered, by code."""
@@ -78,11 +82,17 @@ class Server:
         return found
 
 
+def _cpu_secs(pid: int) -> float:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def serving(store: Path, name: str, runtime: str) -> Iterator[Server]:
+def serving(store: Path, name: str, runtime: str, server: str) -> Iterator[Server]:
     """Run the server on ensemble `name` while the block runs."""
+    transport, workers = SERVERS[server]
     command = [sys.executable, "-m", "unisono", "serve", "--store", str(store), "--ensemble", name]
-    command += ["--runtime", runtime]
+    command += ["--runtime", runtime, "--transport", transport, "--workers", str(workers)]
     with tempfile.TemporaryFile("w+") as log:
         child = subprocess.Popen([*command, "--grpc-port", "0", "--metrics-port", "0"], stderr=log)
         try:
@@ -135,27 +145,36 @@ def load(server: Server, body: Path, connections: int, seconds: int) -> Run:
 
 
 def measured(
-    store_path: Path, name: str, runtime: str, repeats: int, seconds: int
-) -> dict[int, dict[str, Any]]:
-    """Drive the server at each concurrency, `repeats` times, with the in-process best in between."""
+    store_path: Path, name: str, options: argparse.Namespace
+) -> dict[str, dict[int, dict[str, Any]]]:
+    """Drive each server at each concurrency, again and again, with the in-process best in between."""
     store = Store.open(str(store_path))
     signature = Signature.from_json(store.manifest(name).signature)
     ways = engine.ways(store, name)
-    runs: dict[int, list[Run]] = {concurrency: [] for concurrency in CONCURRENCY}
-    alone: dict[int, list[tuple[float, str]]] = {concurrency: [] for concurrency in CONCURRENCY}
-    with serving(store_path, name, runtime) as server, tempfile.TemporaryDirectory() as folder:
-        body = Path(folder) / "request"
+    runs = {(server, size): list[Run]() for server in options.servers for size in CONCURRENCY}
+    alone: dict[int, list[tuple[float, str]]] = {size: [] for size in CONCURRENCY}
+    with ExitStack() as stack:
+        body = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "request"
         body.write_bytes(request_body(name, random_rows(signature, 1), signature))
-        load(server, body, 4, 1)  # warms the way
-        for _ in range(repeats):
+        servers = {
+            server: stack.enter_context(serving(store_path, name, options.runtime, server))
+            for server in options.servers
+        }
+        for server in servers.values():
+            load(server, body, 4, 1)  # warms the way
+        for _ in range(options.repeats):
             for concurrency in CONCURRENCY:
                 rows = random_rows(signature, concurrency)
                 works = {way: lambda run=run, rows=rows: run(rows) for way, run in ways.items()}
                 timings = interleaved(works, repeats=3)
                 best = min(timings, key=lambda way: timings[way].median)
                 alone[concurrency].append((timings[best].median, best))
-                runs[concurrency].append(load(server, body, concurrency, seconds))
-    return {size: _summary(size, runs[size], alone[size]) for size in CONCURRENCY}
+                for key, server in servers.items():
+                    runs[key, concurrency].append(load(server, body, concurrency, options.seconds))
+    return {
+        server: {size: _summary(size, runs[server, size], alone[size]) for size in CONCURRENCY}
+        for server in options.servers
+    }
 
 
 def _summary(size: int, runs: list[Run], alone: list[tuple[float, str]]) -> dict[str, Any]:
@@ -175,10 +194,13 @@ def _summary(size: int, runs: list[Run], alone: list[tuple[float, str]]) -> dict
     }
 
 
-def markdown(found: Mapping[str, Mapping[int, Mapping[str, Any]]], facts: Mapping[str, Any]) -> str:
+def markdown(
+    found: Mapping[str, Mapping[str, Mapping[int, Mapping[str, Any]]]], facts: Mapping[str, Any]
+) -> str:
     """Write the figures as a table."""
     header = [
         "ensemble",
+        "server",
         "c",
         "rows/s (spread)",
         "p50 / p95 / p99 ms",
@@ -189,6 +211,7 @@ def markdown(found: Mapping[str, Mapping[int, Mapping[str, Any]]], facts: Mappin
     lines = [
         [
             name,
+            server,
             str(size),
             f"{row['rows_per_sec']:,.0f} ({row['slowest']:,.0f}-{row['fastest']:,.0f})",
             f"{row['p50']:.2f} / {row['p95']:.2f} / {row['p99']:.2f}",
@@ -196,11 +219,13 @@ def markdown(found: Mapping[str, Mapping[int, Mapping[str, Any]]], facts: Mappin
             f"{row['in_process_rows_per_sec']:,.0f}",
             f"{row['ratio']:.2f} ({row['ratios'][0]:.2f}-{row['ratios'][-1]:.2f})",
         ]
-        for name, sizes in found.items()
+        for name, servers in found.items()
+        for server, sizes in servers.items()
         for size, row in sizes.items()
     ]
     head = "# The server through gRPC, beside one process without a server"
     note = (
+        "server: the transport, and how many workers if more than one. "
         "c: connections, one request of one row at a time each; the load generator shares the cores. "
         "In process: the best of `engine.py`'s ways in batches of c rows, in the same run."
     )
@@ -213,14 +238,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--ensembles", nargs="+", choices=ENSEMBLES, default=list(ENSEMBLES))
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--runtime", default="auto", help="as for unisono serve")
     parser.add_argument("--name", default="front_end", help="what the files in results/ are called")
     options = parser.parse_args()
     store, facts = benchmark_store(), machine()
-    found = {
-        name: measured(store, name, options.runtime, options.repeats, options.seconds)
-        for name in options.ensembles
-    }
+    found = {name: measured(store, name, options) for name in options.ensembles}
     save(options.name, {"machine": facts, "runs": found}, markdown(found, facts))
 
 
