@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from tests.support import figures
 from tests.support import small_members as support
+from tests.support.bindings import Binding, EnvoyProcess, envoy_running
 from tests.support.small_members import REPOSITORY
 
 # How long an example takes depends on what else the machine does; no property does.
@@ -61,6 +62,19 @@ def published(small_members: Path, unisono: Unisono) -> Path:
             unisono("publish", "digits", *members, "--store", made)
             made.rename(store)
     return store
+
+
+@pytest.fixture(scope="session")
+def envoy() -> Iterator[EnvoyProcess]:
+    """An Envoy for every test of this process that needs one."""
+    with envoy_running() as process:
+        yield process
+
+
+@pytest.fixture(params=["grpcio", "envoy"])
+def binding(request: pytest.FixtureRequest) -> Binding:
+    """Each transport in turn."""
+    return Binding(request.getfixturevalue("envoy") if request.param == "envoy" else None)
 
 
 # Seconds that one test may take: a test that hangs should say so, and not hold up the run for ever.

@@ -88,7 +88,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         # Rows of different shapes can't lie in one array, so they can't share a batch.
-        shapes = tuple(sorted((name, array.shape[1:]) for name, array in rows.items()))
+        shapes = tuple(sorted([(name, array.shape[1:]) for name, array in rows.items()]))
         parts = self._queue.parts(row_count(rows), servable.max_batch_size)
         tickets = [
             Ticket(

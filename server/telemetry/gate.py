@@ -38,6 +38,7 @@ class GateMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._told = (0, 0)
         self._refused = Counter(
             "unisono_refused",
             "Calls that found no place: too many calls or bytes in flight, or too long a wait for scores.",
@@ -47,8 +48,11 @@ class GateMetrics:
 
     def in_flight(self, calls: int, size: int) -> None:
         """So many calls are in the server now, with requests of `size` bytes in all."""
-        self._calls.set(calls)
-        self._bytes.set(size)
+        before, self._told = self._told, (calls, size)
+        if before[0] != calls:
+            self._calls.set(calls)
+        if before[1] != size:
+            self._bytes.set(size)
 
     def refused(self, reason: str) -> None:
         """A call was refused: too many "calls" or "bytes", or too long a "wait"."""

@@ -50,6 +50,8 @@ class Metrics:
         self.statistics = Statistics()
         self.refits = RefitMetrics(registry, counts_published=first)
         self._shared = shared
+        # Of `handled`: finding a series by its labels takes longer than counting.
+        self._series: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
         self.gate = GateMetrics(registry)
         self._requests = Counter(
             "unisono_requests",
@@ -186,8 +188,14 @@ class Metrics:
 
     def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
         """A call was answered, with `code`, after `seconds`."""
-        self._requests.labels(model, version, method, code).inc()
-        self._request_seconds.labels(model, method).observe(seconds)
+        key = (model, version, method, code)
+        series = self._series.get(key)
+        if series is None:
+            series = self._requests.labels(*key), self._request_seconds.labels(model, method)
+            self._series[key] = series
+        requests, request_seconds = series
+        requests.inc()
+        request_seconds.observe(seconds)
         self.statistics.handled(method, model, version, code, seconds)
 
     def queued(self, rows: int) -> None:

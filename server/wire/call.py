@@ -1,9 +1,9 @@
 """What an RPC method knows about the call beside its message: nothing of gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from ensemble.errors import DeadlineError
 
@@ -25,14 +25,22 @@ class Call:
         self.model, self.version = model, str(version)
 
 
-@asynccontextmanager
-async def until(deadline: float) -> AsyncIterator[None]:
-    """End the block at `deadline`, on the loop's clock, with DeadlineError."""
-    limit = asyncio.timeout_at(deadline)
-    try:
-        async with limit:
-            yield
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise DeadlineError("deadline passed before the scores were there") from error
+class Until:
+    """Ends the block at `deadline`, on the loop's clock, with DeadlineError."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, deadline: float) -> None:
+        self._limit = asyncio.timeout_at(deadline)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Raises TimeoutError only if it was this limit that ended the block.
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise DeadlineError("deadline passed before the scores were there") from late

@@ -13,7 +13,7 @@ import grpc
 
 from ensemble.errors import EnsembleError, InvalidRequestError, UnavailableError
 
-from .call import Call, until
+from .call import Call, Until
 from .gate import Gate
 from .method import Codec, Method
 from .outcome import MessageTooLargeError, Outcome
@@ -211,7 +211,7 @@ class Calls:
         """
         self._gate.check(method, call.authorization)
         with self._gate.enter(method) as place:
-            async with until(call.deadline):
+            async with Until(call.deadline):
                 data = await receive()
                 if data is None:
                     raise InvalidRequestError("the call brings no message")

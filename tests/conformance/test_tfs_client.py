@@ -11,7 +11,7 @@ from ensemble.signature import TensorSpec
 from server.wire.health import Health
 from server.wire.tfs import Tfs
 from server.wire.tfs_models import TfsModels
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.bindings import Binding
 from tests.support.clients import borrow_tensorflow, run_tfs
 from tests.support.models import FakeModels, FakeRepository, info_of, infos
 from tests.support.observers import Recorder
@@ -102,7 +102,7 @@ def borrowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[tuple[str, Recorder, FakeRepository]]:
+async def served(binding: Binding) -> AsyncIterator[tuple[str, Recorder, FakeRepository]]:
     """A real server on a free port: its address, what its observer was told, and its repository."""
     failures = {"full": OverloadedError("8 rows wait"), "broken": KeyError("/etc/secret")}
     models = FakeModels({**infos(), **{name: info_of(name, X) for name in failures}}, failures=failures)
@@ -111,17 +111,14 @@ async def served() -> AsyncIterator[tuple[str, Recorder, FakeRepository]]:
         *Tfs(models, lambda _: LABELS).methods(),
         *TfsModels(repository, lambda _: LABELS, model_control=True).methods(),
     ]
-    options = TransportOptions(address="127.0.0.1:0")
-    transport = GrpcTransport(methods, Health(), observer=observer, options=options)
-    port = await transport.start()
-    try:
-        yield f"127.0.0.1:{port}", observer, repository
-    finally:
-        await transport.stop(0)
+    async with binding.serve(methods, Health(), observer=observer) as (_, address):
+        yield address, observer, repository
 
 
-async def test_the_stock_stubs_get_every_answer_and_every_mistake_its_code_and_text(borrowed: Path) -> None:
-    async with served() as (address, observer, repository):
+async def test_the_stock_stubs_get_every_answer_and_every_mistake_its_code_and_text(
+    binding: Binding, borrowed: Path
+) -> None:
+    async with served(binding) as (address, observer, repository):
         told = await run_tfs("tfs_calls.py", address, borrowed=borrowed)
 
     assert {name: code for name, (code, _) in told["mistakes"].items()} == {

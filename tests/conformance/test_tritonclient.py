@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from server.wire.gate import Gate
 from server.wire.health import Health
 from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.bindings import Binding
 from tests.support.clients import run_triton
 from tests.support.models import FakeModels, FakeRepository, info_of, infos
 from tests.support.observers import Recorder
@@ -142,25 +143,20 @@ ENSEMBLE_CONFIG = {
 
 @asynccontextmanager
 async def served(
-    models: FakeModels, gate: Gate | None = None, *, model_control: bool = True
-) -> AsyncIterator[tuple[str, GrpcTransport, Recorder]]:
+    binding: Binding, models: FakeModels, gate: Gate | None = None, *, model_control: bool = True
+) -> AsyncIterator[tuple[str, Any, Recorder]]:
     """A real server on a free port: its address, itself, and what its observer was told."""
     observer = Recorder()
-    options = TransportOptions(address="127.0.0.1:0")
     statistics = Statistics()
     statistics.scored("sums", 3, BatchTimes(5, [0.5, 0.25], 0.001, 0.01, 0.002, {"first": 0.008}))
     management = OipManagement(models, statistics, FakeRepository(), model_control=model_control)
     methods = [*Oip(models).methods(), *management.methods()]
-    transport = GrpcTransport(methods, Health(), observer=observer, options=options, gate=gate)
-    port = await transport.start()
-    try:
-        yield f"127.0.0.1:{port}", transport, observer
-    finally:
-        await transport.stop(0)
+    async with binding.serve(methods, Health(), observer=observer, gate=gate) as (transport, address):
+        yield address, transport, observer
 
 
-async def test_the_sync_client_gets_every_answer() -> None:
-    async with served(FakeModels()) as (address, _, observer):
+async def test_the_sync_client_gets_every_answer(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, _, observer):
         answers = await run_triton("triton_sync.py", address)
 
     getters = answers["getters"]
@@ -210,8 +206,8 @@ async def test_the_sync_client_gets_every_answer() -> None:
     assert {call["code"] for _, _, call in observer.calls} == {"OK"}
 
 
-async def test_fifty_asyncio_callers_each_get_their_own_rows() -> None:
-    async with served(FakeModels()) as (address, _, _observer):
+async def test_fifty_asyncio_callers_each_get_their_own_rows(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, _, _observer):
         answers = await run_triton("triton_aio.py", address)
 
     assert (answers["live"], answers["ready"], answers["model ready"]) == (True, True, True)
@@ -221,10 +217,10 @@ async def test_fifty_asyncio_callers_each_get_their_own_rows() -> None:
     ]
 
 
-async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> None:
+async def test_every_mistake_brings_the_code_and_text_that_clients_know(binding: Binding) -> None:
     empty = replace(info_of("empty", TensorSpec("x", "float32", (4,))), versions=())
     models = FakeModels({**infos(), "empty": empty}, failures=FAILURES)
-    async with served(models) as (address, _, observer):
+    async with served(binding, models) as (address, _, observer):
         answers = await run_triton("triton_errors.py", address)
 
     assert {name: code for name, (code, _) in answers.items()} == {
@@ -236,8 +232,8 @@ async def test_every_mistake_brings_the_code_and_text_that_clients_know() -> Non
     assert len(observer.calls) == len(ERRORS) - 1
 
 
-async def test_the_sync_client_gets_what_triton_adds() -> None:
-    async with served(FakeModels()) as (address, _, _observer):
+async def test_the_sync_client_gets_what_triton_adds(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, _, _observer):
         answers = await run_triton("triton_additions.py", address)
 
     about = answers["models"]
@@ -257,8 +253,8 @@ async def test_the_sync_client_gets_what_triton_adds() -> None:
     assert (about["load"], about["unload"]) == (None, None)
 
 
-async def test_the_sync_client_gets_optional_outputs_and_classifications() -> None:
-    async with served(FakeModels()) as (address, _, _observer):
+async def test_the_sync_client_gets_optional_outputs_and_classifications(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, _, _observer):
         answers = await run_triton("triton_additions.py", address)
 
     assert answers["outputs"] == {
@@ -276,8 +272,8 @@ async def test_the_sync_client_gets_optional_outputs_and_classifications() -> No
     }
 
 
-async def test_the_sync_client_streams_and_one_bad_request_harms_no_other() -> None:
-    async with served(FakeModels()) as (address, _, _observer):
+async def test_the_sync_client_streams_and_one_bad_request_harms_no_other(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, _, _observer):
         answers = await run_triton("triton_additions.py", address)
 
     assert answers["stream"] == [
@@ -288,8 +284,8 @@ async def test_the_sync_client_streams_and_one_bad_request_harms_no_other() -> N
     ]
 
 
-async def test_what_is_not_offered_is_refused_in_the_words_that_clients_know() -> None:
-    async with served(FakeModels()) as (address, _, _observer):
+async def test_what_is_not_offered_is_refused_in_the_words_that_clients_know(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, _, _observer):
         answers = await run_triton("triton_additions.py", address)
 
     assert {name: code for name, (code, _) in answers["refused"].items()} == {
@@ -299,8 +295,8 @@ async def test_what_is_not_offered_is_refused_in_the_words_that_clients_know() -
         assert text.startswith(REFUSED[name][1]), name
 
 
-async def test_a_draining_server_says_so() -> None:
-    async with served(FakeModels()) as (address, transport, _):
+async def test_a_draining_server_says_so(binding: Binding) -> None:
+    async with served(binding, FakeModels()) as (address, transport, _):
         transport.drain()
         answers = await run_triton("triton_errors.py", address, "unknown model")
 
