@@ -300,7 +300,7 @@ def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
 def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mapping[str, Member]], Loaded]:
     measurements = Measurements(settings.cache_dir or cache_folder())
     runtimes = Runtimes(
-        opener(settings.runtime, measurements),
+        opener(settings.runtime, measurements, settings.devices, try_tensorflow=settings.try_tensorflow),
         Merger(measurements, settings.threads),
         Batches(measurements, settings.max_batch_size, settings.batch_sizes or ()),
     )

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from ensemble.errors import EnsembleError
-from ensemble.padding import sizes_in
-from ensemble.runtimes.measurements import cores
 from model_store.names import is_name
 
 from .batching.batch_queue import BatchLimits
+from .computing import ComputeSettings
 from .exposure import exposures, is_loopback
 from .lifecycle.wanted import OTHERS, VersionPolicy
 from .lifecycle.watcher import WatchOptions
@@ -30,7 +29,7 @@ class ConfigError(EnsembleError):
 
 
 @dataclass(frozen=True, slots=True)
-class ServeSettings:
+class ServeSettings(ComputeSettings):
     """What the server is told.
 
     Attributes:
@@ -48,9 +47,13 @@ class ServeSettings:
         max_request_rows: Most rows in one request; what is larger than a batch is run in several.
         max_queue_delay_ms: How long a batch waits for more rows; 0 takes what waits when the engine is free.
         max_queue_size: Most rows that may wait; what comes beyond is refused.
-        runtime: What executes members: onnxruntime, openvino, or auto, the fastest one for each by measuring.
+        runtime: What executes members: onnxruntime, openvino, tensorflow, or auto, the fastest by measuring.
+        try_tensorflow: Let auto measure TensorFlow too, which takes seconds and half a gigabyte to import.
         threads: Threads that one member computes with; 0 means one or one a core, whichever is faster.
         cache_dir: Where measurements are kept; ~/.cache/unisono/runtimes if it isn't given.
+        device: What ONNX Runtime and TensorFlow compute on; what isn't there is said and done without.
+        device_memory_fraction: Most of a GPU's memory that is taken; 0 takes what is needed.
+        logical_devices: Parts that TensorFlow divides a device into, to put members on.
         max_message_bytes: Largest request taken and answer given, decompressed.
         max_json_bytes: Largest JSON of one HTTP request; tensors that follow it don't count.
         max_in_flight: Most calls in the server at once; what comes beyond is refused unread.
@@ -86,14 +89,9 @@ class ServeSettings:
     grpc_port: int = 8001
     metrics_port: int = 8002
     http_port: int | None = None
-    max_batch_size: int = 0
-    allowed_batch_sizes: str = ""
     max_request_rows: int = 1024
     max_queue_delay_ms: float = 0.0
     max_queue_size: int = 8192
-    runtime: Literal["onnxruntime", "openvino", "auto"] = "onnxruntime"
-    threads: int = 0
-    cache_dir: Path | None = None
     max_message_bytes: int = 64 * 2**20
     max_json_bytes: int = 8 * 2**20
     max_in_flight: int = 1024
@@ -147,7 +145,6 @@ class ServeSettings:
                 "it must differ from --grpc-port and --metrics-port",
             ),
             ("max_json_bytes", self.max_json_bytes >= 2**10, "it must be 1024 or more"),
-            ("max_batch_size", self.max_batch_size >= 0, not_negative),
             ("max_request_rows", self.max_request_rows > 0, positive),
             ("max_queue_delay_ms", self.max_queue_delay_ms >= 0, not_negative),
             (
@@ -155,7 +152,6 @@ class ServeSettings:
                 self.max_queue_size >= max(self.max_request_rows, self.max_batch_size),
                 f"it must hold a request, --max-request-rows is {self.max_request_rows}, and a batch",
             ),
-            ("threads", self.threads >= 0, not_negative),
             ("max_message_bytes", self.max_message_bytes >= 2**10, "it must be 1024 or more"),
             ("default_deadline_secs", self.default_deadline_secs > 0, positive),
             ("poll_interval_secs", self.poll_interval_secs > 0, positive),
@@ -183,20 +179,9 @@ class ServeSettings:
             ),
             ("keep_latest", self.keep_latest > 0, positive),
             ("log_level", self.log_level in LOG_LEVELS, f"it must be one of {', '.join(LOG_LEVELS)}"),
-            *self._batch_rules(),
+            *self.compute_rules(),
             *self._limit_rules(),
             *self._tls_rules(),
-        ]
-
-    def _batch_rules(self) -> list[tuple[str, bool, str]]:
-        both = "with --max-batch-size there would be two answers to what the most is: leave one out"
-        return [
-            (
-                "allowed_batch_sizes",
-                self.batch_sizes is not None,
-                "they are numbers above 0, larger and larger",
-            ),
-            ("allowed_batch_sizes", not (self.allowed_batch_sizes and self.max_batch_size), both),
         ]
 
     def _limit_rules(self) -> list[tuple[str, bool, str]]:
@@ -243,11 +228,6 @@ class ServeSettings:
         return BatchLimits(max_queue_delay=self.max_queue_delay_ms / 1000, max_queue_size=self.max_queue_size)
 
     @property
-    def batch_sizes(self) -> tuple[int, ...] | None:
-        """The sizes that batches may have, none if any; None if they can't be read."""
-        return sizes_in(self.allowed_batch_sizes)
-
-    @property
     def version_policy(self) -> VersionPolicy:
         """Which versions of each ensemble are to be served."""
         choices: dict[str, tuple[str, ...]] = {}
@@ -264,11 +244,6 @@ class ServeSettings:
     def supervised(self) -> bool:
         """Whether the server is processes of a parent, and not this process itself."""
         return self.transport != "grpcio" or self.workers > 1
-
-    @property
-    def member_threads(self) -> int:
-        """Most threads that one member computes with: one for each core that this process may use."""
-        return self.threads or cores()
 
 
 def _name_of(data: str) -> str:

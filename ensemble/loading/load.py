@@ -156,7 +156,8 @@ def source_of(store: Store, ensemble: str, record: MemberRecord) -> Source:
             yield path
 
     signature = signature_of(record.signature, f"member {record.name!r}")
-    return Source(record.name, record.digest, signature, served.digest, copied)
+    formats = frozenset({ONNX, record.format})
+    return Source(record.name, record.digest, signature, served.digest, copied, formats)
 
 
 def _check_original(path: Path) -> None:

@@ -117,6 +117,11 @@ class OnnxMember:
         return np.ascontiguousarray(scores[:count], dtype=np.float32)
 
 
+def available_providers() -> list[str]:
+    """Return what this build of ONNX Runtime can compute with."""
+    return list(onnxruntime.get_available_providers())
+
+
 def _opened(path: Path, empty: OnnxMember, known: Found | None) -> OnnxMember:
     """Give `empty` its session, and run it the way that is known or else found by trying."""
     if known is not None:

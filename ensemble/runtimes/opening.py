@@ -4,17 +4,23 @@ Rule: no runtime is imported before one of its members is to be opened or measur
 costs nothing but reading it.
 """
 
+import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 
 from ..errors import InvalidModelError
 from ..member import Member
 from .choice import REFERENCE, Choice, Plan, compare
+from .devices import Devices, gpu_memory, providers
 from .measurements import Measurements, release, thread_counts
-from .onnx_runtime import OnnxMember
-from .source import Found, OpenedMember, Runtime, Source
+from .onnx_runtime import CPU, OnnxMember, Providers, available_providers
+from .source import KERAS, Found, OpenedMember, Runtime, Source
+
+log = logging.getLogger("unisono.runtimes")
 
 AUTO = "auto"
+TENSORFLOW = "tensorflow"
 # Gives a member, computing on so many threads; 0 leaves that open.
 Open = Callable[[Source, int], Member]
 
@@ -22,8 +28,11 @@ Open = Callable[[Source, int], Member]
 class Opener:
     """Opens members on the best of `runtimes`, the reference first; the decisions are in `measurements`."""
 
-    def __init__(self, runtimes: Mapping[str, Runtime], measurements: Measurements) -> None:
+    def __init__(
+        self, runtimes: Mapping[str, Runtime], measurements: Measurements, devices: Devices | None = None
+    ) -> None:
         self._runtimes = runtimes
+        self._devices = devices or Devices()
         self._measurements = measurements
 
     def __call__(self, source: Source, threads: int = 0) -> Member:
@@ -39,8 +48,12 @@ class Opener:
 
     def _chosen(self, source: Source, threads: int) -> tuple[Choice, OpenedMember | None]:
         """Return the decision; and the member, if it had to be opened for that."""
-        counts = thread_counts(threads)
-        tried = [Plan(runtime, count) for runtime in self._runtimes for count in counts]
+        tried = [
+            Plan(runtime, count)
+            for runtime in self._runtimes
+            # TensorFlow has one pool of threads for all members.
+            for count in thread_counts(threads)[: 1 if runtime == TENSORFLOW else None]
+        ]
         made: list[OpenedMember] = []
 
         def measure() -> Choice:
@@ -56,6 +69,7 @@ class Opener:
         facts = [
             *("choice", source.digest, source.model, repr(source.signature)),
             *map(str, tried),
+            repr(self._devices),
             *(release(runtime) for runtime in self._runtimes),
         ]
         choice = self._measurements.measured(facts, measure, Choice.from_json)
@@ -67,27 +81,83 @@ def open_plainly(source: Source, threads: int = 0) -> Member:
     return OnnxMember.opened(source, threads=threads)
 
 
-def installed() -> dict[str, Runtime]:
-    """Return the runtimes that are installed here, by name, the reference first."""
-    runtimes: dict[str, Runtime] = {REFERENCE: OnnxMember.opened}
-    if find_spec("openvino"):
+def installed(devices: Devices | None = None, *, tensorflow: bool = False) -> dict[str, Runtime]:
+    """Return the runtimes that are installed here, by name, the reference first.
+
+    TensorFlow is among them only where that is said: it takes seconds to import, and half a gigabyte.
+    """
+    devices = devices or Devices()
+    runtimes: dict[str, Runtime] = {REFERENCE: partial(OnnxMember.opened, providers=_providers(devices))}
+    # OpenVINO computes on the CPU here; beside a GPU it is no match.
+    if find_spec("openvino") and devices.kind == "cpu":
         runtimes["openvino"] = _open_on_openvino
+    if tensorflow and find_spec("tensorflow") and find_spec("keras"):
+        runtimes[TENSORFLOW] = _Tensorflow(devices)
     return runtimes
 
 
-def opener(wish: str, measurements: Measurements) -> Opener:
+def opener(
+    wish: str, measurements: Measurements, devices: Devices | None = None, *, try_tensorflow: bool = False
+) -> Opener:
     """Return what opens members: the runtime called `wish`, or for "auto" the fastest one for each.
 
-    InvalidModelError if it isn't installed.
+    InvalidModelError if it isn't installed. "auto" tries TensorFlow only where `try_tensorflow` says so.
     """
-    runtimes = installed()
+    runtimes = installed(devices, tensorflow=try_tensorflow or wish == TENSORFLOW)
     if wish == AUTO:
-        return Opener(runtimes, measurements)
+        return Opener(runtimes, measurements, devices)
     if wish not in runtimes:
         raise InvalidModelError(
             f"runtime {wish!r} is not installed; installed are {list(runtimes)}: install unisono[{wish}]"
         )
-    return Opener({wish: runtimes[wish]}, measurements)
+    if wish == TENSORFLOW:
+        return Opener({wish: _Originals(runtimes[wish], runtimes[REFERENCE])}, measurements, devices)
+    return Opener({wish: runtimes[wish]}, measurements, devices)
+
+
+class _Tensorflow:
+    """Opens members on TensorFlow, which is imported for the first one."""
+
+    def __init__(self, devices: Devices) -> None:
+        self._devices = devices
+        self._runtime: Runtime | None = None
+
+    def __call__(self, source: Source, *, threads: int, known: Found | None = None) -> OpenedMember:
+        if KERAS not in source.formats:
+            raise InvalidModelError(f"member {source.name!r} has no Keras original, which TensorFlow runs")
+        if self._runtime is None:
+            from .tensorflow_runtime import TensorflowRuntime  # noqa: PLC0415 - heavy, and an extra
+
+            self._runtime = TensorflowRuntime(self._devices)
+        return self._runtime(source, threads=threads, known=known)
+
+
+class _Originals:
+    """Opens members that have a Keras original on TensorFlow, the others on the reference."""
+
+    def __init__(self, tensorflow: Runtime, reference: Runtime) -> None:
+        self._tensorflow = tensorflow
+        self._reference = reference
+
+    def __call__(self, source: Source, *, threads: int, known: Found | None = None) -> OpenedMember:
+        if KERAS in source.formats:
+            return self._tensorflow(source, threads=threads, known=known)
+        log.info("member %s was published as ONNX: it runs on %s", source.name, REFERENCE)
+        return self._reference(source, threads=threads, known=known)
+
+
+def _providers(devices: Devices) -> Providers:
+    """Return what ONNX Runtime computes with; what is wished for and not there is said."""
+    if devices.kind == "cpu":
+        return CPU
+    memory = gpu_memory(devices.index) if devices.memory_fraction else 0
+    found, missing = providers(available_providers(), devices, memory)
+    for name in missing:
+        log.warning(
+            "ONNX Runtime has no %s here: members run on what it has; see extra gpu, and NVIDIA's driver",
+            name,
+        )
+    return found
 
 
 def _open_on_openvino(source: Source, *, threads: int, known: Found | None = None) -> OpenedMember:

@@ -37,6 +37,7 @@ class Source:
     signature: Signature
     model: str  # the sha256 of the ONNX file, which may be derived from what was published
     copied: Callable[[str], AbstractContextManager[Path]]
+    formats: frozenset[str] = frozenset({ONNX})  # that `copied` can lend
 
     @classmethod
     def at(cls, path: Path, *, name: str, digest: str, signature: Signature) -> Self:

@@ -1,9 +1,8 @@
 """`unisono inspect`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -15,24 +14,9 @@ from model_store.store import Store
 
 from . import evidence, tables
 from .main import EXIT_DONE
-from .options import DEFAULT_STORE, OutputOption, ReportOption, StoreOption
+from .options import DEFAULT_STORE, Measure, OutputOption, ReportOption, StoreOption
 
 CLASSES_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What --runtimes measures, as for `unisono serve`: what is found then need not be measured there.
-
-    Attributes:
-        runtime: With --runtimes: onnxruntime, openvino, or auto, the fastest for each.
-        threads: With --runtimes: threads that one member computes with; 0 means one, or one a core.
-        cache_dir: With --runtimes: where measurements are kept.
-    """
-
-    runtime: Literal["onnxruntime", "openvino", "auto"] = "auto"
-    threads: int = 0
-    cache_dir: Path | None = None
 
 
 def inspect(  # noqa: PLR0913 - one parameter an option
@@ -43,7 +27,7 @@ def inspect(  # noqa: PLR0913 - one parameter an option
         bool,
         Parameter(negative="", help="Say how each member is run fastest here; measure it if need be."),
     ] = False,
-    measure: Annotated[Measure, Parameter(name="*")] = Measure(),
+    measure: Annotated[Measure, Parameter(name="*")] = Measure(),  # noqa: B008 - frozen
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
@@ -67,9 +51,7 @@ def inspect(  # noqa: PLR0913 - one parameter an option
 def _inspect_runtimes(store: Store, manifest: Manifest, measure: Measure, output_format: str) -> int:
     from . import runtimes_report  # noqa: PLC0415 - heavy: it opens every member
 
-    found = runtimes_report.measured(
-        store, manifest, runtime=measure.runtime, threads=measure.threads, cache=measure.cache_dir
-    )
+    found = runtimes_report.measured(store, manifest, measure)
     if output_format == "json":
         tables.print_json(runtimes_report.as_json(found))
     else:

@@ -1,5 +1,6 @@
 """Options that several commands share, spelled once."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,3 +28,20 @@ AddressOption = Annotated[
 DEFAULT_ADDRESS = "127.0.0.1:8001"
 SecurityOptions = Annotated[ClientSecurity, Parameter(name="*")]
 PLAIN_TEXT = ClientSecurity()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What --runtimes measures, as for `unisono serve`: what is found then need not be measured there.
+
+    Attributes:
+        runtime: With --runtimes: onnxruntime, openvino, tensorflow, or auto, the fastest for each.
+        try_tensorflow: With --runtimes: let auto measure TensorFlow too.
+        threads: With --runtimes: threads that one member computes with; 0 means one, or one a core.
+        cache_dir: With --runtimes: where measurements are kept.
+    """
+
+    runtime: Literal["onnxruntime", "openvino", "tensorflow", "auto"] = "auto"
+    try_tensorflow: bool = False
+    threads: int = 0
+    cache_dir: Path | None = None

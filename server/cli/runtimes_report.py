@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -16,6 +15,7 @@ from model_store.manifest import Manifest
 from model_store.store import Store
 
 from . import tables
+from .options import Measure
 
 MILLISECONDS = 1e3
 
@@ -29,7 +29,7 @@ class Found:
     batch: BatchSize
 
 
-def measured(store: Store, manifest: Manifest, *, runtime: str, threads: int, cache: Path | None) -> Found:
+def measured(store: Store, manifest: Manifest, measure: Measure) -> Found:
     """Return what `serve` with the same settings goes by: what is kept, or what is measured now."""
     from ensemble.loading.load import (  # noqa: PLC0415 - heavy
         Batches,
@@ -38,9 +38,9 @@ def measured(store: Store, manifest: Manifest, *, runtime: str, threads: int, ca
         source_of,
     )
 
-    measurements = Measurements(cache or cache_folder())
-    open_member, merger = opener(runtime, measurements), Merger(measurements, threads)
-    name = manifest.ensemble
+    measurements = Measurements(measure.cache_dir or cache_folder())
+    open_member = opener(measure.runtime, measurements, try_tensorflow=measure.try_tensorflow)
+    name, threads, merger = manifest.ensemble, measure.threads, Merger(measurements, measure.threads)
     batches, runtimes = Batches(measurements), Runtimes(open_member, merger)
     servable = load_servable(store, name, manifest.version, threads=threads, runtimes=runtimes)
     sources = {record.name: source_of(store, name, record) for record in manifest.members}

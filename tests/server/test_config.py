@@ -23,8 +23,8 @@ def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -
         ServeSettings(grpc_port=70_000, max_batch_size=-1, log_level="loud")
     assert str(caught.value) == (
         "--grpc-port is 70000; a port is 0 to 65535; "
-        "--max-batch-size is -1; it must be 0 or more; "
-        "--log-level is 'loud'; it must be one of debug, info, warning, error"
+        "--log-level is 'loud'; it must be one of debug, info, warning, error; "
+        "--max-batch-size is -1; it must be 0 or more"
     )
 
 
@@ -39,6 +39,17 @@ def test_every_wrong_setting_is_named_with_its_value_and_rule_in_one_message() -
             "--max-queue-size is 8; it must hold a request, --max-request-rows is 1024, and a batch",
         ),
         ({"threads": -1}, "--threads is -1; it must be 0 or more"),
+        (
+            {"allowed_batch_sizes": "4,1"},
+            "--allowed-batch-sizes is '4,1'; they are numbers above 0, larger and larger",
+        ),
+        (
+            {"allowed_batch_sizes": "1,4", "max_batch_size": 8},
+            "--allowed-batch-sizes is '1,4'; --max-batch-size says too what the most is: leave one out",
+        ),
+        ({"try_tensorflow": True}, "--try-tensorflow is True; it needs --runtime auto"),
+        ({"device_memory_fraction": 1.5}, "--device-memory-fraction is 1.5; it must be 0 to 1"),
+        ({"logical_devices": 0}, "--logical-devices is 0; it must be above 0"),
         ({"max_message_bytes": 10}, "--max-message-bytes is 10; it must be 1024 or more"),
         ({"default_deadline_secs": 0}, "--default-deadline-secs is 0; it must be above 0"),
         ({"poll_interval_secs": 0}, "--poll-interval-secs is 0; it must be above 0"),

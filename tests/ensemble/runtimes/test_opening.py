@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ensemble.errors import InvalidModelError
+from ensemble.runtimes.devices import Devices
 from ensemble.runtimes.measurements import Measurements
 from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.runtimes.opening import Opener, installed, open_plainly, opener
@@ -115,3 +117,41 @@ def test_a_server_that_asks_for_no_other_runtime_does_not_import_one() -> None:
         "assert not {'openvino', 'tensorflow', 'keras'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_provider_that_is_wished_for_and_not_there_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reference = write_linear(tmp_path / "one.onnx")
+    rows = {"x": np.ones((3, 4), np.float32)}
+    monkeypatch.setattr("ensemble.runtimes.opening.available_providers", lambda: ["CPUExecutionProvider"])
+
+    member = opener("onnxruntime", Measurements(None), Devices("cuda", 0.5))(source(tmp_path / "one.onnx"))
+
+    [said] = caplog.messages
+    assert said.startswith("ONNX Runtime has no CUDAExecutionProvider here: members run on what it has;")
+    np.testing.assert_allclose(member.predict(rows), reference(rows), atol=1e-6)
+
+
+def test_tensorflow_is_tried_only_where_that_is_said() -> None:
+    assert "tensorflow" not in installed()
+    assert "openvino" not in installed(Devices("cuda"))
+
+
+def test_a_member_without_a_keras_original_runs_on_the_reference_and_no_tensorflow_is_imported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not find_spec("tensorflow"):
+        pytest.skip("TensorFlow is an extra")
+    write_linear(tmp_path / "one.onnx")
+    with caplog.at_level("INFO"):
+        wished = opener("tensorflow", Measurements(None))(source(tmp_path / "one.onnx"))
+    assert wished.runtime == "onnxruntime"
+    assert caplog.messages == ["member one was published as ONNX: it runs on onnxruntime"]
+
+    auto = opener("auto", Measurements(None), try_tensorflow=True)
+    tried = {
+        plan.plan.runtime: plan.refused for plan in auto.choice(source(tmp_path / "one.onnx")).candidates
+    }
+    assert tried["tensorflow"] == "member 'one' has no Keras original, which TensorFlow runs"
+    assert "tensorflow" not in sys.modules
