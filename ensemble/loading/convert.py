@@ -35,7 +35,7 @@ MODEL_SECS = 180.0
 # TensorFlow's variables, in its graph, in ONNX.
 START_BYTES = 3 * 2**30
 FILE_BYTES = 2**28
-COPIES = 16
+COPIES = 32
 _LOG_CHARS = 1500
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",

@@ -9,10 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from training.architectures import catalogue
+from training.architectures.task import Spread, Task
+
 REPOSITORY = Path(__file__).parents[2]
-NAMES = ("bnconv", "bndense", "sepconv", "mobilenet", "layers")
-# Each takes half a minute or more to convert.
-LARGE = ("xception", "densenet121")
+# All that `training` builds, and layers of many kinds.
+NAMES = (*catalogue.NAMES, "layers")
+# keras.applications, random parameters: the first converts in seconds, each other takes half a minute.
+APPLICATIONS = ("MobileNet", "Xception", "DenseNet121")
+_SIDES = {"MobileNet": 32, "Xception": 71, "DenseNet121": 32}
 
 
 def make(folder: Path, names: Sequence[str] = NAMES) -> dict[str, Path]:
@@ -27,24 +32,29 @@ def make(folder: Path, names: Sequence[str] = NAMES) -> dict[str, Path]:
 def _write(folder: Path, names: Sequence[str]) -> None:
     import keras  # noqa: PLC0415 - in the child only
 
-    from training.architectures import catalogue  # noqa: PLC0415
-    from training.architectures.task import Spread, Task  # noqa: PLC0415
-
     keras.utils.set_random_seed(1)
-    task = Task({"image": (8, 8, 1)}, 10, value=False, spreads={"image": Spread((0.3,), (0.1,))})
-    random = {"weights": None, "classes": 10}
-    applications = keras.applications
-    builds = {
-        "bnconv": lambda: catalogue.build("bnconv", task, {}),
-        "bndense": lambda: catalogue.build("bndense", task, {}),
-        "sepconv": lambda: catalogue.build("sepconv", task, {}),
-        "mobilenet": lambda: applications.MobileNet(input_shape=(32, 32, 3), alpha=0.25, **random),
-        "xception": lambda: applications.Xception(input_shape=(71, 71, 3), **random),
-        "densenet121": lambda: applications.DenseNet121(input_shape=(32, 32, 3), **random),
-        "layers": lambda: _many_layers(keras),
-    }
     for name in names:
-        builds[name]().save(folder / f"{name}.keras")
+        _build(keras, name).save(folder / f"{name}.keras")
+
+
+def _build(keras: Any, name: str) -> Any:
+    if name == "layers":
+        return _many_layers(keras)
+    if name in APPLICATIONS:
+        small = {"alpha": 0.25} if name == "MobileNet" else {}
+        shape = (_SIDES[name], _SIDES[name], 3)
+        return getattr(keras.applications, name)(input_shape=shape, weights=None, classes=10, **small)
+    spreads = {"image": Spread((0.3,), (0.1,)), "table": Spread((0.5, 1.0, 2.0), (1.0, 2.0, 3.0))}
+    inputs = {"image": (8, 8, 1)} | ({"table": (3,)} if name == "two_inputs" else {})
+    value = name == "two_outputs"
+    task = Task(
+        inputs,
+        10,
+        value=value,
+        spreads={put: spreads[put] for put in inputs},
+        value_spread=Spread((0.5,), (0.1,)) if value else None,
+    )
+    return catalogue.build(name, task, {})
 
 
 def _many_layers(keras: Any) -> Any:
