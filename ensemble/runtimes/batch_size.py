@@ -17,6 +17,7 @@ from .trial import least_seconds
 # What is taken where nothing can be measured: rows that can't be made up, members that fail on them.
 UNMEASURED = 64
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SURE_FROM = 64
 # A batch is large enough when its rows come this near to the best rate.
 ENOUGH = 0.95
 # What a batch costs beside its members: two threads wake each other, scores are pooled and counted.
@@ -60,18 +61,27 @@ def batch_size(
 
 def enough(seconds: Mapping[int, float]) -> int:
     """Return the smallest batch whose rows come at nearly the best rate; `seconds` by rows in a batch."""
-    rates = {size: size / (taken + OVERHEAD_SECS) for size, taken in seconds.items()}
+    rates = _rates(seconds)
     best = max(rates.values())
     return min(size for size, rate in rates.items() if rate >= ENOUGH * best)
 
 
 def _timed(signature: Signature, run: Callable[[Rows], object]) -> dict[int, float]:
-    """Time larger and larger batches, up to one that takes too long for anybody."""
+    """Time larger and larger batches, while rows come quicker and nobody would wait too long."""
     seconds: dict[int, float] = {}
     for size in SIZES:
         rows = random_rows(signature, size)
         run(rows)  # The first batch of a size allocates.
         [seconds[size]] = least_seconds(lambda rows=rows: run(rows))  # type: ignore[misc]
-        if seconds[size] * 2 > LONGEST_SECS:
+        rates = _rates(seconds)
+        # A start waits for this: four times the rows that are no quicker say that more would not be either.
+        # The times of small batches are too short to be sure of that on a busy machine.
+        levelled = size >= SURE_FROM and ENOUGH * rates[size] < rates[size // 4]
+        if levelled or seconds[size] * 2 > LONGEST_SECS:
             break
     return seconds
+
+
+def _rates(seconds: Mapping[int, float]) -> dict[int, float]:
+    """Return rows a second, by rows in a batch."""
+    return {size: size / (taken + OVERHEAD_SECS) for size, taken in seconds.items()}

@@ -41,7 +41,7 @@ def test_a_batch_is_as_large_as_still_makes_rows_quicker() -> None:
 
 def test_what_costs_the_same_a_row_is_batched_for_the_overhead_alone() -> None:
     # 0.2 ms a batch and 0.1 ms a row.
-    assert found(Engine(0, 0.0001)).rows == 64
+    assert found(Engine(0, 0.0001)).rows == 32
     assert found(Engine(0, 0.02)).rows == 1
 
 
@@ -50,10 +50,14 @@ def test_what_costs_nothing_a_row_gets_the_largest() -> None:
 
 
 def test_no_batch_is_tried_that_would_keep_callers_waiting() -> None:
-    engine = Engine(0, 0.01)
+    engine = Engine(0.05, 0.01)
 
-    assert max(found(engine).seconds) == 16
-    assert max(engine.asked) == 16
+    assert max(found(engine).seconds) == 8
+    assert max(engine.asked) == 8
+
+
+def test_no_larger_batch_is_tried_once_rows_come_no_quicker() -> None:
+    assert max(found(Engine(0, 0.0005)).seconds) == 64
 
 
 def test_what_cannot_be_measured_gets_a_usual_size() -> None:
