@@ -95,10 +95,16 @@ def release(package: str) -> str:
         return f"{package} unknown"
 
 
-def cache_folder() -> Path:
-    """Return where measurements are kept if nobody says where: under $XDG_CACHE_HOME, or ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "unisono" / "runtimes"
+def cache_folder() -> Path | None:
+    """Return where measurements are kept if nobody says where: under $XDG_CACHE_HOME, or ~/.cache.
+
+    None where there is no home, as for a user of a container that nobody gave one.
+    """
+    root = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "unisono" / "runtimes"
+    except RuntimeError:
+        return None
 
 
 def _write(place: Path, data: dict[str, Any]) -> None:

@@ -129,3 +129,13 @@ def test_measurements_are_kept_where_the_user_keeps_caches(monkeypatch: pytest.M
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
 
     assert cache_folder() == Path("/caches/unisono/runtimes")
+
+
+def test_who_has_no_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", fail)
+
+    assert cache_folder() is None
