@@ -37,14 +37,19 @@ class EnvoyProcess:
     socket: Path
 
 
-@contextmanager
-def envoy_running() -> Iterator[EnvoyProcess]:
-    """Run Envoy as `unisono serve` does, but for the application."""
+def check_envoy() -> None:
+    """Skip where there is no Envoy; fail where CI should have one."""
     if importlib.util.find_spec("pyvoy") is None:
         reason = "there is no pyvoy here, the extra `envoy`: `make install` brings it, where there is one"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@contextmanager
+def envoy_running() -> Iterator[EnvoyProcess]:
+    """Run Envoy as `unisono serve` does, but for the application."""
+    check_envoy()
     with tempfile.TemporaryDirectory(prefix="envoy-") as folder, socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))

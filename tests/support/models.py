@@ -26,7 +26,7 @@ def infos() -> dict[str, ModelInfo]:
     x = TensorSpec("x", "float32", (4,))
     models = [
         replace(info_of("sums", x), steps=(Step("sums.first", Signature((x,), (SCORES,))),)),
-        replace(info_of("sums.first", x), platform="onnxruntime_onnx"),
+        replace(info_of("sums.first", x), platform="onnxruntime_onnx", backend="onnxruntime"),
         info_of("pair", TensorSpec("a", "float32", (2,)), TensorSpec("b", "int64", ())),
         info_of("wide", TensorSpec("x", "float32", (-1,)), max_batch_size=0),
         *(
