@@ -21,4 +21,4 @@ class MessageTooLargeError(EnsembleError):
     """A message has more bytes than the server takes or gives."""
 
     def __init__(self, what: str, size: int, most: int) -> None:
-        super().__init__(f"{what} larger than max ({size} vs. {most} bytes); send fewer rows at once")
+        super().__init__(f"{what} larger than max ({size} vs. {most} bytes); send less at once")
