@@ -63,8 +63,9 @@ class Cache:
         if ref.size > self.max_bytes:
             return None
         try:
-            path = self.path(ref)
-            path.parent.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            # Nobody else gets in, so those below need no modes of their own.
+            self.folder.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            self.path(ref).parent.mkdir(parents=True, exist_ok=True)
             while True:
                 if (kept := self._kept(ref)) is not None:
                     return kept
