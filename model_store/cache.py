@@ -112,7 +112,9 @@ class Cache:
                 # Its room is taken from now on, for those who make room for others.
                 os.ftruncate(descriptor, ref.size)
             _fill(descriptor, ref, fetch)
-            part.replace(path)
+            # Not while somebody counts, who might see neither of its names.
+            with self._locked():
+                part.replace(path)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             os.lseek(descriptor, 0, os.SEEK_SET)
             undo.pop_all()

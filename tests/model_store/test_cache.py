@@ -202,7 +202,8 @@ def test_a_part_that_moved_on_while_its_lock_was_waited_for_is_looked_for_again(
     monkeypatch.setattr(fcntl, "flock", lock)
 
     assert read(cache, source) == b"abc"
-    assert locks.count(fcntl.LOCK_EX) == 3
+    # Twice for the part, once to make room and once to give it its name.
+    assert locks.count(fcntl.LOCK_EX) == 4
 
 
 def test_a_file_that_goes_while_room_is_made_is_no_error(
@@ -218,6 +219,21 @@ def test_a_file_that_goes_while_room_is_made_is_no_error(
     kept[0].unlink()
 
     assert read(cache, Source(b"cccc")) == b"cccc"
+
+
+def test_a_file_that_goes_before_its_lock_is_had_has_made_room(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Source(b"a" * 6)
+    read(cache, first)
+
+    def lock(_descriptor: int, kind: int) -> None:
+        if kind & fcntl.LOCK_NB:
+            cache.path(first.ref).unlink()
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+
+    assert read(cache, Source(b"b" * 6)) == b"b" * 6
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(

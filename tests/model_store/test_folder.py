@@ -75,3 +75,7 @@ def test_a_lock_that_fails_otherwise_is_an_error(folder: Folder, monkeypatch: py
         folder.publishing(KEY),
     ):
         pytest.fail("the lock was not had")
+
+
+def test_removing_what_is_gone_is_no_error(folder: Folder) -> None:
+    folder.remove(f"{KEY}/nothing", "garbage")
