@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from .errors import InvalidModelError
+from .errors import InvalidModelError, InvalidWeightsError
 from .member import Member, Rows, Scores, Together
+from .pooling.forms import pool_of
 from .pooling.linear import LinearPool
 from .pooling.pool import Pool
 from .signature import Signature
@@ -17,12 +18,13 @@ class Scored:
     """What some rows came to. `by_member` holds each voter's own scores, `seconds` how long each took.
 
     Both are in the order of the voters. Members that ran together share the time as they did when they
-    last ran one after another.
+    last ran one after another. `missing` names the voters that the scores are pooled without.
     """
 
     scores: Scores
     by_member: Mapping[str, Scores] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -45,6 +47,10 @@ class Servable:
     max_batch_size: int = 0
     # If there are any, batches are filled up to one of these sizes, the last of which is the most.
     batch_sizes: tuple[int, ...] = ()
+    # By voter: what to pool with while it alone is missing, as it was learned.
+    without: Mapping[str, Pool] = field(default_factory=dict, repr=False)
+    # Members that could not be loaded; they are never asked.
+    absent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse weights that are not this ensemble's members'."""
@@ -62,6 +68,23 @@ class Servable:
         """The members that weigh nothing: loaded, so that a refit can call on them, but not asked."""
         return tuple(member for member in self.members if self.weights.by_member[member.name] == 0)
 
+    def pool_without(self, missing: frozenset[str]) -> Pool:
+        """Return what to pool with while these members are missing; InvalidWeightsError if none is left.
+
+        What was learned for it, if that is known; else the weights of the others, grown to a sum of one.
+        """
+        if not missing:
+            return self.pool
+        learned = self.without.get(next(iter(missing))) if len(missing) == 1 else None
+        if learned is not None:
+            return learned
+        left = {name: 0.0 if name in missing else weight for name, weight in self.weights.by_member.items()}
+        total = sum(left.values())
+        if total == 0:
+            raise InvalidWeightsError(f"without {sorted(missing)} no member that weighs anything is left")
+        grown = Weights({name: weight / total for name, weight in left.items()})
+        return pool_of(self.pool.to_json(), grown)
+
     def alone(self, member: Member) -> Self:
         """Return `member` as a servable of its own, called NAME.member."""
         weights = Weights({member.name: 1.0})
@@ -73,6 +96,7 @@ class Servable:
             weights=weights,
             pool=LinearPool(weights),
             together=None,
+            without={},
         )
 
     def run(self, rows: Rows) -> Mapping[str, Scores]:

@@ -127,7 +127,7 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         Health(),
         Labels(store.labels),
     )
-    engine = Engine(metrics)
+    engine = Engine(metrics, quorum=settings.quorum)
     batcher = Batcher(engine.run, settings.batch_limits, metrics)
     gate = _gate(settings, metrics.gate, batcher)
     manager = Manager(_loader(store, settings), metrics)
@@ -303,6 +303,7 @@ def _loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mappin
         opener(settings.runtime, measurements, settings.devices, try_tensorflow=settings.try_tensorflow),
         Merger(measurements, settings.threads),
         Batches(measurements, settings.max_batch_size, settings.batch_sizes or ()),
+        settings.quorum,
     )
     threads = settings.threads
 

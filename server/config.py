@@ -49,6 +49,7 @@ class ServeSettings(ComputeSettings):
         max_queue_size: Most rows that may wait; what comes beyond is refused.
         runtime: What executes members: onnxruntime, openvino, tensorflow, or auto, the fastest by measuring.
         try_tensorflow: Let auto measure TensorFlow too, which takes seconds and half a gigabyte to import.
+        quorum: The least members that must answer; 0 means all. Weights learned without the others stand in.
         threads: Threads that one member computes with; 0 means one or one a core, whichever is faster.
         cache_dir: Where measurements are kept; ~/.cache/unisono/runtimes if it isn't given.
         device: What ONNX Runtime and TensorFlow compute on; what isn't there is said and done without.
@@ -92,6 +93,7 @@ class ServeSettings(ComputeSettings):
     max_request_rows: int = 1024
     max_queue_delay_ms: float = 0.0
     max_queue_size: int = 8192
+    quorum: int = 0
     max_message_bytes: int = 64 * 2**20
     max_json_bytes: int = 8 * 2**20
     max_in_flight: int = 1024
@@ -152,6 +154,7 @@ class ServeSettings(ComputeSettings):
                 self.max_queue_size >= max(self.max_request_rows, self.max_batch_size),
                 f"it must hold a request, --max-request-rows is {self.max_request_rows}, and a batch",
             ),
+            ("quorum", self.quorum >= 0, not_negative),
             ("max_message_bytes", self.max_message_bytes >= 2**10, "it must be 1024 or more"),
             ("default_deadline_secs", self.default_deadline_secs > 0, positive),
             ("poll_interval_secs", self.poll_interval_secs > 0, positive),

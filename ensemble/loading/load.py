@@ -1,5 +1,6 @@
 """From a published version to a servable, trusting nothing that wasn't checked on the way."""
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from model_store.errors import StoreCorruptError, StoreUnavailableError
 from model_store.manifest import BlobRef, Manifest, MemberRecord
 from model_store.store import Store
 
-from ..errors import InvalidModelError
+from ..errors import InvalidModelError, MemberError
 from ..member import Member
 from ..pooling.forms import pool_of
 from ..pooling.pool import Pool
@@ -25,6 +26,9 @@ from ..signature import Signature
 from ..weights import Weights
 from .golden import Golden
 from .keras_file import check_keras_file
+from .missing import AbsentMember, learned_without
+
+log = logging.getLogger("unisono.loading")
 
 _NONE: Mapping[str, Member] = MappingProxyType({})
 
@@ -55,12 +59,14 @@ class Batches:
 class Runtimes:
     """What runs the members: `open` opens each, and `merger`, if given, makes one graph of those it can.
 
-    `batches` says how many rows to give them at once.
+    `batches` says how many rows to give them at once. At least `quorum` of the members that weigh
+    something have to be loaded, 0: every member.
     """
 
     open: Open = open_plainly
     merger: Merger | None = None
     batches: Batches | None = None
+    quorum: int = 0
 
 
 _PLAIN = Runtimes()
@@ -84,24 +90,52 @@ def load_servable(
     manifest = store.manifest(name, version)
     weights = Weights(store.weights(manifest))
     sources = {record.name: source_of(store, name, record) for record in manifest.members}
+    members, absent = _members(sources, weights, reuse, (runtimes, threads))
     servable = Servable(
         name=name,
         version=manifest.version,
         signature=signature_of(manifest.signature, f"version {manifest.version} of {name!r}"),
         classes=manifest.classes,
-        members=tuple(_member(source, reuse, runtimes.open, threads) for source in sources.values()),
+        members=members,
         weights=weights,
         pool=_pool(manifest, weights),
+        without=learned_without(manifest),
+        absent=absent,
     )
     golden, kept = Golden.read(store, manifest), manifest.draft.golden
     if golden is not None and kept is not None:
         golden.check(servable, kept.tolerance)
+    if absent:
+        # What can be run together is another matter now, and for a time only.
+        return servable
     if runtimes.merger is not None:
         servable = replace(servable, together=runtimes.merger.merged(servable.voters, sources))
     if runtimes.batches is not None:
         most = runtimes.batches.of(servable, sources).rows
         servable = replace(servable, max_batch_size=most, batch_sizes=runtimes.batches.sizes)
     return servable
+
+
+def _members(
+    sources: Mapping[str, Source], weights: Weights, reuse: Mapping[str, Member], how: tuple[Runtimes, int]
+) -> tuple[tuple[Member, ...], frozenset[str]]:
+    """Return the members, and the names of those that could not be loaded and may be missing."""
+    (runtimes, threads), failed = how, dict[str, Exception]()
+    members: list[Member] = []
+    for name, source in sources.items():
+        try:
+            members.append(_member(source, reuse, runtimes.open, threads))
+        except (StoreCorruptError, InvalidModelError, MemberError) as error:
+            if not runtimes.quorum:
+                raise
+            failed[name] = error
+            members.append(AbsentMember(name, source.digest, source.signature, str(error)))
+    voters = {name for name, weight in weights.by_member.items() if weight > 0}
+    if failed and len(voters - failed.keys()) < min(runtimes.quorum, len(voters)):
+        raise next(iter(failed.values()))
+    for name, why in failed.items():
+        log.error("member %s can't be loaded, and is served without: %s", name, why)
+    return tuple(members), frozenset(failed)
 
 
 def _pool(manifest: Manifest, weights: Weights) -> Pool:

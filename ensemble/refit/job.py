@@ -26,7 +26,8 @@ class RefitJob:
     `data` and `test` are files, folders or patterns; `label` is the column of the true classes; `min_gain` is
     in nats a row; `force`, which needs a `why`, publishes whatever the gate says. `pools` are the forms that
     compete, `objective` is the loss that decides, of which `max_cost` may be given up for fewer
-    members; `sample_weight`, `group`, `time_order` and `slices` name columns of the data.
+    members; `sample_weight`, `group`, `time_order` and `slices` name columns of the data. `expect_seq` is
+    the journal's head that the refit is meant for: nothing is done where it is another.
     """
 
     store: str
@@ -49,6 +50,7 @@ class RefitJob:
     time_order: str | None = None
     slices: tuple[str, ...] = ()
     max_cost: float | None = None
+    expect_seq: int | None = None
 
     def opened(self, newcomers: "Sequence[Member]" = ()) -> "OpenedRefit":
         """Open store and data; what is wrong with either is raised here.
@@ -82,7 +84,9 @@ class RefitJob:
             newcomers=newcomers,
             gate=GateOptions(min_gain=self.min_gain),
         )
-        options = RefitOptions(self.dry_run, self.force, self.why, self.by, self.threads, learning)
+        options = RefitOptions(
+            self.dry_run, self.force, self.why, self.by, self.threads, self.expect_seq, learning
+        )
 
         def run(progress: Progress | None) -> "RefitResult":
             told = replace(options, learning=replace(learning, progress=progress))

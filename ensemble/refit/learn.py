@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,9 @@ class Learned:
     pruning: Mapping[str, Any] | None = None  # which members were let go, and what for
     rows_seen: Sequence[str] = ()  # a sketch of the validation rows, to know them again
     newcomers: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    slices: Mapping[str, Gain] = field(default_factory=dict)  # held-out gains, by "column=value"
+    # What it took: "scoring" the validation rows, "weights" from their scores, and "all".
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a version's manifest keeps as evidence of how its weights were learned."""
@@ -105,6 +109,8 @@ class Learned:
             "pruning": self.pruning,
             "rows_seen": list(self.rows_seen),
             "newcomers": {name: dict(told) for name, told in self.newcomers.items()},
+            "slices": {name: _json(gain) for name, gain in self.slices.items()},
+            "seconds": dict(self.seconds),
         }
         return evidence if self.test is None else evidence | {"test": self.test.to_json()}
 
@@ -124,14 +130,18 @@ def learn(
     options, evidence = options or LearnOptions(), evidence or {}
     if options.test is not None and options.test.digest == validation.digest:
         raise InvalidDataError("the test file is the validation file; use rows that the weights never saw")
+    clock = _Clock()
     sample = options.columns.sample(_predict(servable, validation, options, 0))
+    clock.stop("scoring")
     # Before the folds are made, so that an impossible row is named by its place in the file.
     log_loss_of(sample)
     names, before = sample.predictions.members, servable.weights.by_member
     incumbent, learned_before = Blend.of_pool(servable.pool, names), "validation" in evidence
     among = _among(options.choice, incumbent, learned_before=learned_before)
     decided = decide(sample, incumbent, among)
+    clock.restart()
     fitted = decided.fitted(sample, incumbent, options.solver, among)
+    clock.stop("weights")
     contenders = Contenders(incumbent, fitted.blend, best_single(sample))
     decides = among.aim if among.objective in UNUSUAL else None
     compared = compare(sample, contenders, validation.digest, decides)
@@ -145,6 +155,7 @@ def learn(
         learned_before=learned_before,
         findings=findings,
     )
+    kept = _aftercare(decided, fitted, sample, incumbent, among)
     return Learned(
         before=dict(before),
         after=dict(zip(names, fitted.blend.weights.tolist(), strict=True)),
@@ -159,8 +170,31 @@ def learn(
         pool=fitted.blend.pool(names).to_json(),
         objective=among.objective,
         newcomers=_newcomers(servable, validation, options, sample),
-        **_aftercare(decided, fitted, sample, incumbent, among),
+        slices=held_out.slices,
+        seconds=clock.all(),
+        **kept,
     )
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Times the parts of a refit."""
+
+    began: float = field(default_factory=perf_counter)
+    last: float = field(default_factory=perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def restart(self) -> None:
+        """Begin a part here."""
+        self.last = perf_counter()
+
+    def stop(self, part: str) -> None:
+        """End a part here."""
+        self.seconds[part] = perf_counter() - self.last
+
+    def all(self) -> dict[str, float]:
+        """Return what the parts took, and what everything did until now."""
+        return self.seconds | {"all": perf_counter() - self.began}
 
 
 def _on_test_rows(

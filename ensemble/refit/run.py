@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from model_store.errors import ConflictError
 from model_store.manifest import weights_json
 from model_store.store import Store
 
@@ -23,6 +24,7 @@ class RefitOptions:
     why: str = ""
     by: str = ""
     threads: int = 0  # of each member's runtime; 0 lets it choose
+    expect_seq: int | None = None  # the head of the journal that this is meant for; None: whatever it is
     learning: LearnOptions = field(default_factory=LearnOptions)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,12 @@ def refit(
     options = options or RefitOptions()
     # Read before the servable: whatever anybody publishes from here on makes the publish below fail.
     head = store.head(name)
+    seq = head.seq if head else 0
+    if options.expect_seq not in (None, seq):
+        raise ConflictError(
+            f"the journal of {name!r} is at entry {seq}, not {options.expect_seq}: somebody published or"
+            f" rolled back meanwhile; look at it with `unisono history {name}`, and refit again"
+        )
     servable = load_servable(store, name, threads=options.threads)
     manifest = store.manifest(name, servable.version)
     learned = learn(servable, validation, options.learning, evidence=manifest.evidence)
@@ -73,5 +81,5 @@ def refit(
         golden=Golden.of(golden.rows, golden.members, pool).put(store, name),
     )
     why = options.why or f"refit: {learned.verdict.reasons[0]}"
-    entry = store.publish(name, draft, by=options.by, why=why, expect_seq=head.seq if head else 0)
+    entry = store.publish(name, draft, by=options.by, why=why, expect_seq=seq)
     return RefitResult(name, servable.version, learned, entry.version, forced)

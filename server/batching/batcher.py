@@ -180,11 +180,14 @@ class Batcher:
 
 
 def put_together(parts: Sequence[Scored]) -> Scored:
-    """Make one answer of the answers to a request's parts, in order."""
-    by_member = {
-        name: np.concatenate([part.by_member[name] for part in parts]) for name in parts[0].by_member
-    }
-    return Scored(np.concatenate([part.scores for part in parts]), by_member)
+    """Make one answer of the answers to a request's parts, in order.
+
+    A member that one of them is without is not among the members of the whole.
+    """
+    missing = frozenset[str]().union(*(part.missing for part in parts))
+    everywhere = [name for name in parts[0].by_member if all(name in part.by_member for part in parts)]
+    by_member = {name: np.concatenate([part.by_member[name] for part in parts]) for name in everywhere}
+    return Scored(np.concatenate([part.scores for part in parts]), by_member, missing=missing)
 
 
 def hand_out(scored: Scored, tickets: Sequence[Ticket[Pending]]) -> None:
@@ -195,7 +198,7 @@ def hand_out(scored: Scored, tickets: Sequence[Ticket[Pending]]) -> None:
         start += ticket.rows
         asked = scored.by_member if ticket.item.members else {}
         by_member = {name: scores[own] for name, scores in asked.items()}
-        settle(ticket.item.answer, Scored(scored.scores[own], by_member))
+        settle(ticket.item.answer, Scored(scored.scores[own], by_member, missing=scored.missing))
 
 
 def own_copy(error: Exception) -> Exception:

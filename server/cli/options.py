@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from server.wire.client_security import ClientSecurity
 
@@ -26,6 +26,13 @@ AddressOption = Annotated[
     Parameter(name="--address", env_var="UNISONO_ADDRESS", help="Where the server listens for gRPC."),
 ]
 DEFAULT_ADDRESS = "127.0.0.1:8001"
+ExpectOption = Annotated[
+    int | None,
+    Parameter(
+        validator=validators.Number(gte=0),
+        help="Publish only if this is the newest journal entry, 0 for none: nobody was faster.",
+    ),
+]
 SecurityOptions = Annotated[ClientSecurity, Parameter(name="*")]
 PLAIN_TEXT = ClientSecurity()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
@@ -15,7 +15,7 @@ from model_store.store import Store
 
 from . import tables
 from .main import EXIT_DONE
-from .options import DEFAULT_STORE, StoreOption
+from .options import DEFAULT_STORE, ExpectOption, StoreOption
 from .user import user_name
 
 MemberOption = Annotated[
@@ -45,13 +45,6 @@ ScoresOption = Annotated[
 WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
 ByOption = Annotated[
     str | None, Parameter(help="Who publishes, for the journal; the login name if left out.")
-]
-ExpectOption = Annotated[
-    int | None,
-    Parameter(
-        validator=validators.Number(gte=0),
-        help="Publish only if this is the newest journal entry, 0 for none: nobody was faster.",
-    ),
 ]
 IdOption = Annotated[
     str | None,

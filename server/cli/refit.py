@@ -8,7 +8,7 @@ from rich.console import Console
 
 from . import tables
 from .main import EXIT_DONE, EXIT_HELD
-from .options import DEFAULT_STORE, OutputOption, ReportOption, StoreOption
+from .options import DEFAULT_STORE, ExpectOption, OutputOption, ReportOption, StoreOption
 
 DataOption = Annotated[
     list[Path],
@@ -118,6 +118,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     slices: SliceOption = None,
     max_cost: MaxCostOption = None,
     candidate: CandidateOption = None,
+    expect_seq: ExpectOption = None,
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
     report: ReportOption = None,
@@ -159,6 +160,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
         time_order=time_order,
         slices=tuple(slices or ()),
         max_cost=max_cost,
+        expect_seq=expect_seq,
     )
     with metrics_of(metrics, name) as tell, candidates(candidate or ()) as newcomers:
         opened = job.opened(newcomers)

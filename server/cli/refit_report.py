@@ -35,6 +35,7 @@ def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
         console.print(Text(line))
     if learned.test is not None:
         console.print(Text(on_unseen_rows(learned.test)))
+    console.print(Text(took(learned), style="dim"))
     console.print()
     _show_verdict(console, result, dry_run=dry_run)
 
@@ -56,6 +57,15 @@ def choice(learned: Learned) -> str:
 def certificate(learned: Learned) -> str:
     """Say what is proven about the weights."""
     return content.certificate(learned.to_json()["solver"], learned.validation.rows)
+
+
+def took(learned: Learned) -> str:
+    """Say how long it took, and how much of that went where."""
+    took = {part: tables.duration(seconds) for part, seconds in learned.seconds.items()}
+    return (
+        f"Took {took['all']}: {took['scoring']} to read and score the rows, {took['weights']} for the"
+        " weights, the rest to choose and to judge."
+    )
 
 
 def pruning(learned: Learned) -> Iterator[str]:

@@ -81,3 +81,8 @@ def print_json(value: Any) -> None:
 
 def _shape(shape: Any) -> str:
     return "[" + ", ".join("any" if part == -1 else str(part) for part in shape) + "]"
+
+
+def duration(seconds: float) -> str:
+    """Write a time with three digits, in seconds or milliseconds."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

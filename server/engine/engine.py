@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
@@ -40,6 +40,10 @@ class Observer(Protocol):
         """`member` could not score a batch."""
         ...
 
+    def degraded(self, model: str, missing: Collection[str]) -> None:
+        """A batch was answered without these members."""
+        ...
+
     def agreed(self, model: str, by_member: Mapping[str, Agreement]) -> None:
         """How far each member's scores for a batch were from the ensemble's."""
         ...
@@ -48,12 +52,19 @@ class Observer(Protocol):
 class Engine:
     """The threads that compute. `threads` is how many batches may run at once.
 
-    Of the batches that follow each other closer than `compare_every_secs`, only some are compared.
+    At least `quorum` voters have to answer, 0: all; the weights that were learned without the others make up
+    for these. Of the batches that follow each other closer than `compare_every_secs`, only some are compared.
     """
 
     def __init__(
-        self, observer: Observer, *, threads: int = 1, compare_every_secs: float = COMPARE_EVERY_SECS
+        self,
+        observer: Observer,
+        *,
+        threads: int = 1,
+        quorum: int = 0,
+        compare_every_secs: float = COMPARE_EVERY_SECS,
     ) -> None:
+        self._quorum = quorum
         self._observer = observer
         self._compare_every_secs = compare_every_secs
         self._compared_at = float("-inf")
@@ -64,7 +75,7 @@ class Engine:
         self._batches = 0
 
     async def run(self, servable: Servable, rows: Rows, count: int) -> Scored:
-        """Score `rows` with the voters of `servable` and pool; raise `MemberError` if one fails.
+        """Score `rows` with the voters of `servable` and pool; raise `MemberError` if too many fail.
 
         Rows behind the first `count` only fill the batch up: nobody hears of their scores.
         """
@@ -89,21 +100,49 @@ class Engine:
         shared: dict[str, float] = {}
         if servable.together is not None and self._batches % APART_EVERY:
             by_member, shared = self._run_together(servable, servable.together, rows)
-        seconds = {}
-        for member in servable.voters:
-            if member.name not in by_member:
-                start = perf_counter()
-                by_member[member.name] = self._predict(servable, member, rows)
-                seconds[member.name] = perf_counter() - start
-        if servable.together is not None and not shared:
+        seconds: dict[str, float] = {}
+        missing = self._ask(servable, rows, by_member, seconds)
+        if servable.together is not None and not shared and servable.together.names <= seconds.keys():
             self._shares[servable.name] = {name: seconds[name] for name in servable.together.names}
-        # In the members' own order, however they ran.
-        names = [member.name for member in servable.voters]
-        by_member = {name: by_member[name] for name in names}
-        scores = servable.pool(by_member)
+        pool = servable.pool
+        if missing:
+            pool = servable.pool_without(missing)
+            self._observer.degraded(servable.name, missing)
+        # In the members' own order, however they ran; others may weigh something now.
+        used = [member for member in servable.members if pool.weights.by_member[member.name] > 0]
+        for member in used:
+            if member.name not in by_member:
+                by_member[member.name] = self._timed(servable, member, rows, seconds)
+        by_member = {member.name: by_member[member.name] for member in used}
+        scores = pool(by_member)
         self._observer.computed(servable.name, perf_counter() - began, seconds)
         took = seconds | shared
-        return Scored(scores, by_member, {name: took[name] for name in names})
+        return Scored(scores, by_member, {name: took[name] for name in by_member}, missing)
+
+    def _ask(
+        self, servable: Servable, rows: Rows, by_member: dict[str, Scores], seconds: dict[str, float]
+    ) -> frozenset[str]:
+        """Ask the voters that aren't in `by_member` yet; return those that failed, if enough are left."""
+        missing: set[str] = set()
+        voters = servable.voters
+        least = min(self._quorum or len(voters), len(voters))
+        for member in voters:
+            if member.name in servable.absent:
+                missing.add(member.name)
+            elif member.name not in by_member:
+                try:
+                    by_member[member.name] = self._timed(servable, member, rows, seconds)
+                except MemberError:
+                    if len(voters) - len(missing) - 1 < max(least, 1):
+                        raise
+                    missing.add(member.name)
+        return frozenset(missing)
+
+    def _timed(self, servable: Servable, member: Member, rows: Rows, seconds: dict[str, float]) -> Scores:
+        start = perf_counter()
+        scores = self._predict(servable, member, rows)
+        seconds[member.name] = perf_counter() - start
+        return scores
 
     def _run_together(
         self, servable: Servable, together: Together, rows: Rows
@@ -139,6 +178,8 @@ class Engine:
         try:
             if self._compared % SILENT_MEMBERS_EVERY == 0:
                 for member in servable.silent:
+                    if member.name in servable.absent:
+                        continue
                     by_member[member.name] = self._predict(servable, member, rows)
             self._compared += 1
             if len(servable.members) > 1:

@@ -213,14 +213,24 @@ class Manager:
         if served is None:
             return {}
         versions = [*served.versions.values(), served.versions[served.answers]]
-        return {member.digest: member for version in versions for member in version.servable.members}
+        return {
+            member.digest: member
+            for version in versions
+            for member in version.servable.members
+            # One that could not be loaded is tried again.
+            if member.name not in version.servable.absent
+        }
 
     def _load_and_warm(self, name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         loaded = self._load(name, version, reuse)
         # The first batches of a size allocate and so are slow: they shouldn't be a caller's.
-        fresh = [member for member in loaded.servable.members if member.digest not in reuse]
-        for size in warm_up_sizes(loaded.servable):
-            rows = rows_of_zeros(loaded.servable.signature, size)
+        servable = loaded.servable
+        known = reuse.keys()
+        fresh = [
+            each for each in servable.members if each.digest not in known and each.name not in servable.absent
+        ]
+        for size in warm_up_sizes(servable):
+            rows = rows_of_zeros(servable.signature, size)
             for member in fresh:
                 member.predict(rows)
             if loaded.servable.together is not None:

@@ -93,11 +93,13 @@ class Metrics:
         self._queue_rows = Gauge(
             "unisono_queue_rows", "Rows that wait now.", registry=registry, multiprocess_mode="livesum"
         )
-        self._member_failures = Counter(
-            "unisono_member_failures",
-            "Batches that a member could not score.",
-            ["model", "member"],
-            registry=registry,
+        named = ["model", "member"]
+        self._member_failures, self._degraded = (
+            Counter(f"unisono_{name}", told, named, registry=registry)
+            for name, told in (
+                ("member_failures", "Batches that a member could not score."),
+                ("degraded_batches", "Batches that were answered without a member."),
+            )
         )
         self._member_rows = Counter(
             "unisono_member_compared_rows",
@@ -223,6 +225,11 @@ class Metrics:
         """`member` could not score a batch."""
         self._member_failures.labels(model, member).inc()
         self.statistics.member_failed(model, member)
+
+    def degraded(self, model: str, missing: Collection[str]) -> None:
+        """A batch was answered without these members."""
+        for member in missing:
+            self._degraded.labels(model, member).inc()
 
     def agreed(self, model: str, by_member: Mapping[str, Agreement]) -> None:
         """Count how far each member's scores for a batch were from the ensemble's."""

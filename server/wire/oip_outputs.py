@@ -80,6 +80,8 @@ def encode_response(request: Any, answer: Answer, outputs: Sequence[Wanted]) -> 
     response = message_class("inference.ModelInferResponse")()
     response.CopyFrom(_frame(request.model_name, answer.version, frames))
     response.id = request.id
+    if answer.missing:
+        response.parameters["degraded"].string_param = ",".join(sorted(answer.missing))
     for at, output in enumerate(outputs):
         if output.name == "member_scores":
             response.outputs[at].parameters["members"].string_param = ",".join(answer.by_member)

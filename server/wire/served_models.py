@@ -71,7 +71,9 @@ class ServedModels:
         servable = self._servable(name, version)
         rows = decode(self._info(servable))
         scored = await self._batcher.submit(servable, rows, deadline, members=members)
-        return Answer(servable.version, scored.scores, scored.by_member, servable.weights.by_member)
+        weights = servable.pool_without(scored.missing).weights.by_member
+        asked = {name: weights[name] for name in scored.by_member} if scored.missing else weights
+        return Answer(servable.version, scored.scores, scored.by_member, asked, scored.missing)
 
     def _servable(self, name: str, version: str) -> Servable:
         ensemble, _, member = name.partition(".")

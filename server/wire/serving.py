@@ -48,13 +48,15 @@ class ModelInfo:
 class Answer:
     """What a request's rows came to, and the version that says so.
 
-    The last two are of the members that were asked, in order, and empty unless the request wanted them.
+    `by_member` and `weights` are of the members that were asked, in order; the first is empty unless the
+    request wanted it. `missing` names the members that the scores are pooled without.
     """
 
     version: int
     scores: Scores  # [row, class]
     by_member: Mapping[str, Scores] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
 
 
 class Models(Protocol):

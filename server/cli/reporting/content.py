@@ -94,6 +94,8 @@ def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str
         "pruning": evidence.get("pruning"),
         "chosen": evidence.get("chosen"),
         "candidates": evidence.get("held_out", {}),
+        "slices": {name: _interval(gain) for name, gain in evidence.get("slices", {}).items()},
+        "seconds": evidence.get("seconds", {}),
         "held_out_gain": _interval(evidence.get("held_out_gain")),
         "data": {part: evidence[part]["data"] for part in parts},
         "weights": _weights(weights, evidence),

@@ -6,16 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from server.cli.tables import duration
+
+from . import parts
 from .charts import Charts
 from .markup import Row, change, figure, html_table, interval, number, percent, section
 
-OBJECTIVES = {
-    "log_loss": "log-loss",
-    "brier": "Brier score",
-    "accuracy": "error rate",
-    "f1": "1 - macro F1",
-    "auc": "1 - AUC",
-}
 STYLE = Path(__file__).with_name("page.css")
 
 
@@ -39,7 +35,7 @@ def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:
     for part, lines in report["losses"].items():
         yield _losses(part, lines, charts, report["measure"])
     yield '<div class="pair">'
-    part = _honest(report["reliability"])
+    part = parts.honest(report["reliability"])
     if part is not None:
         shown = charts.reliability(report["reliability"][part], part)
         yield section(
@@ -55,9 +51,10 @@ def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:
             figure(charts.correlation(told["members"], told["matrix"])),
         )
     yield "</div>\n"
-    yield _classes(report)
-    yield _candidates(report)
-    yield _pruning(report)
+    yield parts.classes(report)
+    yield parts.slices(report)
+    yield parts.candidates(report)
+    yield parts.pruning(report)
     yield _certificate(report)
     yield f"<footer>{escape(_made_with(report))}</footer>\n"
 
@@ -206,68 +203,17 @@ def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts, measure: 
     )
 
 
-def _classes(report: Mapping[str, Any]) -> str:
-    part = _honest(report["classes"])
-    if part is None:
-        return ""
-    headings = ["class", "rows", "log-loss before", "after", "change", "accuracy before", "after"]
-    rows = []
-    for line in report["classes"][part]:
-        before, after = line["incumbent"], line["learned"]
-        known = before["log_loss"] is not None and after["log_loss"] is not None
-        rows.append(
-            Row(
-                [
-                    line["name"],
-                    f"{line['rows']:,}",
-                    number(before["log_loss"], none="∞"),
-                    number(after["log_loss"], none="∞"),
-                    change(after["log_loss"] - before["log_loss"] if known else None),
-                    percent(before["accuracy"]),
-                    percent(after["accuracy"]),
-                ]
-            )
-        )
-    return section("Class by class", f"On the {part} rows.", html_table(headings, rows, less_is_better={4}))
-
-
-def _candidates(report: Mapping[str, Any]) -> str:
-    losses: Mapping[str, float] = report["candidates"]
-    if not losses:
-        return ""
-    rows = [
-        Row([name.replace("_", " "), number(loss)], kind="learned" if name == report["chosen"] else "")
-        for name, loss in losses.items()
-    ]
-    loss_held_out = f"held-out {OBJECTIVES.get(report['objective'], 'loss')}"
-    lead = (
-        "From simple to rich, each judged on rows it didn't see: the simplest within one standard error of"
-        " the best is taken."
-    )
-    return section("What competed", lead, html_table(["candidate", loss_held_out], rows))
-
-
-def _pruning(report: Mapping[str, Any]) -> str:
-    pruning = report["pruning"]
-    if not pruning or not pruning["removed"]:
-        return ""
-    rows = [
-        Row([each["member"], number(each["cost"]), number(each["milliseconds_a_row"])])
-        for each in pruning["removed"]
-    ]
-    lead = f"Each for what it costs; --max-cost allowed {pruning['max_cost']:g} nats a row."
-    headings = ["member", "held-out loss rises by", "milliseconds a row saved"]
-    return section("Members let go", lead, html_table(headings, rows))
-
-
 def _certificate(report: Mapping[str, Any]) -> str:
     data = "".join(
         f"<dt>{escape(part)}</dt><dd>{told['rows']:,} rows, sha256 <code>{escape(told['digest'])}</code></dd>"
         for part, told in report["data"].items()
     )
     solver = f"{report['solver']['iterations']} iterations, gap {report['solver']['gap']:.2g}"
+    took = report["seconds"].get("all")
+    if took is not None:
+        solver += f"; the whole refit took {duration(took)}"
     pool = ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in report["pool"].items())
-    decides = f"{OBJECTIVES.get(report['objective'], report['objective'])} decides"
+    decides = f"{parts.OBJECTIVES.get(report['objective'], report['objective'])} decides"
     return section(
         "What is proven, and on what",
         "",
@@ -279,11 +225,6 @@ def _certificate(report: Mapping[str, Any]) -> str:
 
 def _said(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _honest(by_part: Mapping[str, Any]) -> str | None:
-    """Return the dataset that judges best among those at hand: test rows, else validation rows."""
-    return next((part for part in ("test", "validation") if part in by_part), None)
 
 
 def _made_with(report: Mapping[str, Any]) -> str:

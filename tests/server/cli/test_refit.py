@@ -6,6 +6,7 @@ import pytest
 
 from ensemble.errors import InvalidDataError, InvalidRequestError
 from ensemble.loading.load import load_servable
+from model_store.errors import ConflictError
 from model_store.store import Store
 from server.cli.main import application
 from tests.support.flowers import NAME, publish_uniform, write_rows
@@ -285,3 +286,32 @@ def test_held_out_losses_are_called_what_they_are(folder: Path, capsys: pytest.C
     shown = " ".join(capsys.readouterr().out.split())
     assert "Held-out Brier score of each candidate" in shown
     assert "no other weighting of these members can have a Brier score" in shown
+
+
+def test_a_refit_for_another_head_of_the_journal_does_nothing(folder: Path) -> None:
+    with pytest.raises(ConflictError, match="at entry 1, not 0: somebody published or rolled back"):
+        refit(folder, "--expect-seq", "0")
+    assert Store.open(str(folder / "store")).current(NAME) == 1
+    assert refit(folder, "--expect-seq", "1") == 0
+    assert Store.open(str(folder / "store")).current(NAME) == 2
+
+
+def test_what_it_took_is_told_and_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refit(folder, "--cache", str(folder / "scores"))
+    assert "for the weights, the rest to choose and to judge." in " ".join(capsys.readouterr().out.split())
+    seconds = Store.open(str(folder / "store")).manifest(NAME).evidence["seconds"]
+    assert set(seconds) == {"scoring", "weights", "all"}
+    assert 0 < seconds["weights"] < seconds["all"]
+
+
+def test_each_slice_is_on_the_page(folder: Path) -> None:
+    rows = np.load(folder / "val.npz")
+    site = np.where(np.arange(400) % 2, "north", "south")
+    np.savez(folder / "val.npz", x=rows["x"], y=rows["y"], site=site)
+    assert refit(folder, "--slice", "site", "--report", str(folder / "report.html")) == 0
+    page = (folder / "report.html").read_text()
+    assert "Slice by slice" in page
+    assert "site=north" in page
+    evidence = Store.open(str(folder / "store")).manifest(NAME).evidence
+    assert set(evidence["slices"]) == {"site=north", "site=south"}
+    assert evidence["slices"]["site=north"]["mean"] > 0

@@ -8,6 +8,8 @@ import pytest
 
 from ensemble.errors import MemberError
 from ensemble.member import Member, Rows, Scores, row_count
+from ensemble.pooling.linear import LinearPool
+from ensemble.weights import Weights
 from server.engine.engine import Engine, check_scores
 from tests.support.members import Constant, Failing, SoftmaxLinear, servable
 from tests.support.observers import Recorder
@@ -32,8 +34,8 @@ class AtOnce:
 
 
 @asynccontextmanager
-async def running(observer: Recorder) -> AsyncIterator[Engine]:
-    engine = Engine(observer, compare_every_secs=0.0)
+async def running(observer: Recorder, *, quorum: int = 0) -> AsyncIterator[Engine]:
+    engine = Engine(observer, quorum=quorum, compare_every_secs=0.0)
     try:
         yield engine
     finally:
@@ -177,3 +179,50 @@ async def test_what_fills_a_batch_up_is_neither_answered_nor_compared() -> None:
     }
     first, second = (agreements for _, agreements in told.of("agreed"))
     assert first == second
+
+
+SURE, FAIR = Constant("sure", (1.0, 0.0, 0.0)), Constant("fair", (0.0, 1.0, 0.0))
+
+
+async def test_a_member_that_fails_is_made_up_for_by_what_was_learned_for_that() -> None:
+    told = Recorder()
+    model = servable(SURE, FAIR, Failing("b"), weights={"sure": 0.5, "fair": 0.0, "b": 0.5})
+    learned = LinearPool(Weights({"sure": 0.25, "fair": 0.75, "b": 0.0}))
+    async with running(told, quorum=1) as engine:
+        scored = await engine.run(replace(model, without={"b": learned}), ROWS, row_count(ROWS))
+    # A member that weighed nothing is asked now, since it weighs something.
+    assert scored.scores.tolist() == [[0.25, 0.75, 0.0]] * 3
+    assert scored.missing == {"b"}
+    assert list(scored.by_member) == ["sure", "fair"]
+    assert told.of("degraded") == [("digits", {"b"})]
+    assert told.of("member_failed") == [("digits", "b")]
+
+
+async def test_where_nothing_was_learned_for_it_the_others_weights_grow() -> None:
+    model = servable(SURE, FAIR, Failing("b"), weights={"sure": 0.1, "fair": 0.3, "b": 0.6})
+    async with running(Recorder(), quorum=2) as engine:
+        scored = await engine.run(model, ROWS, row_count(ROWS))
+    np.testing.assert_allclose(scored.scores[0], [0.25, 0.75, 0.0], atol=1e-7)
+
+
+@pytest.mark.parametrize("quorum", [0, 2, 9])
+async def test_below_the_quorum_the_member_that_failed_is_named(quorum: int) -> None:
+    model = servable(SURE, Failing("b"))
+    async with running(Recorder(), quorum=quorum) as engine:
+        with pytest.raises(MemberError, match="member 'b' failed"):
+            await engine.run(model, ROWS, row_count(ROWS))
+
+
+async def test_one_voter_at_least_has_to_answer() -> None:
+    async with running(Recorder(), quorum=1) as engine:
+        with pytest.raises(MemberError, match="member 'b' failed"):
+            await engine.run(servable(Failing("a"), Failing("b")), ROWS, row_count(ROWS))
+
+
+async def test_a_member_that_is_absent_is_never_asked() -> None:
+    told = Recorder()
+    model = replace(servable(SURE, Failing("b")), absent=frozenset({"b"}))
+    async with running(told, quorum=1) as engine:
+        scored = await engine.run(model, ROWS, row_count(ROWS))
+    assert scored.missing == {"b"}
+    assert told.of("member_failed") == []
