@@ -27,6 +27,7 @@ def fed() -> Metrics:
     metrics.batched("digits", 5, [0.001, 0.002])
     metrics.computed("digits", 0.02, {"a": 0.015})
     metrics.member_failed("digits", "a")
+    metrics.degraded("digits", ["forest"])
     metrics.agreed("digits", {"a": Agreement(rows=5, same_top_class=4, divergence_sum=0.5)})
     metrics.swapped("digits", 1, weights={"a": 1.0}, losses={"a": 0.3}, loss=0.2)
     figures = RefitFigures({"incumbent": 0.25, "learned": 0.125}, 1e-12)
