@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof fuzz bench bench-peers proto docs lock wheel clean
+.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof fuzz bench bench-peers bench-environments proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -82,6 +82,11 @@ PEERS := bentoml fastapi litserve mlserver pytriton ray-serve
 	@.venv-autogluon/bin/python $(PIP) install --no-deps --require-hashes -r requirements/autogluon.lock
 	@touch $@
 
+.venv-profile/.done: requirements/profile.lock
+	@test -x .venv-profile/bin/python || $(PYTHON) -m venv .venv-profile
+	@.venv-profile/bin/python $(PIP) install --require-hashes -r $<
+	@touch $@
+
 install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done .venv-s3/.done ## Set up the environments.
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
@@ -121,13 +126,16 @@ FUZZ_SECS ?= 120
 fuzz: install ## Fuzz every decoder for FUZZ_SECS seconds; what is found is kept in .cache/fuzz/found.
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECS)
 
-bench: install ## Run the benchmarks and write what they print to benchmarks/results/.
+bench: bench-environments ## Run the benchmarks and write what they print to benchmarks/results/.
 	$(BIN)/python benchmarks/run_all.py
 
-# What can't be installed is listed by the benchmark, with the reason.
-bench-peers: install ## Make the peers' environments and measure unisono beside them (20 minutes).
-	-@$(MAKE) --no-print-directory --keep-going $(PEERS:%=.venv-peers/%/.done)
+bench-peers: bench-environments ## Measure unisono beside its peers, for docs/performance.md (20 minutes).
 	$(BIN)/python benchmarks/beside_peers.py
+	$(BIN)/python benchmarks/profile_request.py --page
+
+# What can't be installed is listed by the benchmark, with the reason.
+bench-environments: install .venv-profile/.done
+	-@$(MAKE) --no-print-directory --keep-going $(PEERS:%=.venv-peers/%/.done)
 
 proto: install ## Compile protos/ into the checked-in descriptors.
 	$(BIN)/python protos/compile.py
@@ -148,10 +156,11 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) --upgrade --no-deps requirements/tfs-clients.in -o requirements/tfs-clients.lock
 	$(COMPILE) --upgrade --no-deps requirements/autogluon.in -o requirements/autogluon.lock
 	$(COMPILE) --upgrade requirements/perf.in -o requirements/perf.lock
+	$(COMPILE) --upgrade requirements/profile.in -o requirements/profile.lock
 	for peer in $(PEERS); do $(COMPILE) --upgrade requirements/peers-$$peer.in -o requirements/peers-$$peer.lock; done
 	$(COMPILE) --upgrade requirements/s3.in -o requirements/s3.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-autogluon .venv-peers .venv-s3 .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-autogluon .venv-peers .venv-profile .venv-s3 .cache dist demo

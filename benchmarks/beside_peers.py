@@ -1,7 +1,8 @@
 """unisono beside its peers, in one run: throughput, latency and processor time on the same members.
 
     python benchmarks/beside_peers.py [--repeats 3] [--seconds 2] [--ensembles images tabular heavy]
-                                      [--systems unisono fastapi ...] [--concurrency 1 16 64] [--quick]
+                                      [--systems unisono fastapi ...] [--concurrency 1 16 64]
+                                      [--quick] [--add] [--no-perf-analyzer]
 
 Every system gets the same graphs; those that run user code get the same engine. Each is checked against
 scores worked out in float64 before it is timed. h2load (Debian: nghttp2-client) asks for one row a request.
@@ -11,20 +12,27 @@ bench-peers` makes the environments that the peers need.
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from ensembles import ENSEMBLES, benchmark_store
 from measure import machine, sgemm_peak
-from peers.campaign import Campaign, Plan
+from peers.campaign import Campaign, Findings, Plan
 from peers.offered import offers, reference_of, write_graphs
-from peers.page import write
-from peers.summary import summary
+from peers.page import read, write
+from peers.summary import earlier, merged, summary
 from peers.systems import BY_NAME, SYSTEMS, Place
 from results import RESULTS
 
 from model_store.store import Store
 
-QUICK = {"repeats": 1, "seconds": 0.7, "concurrency": [1, 8], "systems": ["unisono", "fastapi"]}
+QUICK = {
+    "repeats": 1,
+    "seconds": 0.7,
+    "concurrency": [1, 8],
+    "systems": ["unisono", "fastapi"],
+    "perf_analyzer": False,
+}
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -39,6 +47,8 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--reference", type=Path, help="an NPZ of right scores [row, class] by ensemble")
     parser.add_argument("--name", default="beside_peers", help="what the files are called")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder they go to")
+    parser.add_argument("--add", action="store_true", help="more rounds to what NAME.json holds")
+    parser.add_argument("--perf-analyzer", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--quick", action="store_true", help="a smoke test: unisono and FastAPI, short loads")
     given = parser.parse_args(arguments)
     if given.quick:
@@ -49,8 +59,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print and write."""
     given = parsed(arguments)
-    facts = machine() | {"sgemm_gflops": sgemm_peak()}
-    place = given.store or benchmark_store()
+    facts, place = machine(), given.store or benchmark_store()
     asked = offers(Store.open(str(place)), given.reference or reference_of(place))
     names = given.ensembles or [name for name in ENSEMBLES if name in asked] or list(asked)
     plan = Plan(
@@ -59,13 +68,27 @@ def main(arguments: list[str] | None = None) -> None:
         given.concurrency,
         given.repeats,
         given.seconds,
+        perf_analyzer=given.perf_analyzer,
     )
+    file = given.results / f"{given.name}.json"
+    old = read(file) if given.add and file.exists() else None
+    findings = earlier(old) if old else Findings()
+    plan = replace(plan, first_round=next_round(findings, names))
     with tempfile.TemporaryDirectory() as name:
         folder, graphs = Path(name), Path(name) / "graphs"
         graphs.mkdir()
         write_graphs(Store.open(str(place)), {key: asked[key] for key in names}, graphs)
-        findings = Campaign(plan, asked, Place(place, graphs, names, 0), folder).run()
-    write(given.name, facts, summary(plan, findings), given.results)
+        Campaign(plan, asked, Place(place, graphs, names, 0), folder, findings).run()
+    facts["sgemm_gflops"] = sgemm_peak()
+    plan = merged(plan, old) if old else plan
+    mflop = {key: asked[key].mflop for key in plan.ensembles}
+    write(given.name, facts, summary(plan, findings, mflop), given.results)
+
+
+def next_round(findings: Findings, ensembles: list[str]) -> int:
+    """Return the number of the first round that none of `ensembles` has had."""
+    had = [number for (_, name, _), runs in findings.runs.items() if name in ensembles for number in runs]
+    return max(had, default=-1) + 1
 
 
 if __name__ == "__main__":

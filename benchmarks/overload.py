@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from ensembles import ENSEMBLES, benchmark_store
-from front_end import request_body
 from light_client import Call, Load
 from measure import described, machine
+from peers.wires import open_inference_body
 from results import save, table
 
 from ensemble.runtimes.sample import random_rows
@@ -190,7 +190,7 @@ def main() -> None:
     options = parser.parse_args()
     place, facts = benchmark_store(), machine()
     signature = Signature.from_json(Store.open(str(place)).manifest(options.ensemble).signature)
-    body = request_body(options.ensemble, random_rows(signature, 1), signature)
+    body = open_inference_body(options.ensemble, dict(random_rows(signature, 1)))
     flags = ["--ensemble", options.ensemble, "--threads", "1"]
     flags += [f"--{flag}" for flag in options.server]
     with (

@@ -3,15 +3,16 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from peers.loads import LoadError, Run
 from peers.offered import Offer
+from peers.perf_analyzer import Witness, analyze
 from peers.processes import StartError, free_port
-from peers.running import Running, WrongError, start
+from peers.running import Running, Server, WrongError, start
 from peers.systems import Place, System
 
 Cell = tuple[str, str, int]  # system, ensemble, concurrency
@@ -27,6 +28,8 @@ class Plan:
     concurrency: Sequence[int]
     repeats: int
     seconds: float
+    perf_analyzer: bool = False
+    first_round: int = 0
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Findings:
     """What came of it: runs by cell; by system the largest error, and why it can't be run."""
 
     runs: dict[Cell, dict[int, Run]] = field(default_factory=dict)  # by round
+    witnesses: dict[Cell, Witness | str] = field(default_factory=dict)  # or why there is none
     errors: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -41,8 +45,11 @@ class Findings:
 class Campaign:
     """Starts the systems of a plan, measures them in rounds, and ends them."""
 
-    def __init__(self, plan: Plan, offers: Mapping[str, Offer], place: Place, folder: Path) -> None:
-        self.findings = Findings()
+    def __init__(
+        self, plan: Plan, offers: Mapping[str, Offer], place: Place, folder: Path, findings: Findings
+    ) -> None:
+        """Add to `findings`, in `folder`; `place` says where the members are."""
+        self.findings = findings
         self._plan, self._place, self._folder = plan, place, folder
         self._offers = {name: offers[name] for name in plan.ensembles}
         self._running: dict[str, Running] = {}
@@ -52,12 +59,36 @@ class Campaign:
         """Measure everything; a system that fails is left out from there on, and the findings say why."""
         with ExitStack() as ends:
             for system in self._plan.systems:
+                self.findings.left_out.pop(system.name, None)
                 self._guarded(system, self._start, ends)
-            for number in range(self._plan.repeats):
+            for number in range(self._plan.first_round, self._plan.first_round + self._plan.repeats):
                 for name in self._plan.ensembles:
                     for system in _rotated(self._plan.systems, number):
                         self._guarded(system, self._turn, name, number)
+            if self._plan.perf_analyzer:
+                self._witness()
         return self.findings
+
+    def _witness(self) -> None:
+        """Have perf_analyzer load those that speak its protocol; what it can't do is told, and no failure."""
+        for name in self._plan.ensembles:
+            for system in self._plan.systems:
+                running = self._running.get(system.name)
+                if system.perf_analyzer and isinstance(running, Server):
+                    with _awake(running):
+                        self._analyze(system, running, name)
+
+    def _analyze(self, system: System, server: Server, name: str) -> None:
+        for concurrency in self._plan.concurrency:
+            found: Witness | str
+            try:
+                found = analyze(server.address, name, concurrency, self._folder)
+            except FAILURES as error:
+                found = " ".join(str(error).split())
+            self.findings.witnesses[system.name, name, concurrency] = found
+            self._say(f"perf_analyzer, {name}, {system.title}, {concurrency} at once: {found}")
+            if isinstance(found, str):
+                return
 
     def _guarded(self, system: System, step: Callable[..., None], *given: object) -> None:
         if system.name in self.findings.left_out:
@@ -74,16 +105,15 @@ class Campaign:
         ends.callback(running.tree.stop)
         self._say(f"{system.title} is ready")
         self._running[system.name] = running
-        self.findings.errors[system.name] = max(running.check(offer) for offer in self._offers.values())
+        worst = max(running.check(offer) for offer in self._offers.values())
+        self.findings.errors[system.name] = max(worst, self.findings.errors.get(system.name, 0.0))
         for offer in self._offers.values():
             running.warm(offer)
         running.tree.pause()
 
     def _turn(self, system: System, name: str, number: int) -> None:
-        with ExitStack() as ends:
-            running, offer = self._running[system.name], self._offers[name]
-            running.tree.resume()
-            ends.callback(running.tree.pause)
+        running, offer = self._running[system.name], self._offers[name]
+        with _awake(running):
             running.warm(offer)
             for concurrency in self._plan.concurrency:
                 run = running.load(offer, concurrency, self._plan.seconds)
@@ -95,6 +125,15 @@ class Campaign:
 
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _awake(running: Running) -> Iterator[None]:
+    running.tree.resume()
+    try:
+        yield
+    finally:
+        running.tree.pause()
 
 
 def _rotated(systems: Sequence[System], number: int) -> list[System]:

@@ -26,26 +26,32 @@ from peers.given.engine import DESCRIPTION
 
 BENCHMARKS = Path(__file__).parents[1]
 CHECKED_ROWS = 32
+MFLOP = " MFLOP"  # after an ensemble's name: what a row of it costs
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One ensemble: what its input is called, rows to ask about, and the right scores of them in float64."""
+    """One ensemble: what its input is called, rows to ask about, and the right scores of them in float64.
+
+    `mflop` is what a row costs at least, in millions of multiplications and additions; 0: nobody counted.
+    """
 
     name: str
     input: str
     rows: NDArray[np.float32]
     scores: NDArray[np.float64]
+    mflop: float = 0.0
 
 
 def offers(store: Store, reference: Path) -> dict[str, Offer]:
     """Return what to ask of each ensemble in `reference`, a file that `write_reference` wrote."""
-    with np.load(reference) as held:
-        scores = {name: held[name] for name in held.files}
+    with np.load(reference) as file:
+        held = {name: file[name] for name in file.files}
     made = {}
-    for name, own in scores.items():
-        key, rows = _rows(store, name, len(own))
-        made[name] = Offer(name, key, rows, own)
+    for name, scores in held.items():
+        if not name.endswith(MFLOP):
+            key, rows = _rows(store, name, len(scores))
+            made[name] = Offer(name, key, rows, scores, float(held.get(name + MFLOP, 0.0)))
     return made
 
 
@@ -91,10 +97,10 @@ def write_reference(store: Store, file: Path) -> None:
     from ensembles import ENSEMBLES  # noqa: PLC0415 - what is made and what it is made by belong together
     from networks import NETWORKS  # noqa: PLC0415
 
-    scores = {}
+    scores: dict[str, Any] = {}
     for name, members in ENSEMBLES.items():
         _, rows = _rows(store, name, CHECKED_ROWS)
-        own = []
+        own, flop = [], 0.0
         for record in store.manifest(name).members:
             source = file.with_suffix(".keras")
             source.write_bytes(store.read_blob(name, record.blob))
@@ -104,13 +110,23 @@ def write_reference(store: Store, file: Path) -> None:
             keras.config.set_dtype_policy("float64")
             exact = NETWORKS[record.name]()
             exact.set_weights(parameters)
+            flop += sum(map(_flop, exact.layers))
             own.append(np.asarray(exact(rows.astype(np.float64), training=False), np.float64))
         if len(own) != len(members):
             raise SystemExit(f"{name} holds {len(own)} members; want {members}")
-        scores[name] = np.mean(own, axis=0)
+        scores[name], scores[name + MFLOP] = np.mean(own, axis=0), flop / 1e6
     partial = file.with_suffix(".part.npz")
     np.savez(partial, **scores)
     partial.rename(file)
+
+
+def _flop(layer: Any) -> float:
+    """Count a layer's multiplications and additions for one row: two for each use of each kernel element."""
+    kernels = [part for part in layer.weights if "kernel" in part.name]
+    places = 1.0
+    if len(layer.output.shape) == 4:  # noqa: PLR2004 - [row, height, width, channel]
+        places = float(np.prod(layer.output.shape[1:3]))
+    return sum(2 * places * float(np.prod(kernel.shape)) for kernel in kernels)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,60 @@
 """What a measurement is told as: JSON, Markdown, plots, and the tables of docs/performance.md."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from measure import described
-from results import save, table
+from results import RESULTS, save, table
 
-from peers.summary import targets
+from peers.plots import bars, latency
+from peers.summary import fastest, targets
+from peers.systems import ALONE, OURS, PEER, ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+IMAGES = ROOT / "docs" / "images"
+PAGED = "beside_peers"  # the measurement that the page tells of
 
 
 def write(name: str, facts: Mapping[str, Any], found: dict[str, Any], folder: Path) -> None:
-    """Write NAME.json and NAME.md in `folder`."""
+    """Write NAME.json and NAME.md in `folder`; the page too, if it is the one that the page tells of."""
     found = {"machine": dict(facts), **found}
     found["targets"] = targets(found)
     save(name, found, markdown(found), folder)
+    if folder == RESULTS and name == PAGED:
+        write_page(found)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read what `write` wrote as JSON, numbers as keys again."""
+    found: dict[str, Any] = json.loads(file.read_text())
+    for name, columns in found["cells"].items():
+        found["cells"][name] = {int(size): cells for size, cells in columns.items()}
+    return found
+
+
+def write_page(found: Mapping[str, Any]) -> None:
+    """Write a measurement's tables and plots into docs/performance.md."""
+    latency(found, IMAGES / "performance-latency.png")
+    bars(found, IMAGES / "performance-throughput.png")
+    machine = f"{described(found['machine'])} {_how(found['plan'])}"
+    tables = {name: short_table(found, name) for name in found["cells"]}
+    told = {"targets": target_table(found), "roofline": roofline_table(found), "systems": system_table(found)}
+    fill({"machine": machine, **tables, **told, "perf_analyzer": witness_table(found)})
+
+
+def fill(parts: Mapping[str, str]) -> None:
+    """Put each text between the page's marks of its name; ValueError if there are none."""
+    text = PAGE.read_text()
+    for name, part in parts.items():
+        begin, end = f"<!-- begin {name}: written by benchmarks/ -->", f"<!-- end {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{PAGE} has no {begin} ... {end}")
+        text = f"{before}{begin}\n\n{part}\n\n{end}{after}"
+    PAGE.write_text(text)
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -28,6 +68,10 @@ def markdown(found: Mapping[str, Any]) -> str:
             for name in found["plan"]["ensembles"]
             for part in (f"## {name}", ensemble_table(found, name))
         ),
+        "## What of the machine is reached",
+        roofline_table(found),
+        "## perf_analyzer",
+        witness_table(found),
         "## Targets",
         target_table(found),
         "## The systems",
@@ -52,6 +96,62 @@ def ensemble_table(found: Mapping[str, Any], name: str) -> str:
         line += [_three(cell) for cell in own] + [f"{cell['cpu_ms']:.3g}" if cell else "" for cell in own]
         lines.append(line)
     return table(header, lines)
+
+
+def short_table(found: Mapping[str, Any], name: str) -> str:
+    """Return what a reader compares: throughput, latency and cost, a line a system, the fastest first."""
+    columns, described = found["cells"][name], found["systems"]
+    few, many = min(columns), max(columns)
+    ranked = sorted(columns[many], key=lambda system: -columns[many][system]["rows_per_sec"])
+    header = ["system", f"rows/s, {many} at once (spread)", "of in process"]
+    header += [f"p50 ms, {few}", f"p50 / p99 ms, {many}", f"CPU ms a row, {few}", f"CPU ms a row, {many}"]
+    lines = []
+    for system in ranked:
+        one, all_ = columns[few].get(system), columns[many][system]
+        lines.append(
+            [
+                described[system]["title"],
+                f"{_number(all_['rows_per_sec'])} ({_number(all_['slowest'])}-{_number(all_['fastest'])})",
+                "" if all_["ratio"] is None else f"{all_['ratio']:.2g}",
+                "" if one is None else f"{one['p50']:.3g}",
+                f"{all_['p50']:.3g} / {all_['p99']:.3g}",
+                "" if one is None else f"{one['cpu_ms']:.3g}",
+                f"{all_['cpu_ms']:.3g}",
+            ]
+        )
+    return table(header, lines)
+
+
+def roofline_table(found: Mapping[str, Any]) -> str:
+    """Return how much of the machine's matrix product the fastest of each kind reaches."""
+    peak, lines = found["machine"]["sgemm_gflops"], []
+    for name, columns in found["cells"].items():
+        cell, mflop = columns[max(columns)], found["mflop"][name]
+        for kind in (ALONE, OURS, PEER):
+            system = fastest(cell, found["systems"], kind)
+            if system and mflop:
+                reached = cell[system]["rows_per_sec"] * mflop / 1e3
+                title = found["systems"][system]["title"]
+                lines.append([name, f"{mflop:.3g}", title, f"{reached:.3g}", f"{reached / peak:.1%}"])
+    header = ["ensemble", "MFLOP a row", "fastest of its kind", "GFLOP/s", f"of sgemm's {peak:.0f}"]
+    return table(header, lines)
+
+
+def witness_table(found: Mapping[str, Any]) -> str:
+    """Return what perf_analyzer measured, beside h2load's figure for the same."""
+    lines = []
+    for one in found["perf_analyzer"]:
+        title = found["systems"][one["system"]]["title"]
+        line = [one["ensemble"], title, str(one["concurrency"])]
+        own = found["cells"][one["ensemble"]].get(one["concurrency"], {}).get(one["system"])
+        if "failed" in one:
+            lines.append([*line, f"not measured: {one['failed']}", "", ""])
+            continue
+        beside = _number(own["rows_per_sec"]) if own else ""
+        lines.append([*line, _number(one["rows_per_sec"]), beside, _three(one)])
+    return table(
+        ["ensemble", "system", "at once", "perf_analyzer: rows/s", "h2load", "p50 / p95 / p99 ms"], lines
+    )
 
 
 def system_table(found: Mapping[str, Any]) -> str:

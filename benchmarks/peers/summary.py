@@ -4,12 +4,13 @@ import json
 import statistics
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from peers.campaign import Findings, Plan
 from peers.loads import Run
-from peers.systems import OURS, PEER, System
+from peers.perf_analyzer import Witness
+from peers.systems import BY_NAME, OURS, PEER, System
 
 BEST = "best"
 VERSIONS = (
@@ -18,8 +19,8 @@ VERSIONS = (
 Cells = dict[str, dict[int, dict[str, dict[str, Any]]]]  # ensemble, concurrency, system
 
 
-def summary(plan: Plan, findings: Findings) -> dict[str, Any]:
-    """Return all that is written of a measurement, as JSON."""
+def summary(plan: Plan, findings: Findings, mflop: Mapping[str, float]) -> dict[str, Any]:
+    """Return all that is written of a measurement, as JSON; `mflop`: what a row of each ensemble costs."""
     return {
         "plan": {
             "ensembles": list(plan.ensembles),
@@ -27,9 +28,52 @@ def summary(plan: Plan, findings: Findings) -> dict[str, Any]:
             "rounds": plan.repeats,
             "seconds": plan.seconds,
         },
+        "mflop": {name: mflop[name] for name in plan.ensembles},
         "systems": {system.name: _described(system, findings) for system in plan.systems},
         "cells": cells(plan, findings.runs),
+        "perf_analyzer": [
+            {"system": system, "ensemble": name, "concurrency": concurrency}
+            | ({"failed": one} if isinstance(one, str) else asdict(one))
+            for (system, name, concurrency), one in findings.witnesses.items()
+        ],
     }
+
+
+def earlier(found: Mapping[str, Any]) -> Findings:
+    """Return the findings that `summary` wrote, so that more can be added."""
+    findings = Findings()
+    for name, columns in found["cells"].items():
+        for size, by_system in columns.items():
+            for system, cell in by_system.items():
+                rounds = {int(number): Run(**run) for number, run in cell["rounds"].items()}
+                findings.runs[system, name, int(size)] = rounds
+    for system, described in found["systems"].items():
+        if described["largest_error"] is not None:
+            findings.errors[system] = described["largest_error"]
+        if described["left_out"]:
+            findings.left_out[system] = described["left_out"]
+    for one in found["perf_analyzer"]:
+        figures = {key: one[key] for key in Witness.__annotations__ if key in one}
+        cell = (one["system"], one["ensemble"], one["concurrency"])
+        findings.witnesses[cell] = one["failed"] if "failed" in one else Witness(**figures)
+    return findings
+
+
+def merged(plan: Plan, found: Mapping[str, Any]) -> Plan:
+    """Return `plan` with the ensembles, callers and systems that an earlier measurement had."""
+    old = found["plan"]
+    rounds = max(
+        (len(c["rounds"]) for one in found["cells"].values() for s in one.values() for c in s.values()),
+        default=0,
+    )
+    names = [name for name in BY_NAME if name in found["systems"] or BY_NAME[name] in plan.systems]
+    return replace(
+        plan,
+        systems=[BY_NAME[name] for name in names],
+        ensembles=list(dict.fromkeys([*old["ensembles"], *plan.ensembles])),
+        concurrency=sorted({*old["concurrency"], *plan.concurrency}),
+        repeats=rounds,
+    )
 
 
 def cells(plan: Plan, runs: Mapping[tuple[str, str, int], Mapping[int, Run]]) -> Cells:
@@ -50,8 +94,10 @@ def ratio(cell: Mapping[str, Mapping[str, Any]], one: str, other: str) -> tuple[
     """Return rows/s of `one` over those of `other`, round by round: median, least, most; None if not both."""
     if one not in cell or other not in cell:
         return None
-    pairs = zip(cell[one]["rounds"], cell[other]["rounds"], strict=False)
-    ratios = sorted(mine["rows_per_sec"] / theirs["rows_per_sec"] for mine, theirs in pairs)
+    mine, theirs = cell[one]["rounds"], cell[other]["rounds"]
+    ratios = sorted(mine[n]["rows_per_sec"] / theirs[n]["rows_per_sec"] for n in mine.keys() & theirs.keys())
+    if not ratios:
+        return None
     return statistics.median(ratios), ratios[0], ratios[-1]
 
 
@@ -123,7 +169,7 @@ def _cell(runs: Mapping[int, Run], best: Mapping[int, Run]) -> dict[str, Any]:
         "fastest": max(speeds),
         "ratio": statistics.median(ratios) if ratios else None,
         "ratios": ratios,
-        "rounds": [asdict(run) for _, run in sorted(runs.items())],
+        "rounds": {number: asdict(run) for number, run in sorted(runs.items())},
     }
 
 

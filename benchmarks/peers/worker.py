@@ -36,7 +36,7 @@ def best(store: Store, name: str, key: str) -> Score:
     def score(rows: Floats) -> NDArray[Any]:
         if len(rows) not in fastest:
             works = {way: partial(run, {key: rows}) for way, run in all_ways.items()}
-            timings = interleaved(works, repeats=7)
+            timings = interleaved(works, repeats=3)
             fastest[len(rows)] = min(timings, key=lambda way: timings[way].median)
         members = all_ways[fastest[len(rows)]]({key: rows})
         return np.asarray(sum(members.values()) / len(members))
