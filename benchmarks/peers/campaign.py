@@ -8,15 +8,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
+
 from peers.loads import LoadError, Run
 from peers.offered import Offer
 from peers.perf_analyzer import Witness, analyze
-from peers.processes import StartError, free_port
-from peers.running import Running, Server, WrongError, start
+from peers.processes import StartError, WrongError, free_port
+from peers.running import Running, Server, start
 from peers.systems import Place, System
 
 Cell = tuple[str, str, int]  # system, ensemble, concurrency
-FAILURES = (StartError, WrongError, LoadError, OSError, subprocess.SubprocessError, ValueError)
+FAILURES = (StartError, WrongError, LoadError, OSError, subprocess.SubprocessError, ValueError, grpc.RpcError)
 
 
 @dataclass(frozen=True)

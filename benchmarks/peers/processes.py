@@ -22,6 +22,10 @@ class StartError(Exception):
     """A system did not get ready: why, in a line."""
 
 
+class WrongError(Exception):
+    """A system answered other scores than the right ones."""
+
+
 @dataclass(frozen=True)
 class Stat:
     """What /proc says of one process; seconds of processor time with those of its ended children."""
@@ -80,6 +84,8 @@ class Tree:
         while True:
             try:
                 ready()
+            except WrongError:
+                raise
             except Exception as error:  # noqa: BLE001 - a server that starts refuses in many ways
                 if self.process.poll() is not None:
                     raise StartError(f"ended with {self.process.returncode}: {self.last_line()}") from None
