@@ -96,6 +96,11 @@ class Tree:
             else:
                 return
 
+    def printed(self, text: str) -> None:
+        """Raise LookupError until it printed `text`."""
+        if text not in self.log.read_text(errors="replace"):
+            raise LookupError(f"it did not print {text!r} yet")
+
     def last_line(self) -> str:
         """Return the last line that it printed: what is wrong is mostly said there."""
         self._handle.flush()

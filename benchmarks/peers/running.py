@@ -138,8 +138,8 @@ def start(system: System, place: Place, offers: Mapping[str, Offer], folder: Pat
         return Worker(tree, scratch)
     server = Server(tree, system.wire, f"127.0.0.1:{place.port}", scratch)
     try:
+        tree.wait_until(partial(tree.printed, system.ready), START_SECS)
         for offer in offers.values():
-            # All rows from several callers: a server of several workers is ready when all of them are.
             tree.wait_until(partial(server.check, offer), START_SECS)
     except (StartError, WrongError):
         tree.stop()

@@ -1,7 +1,7 @@
 """The systems that are measured: how each is started and asked, and how it was set up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from sys import executable
 
@@ -36,7 +36,8 @@ class System:
     wire: Wire | None = None
     perf_analyzer: bool = False
     distributions: Sequence[str] = ()  # whose versions are told
-    needs: str = field(default="")  # an option of `unisono serve`
+    needs: str = ""  # an option of `unisono serve`
+    ready: str = ""  # what it prints when it is ready; without it, it is when it answers
 
 
 def _ours(name: str, title: str, setup: str, flags: Sequence[str], needs: str = "") -> System:
@@ -46,7 +47,16 @@ def _ours(name: str, title: str, setup: str, flags: Sequence[str], needs: str = 
         return ["-m", "unisono", "serve", "--store", str(place.store), *ensembles, *ports, *flags]
 
     return System(
-        name, title, OURS, setup, Path(executable), command, OpenInference(), perf_analyzer=True, needs=needs
+        name,
+        title,
+        OURS,
+        setup,
+        Path(executable),
+        command,
+        OpenInference(),
+        perf_analyzer=True,
+        needs=needs,
+        ready="ready in",
     )
 
 
