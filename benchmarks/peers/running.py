@@ -64,7 +64,8 @@ class Server:
         return _checked(np.concatenate([scores for scores, _ in answers]), offer)
 
     def warm(self, offer: Offer) -> None:
-        """Send a short load."""
+        """Send a short load, once it answers: who was stopped may need a moment."""
+        self.wire.ask(self.address, offer, offer.rows[:1])
         self._send(offer, WARM_CONNECTIONS, WARM_SECS)
 
     def load(self, offer: Offer, concurrency: int, seconds: float) -> Run:
