@@ -4,6 +4,7 @@ What a system costs is the processor time of its whole tree, children that have 
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -102,9 +103,8 @@ class Tree:
             raise LookupError(f"it did not print {text!r} yet")
 
     def last_line(self) -> str:
-        """Return the last line that it printed: what is wrong is mostly said there."""
-        self._handle.flush()
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        """Return the last line with words that it printed: what is wrong is mostly said there."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if re.search(r"\w", line)]
         return lines[-1][-300:] if lines else "it printed nothing"
 
     def pause(self) -> None:
