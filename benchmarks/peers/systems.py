@@ -87,12 +87,13 @@ def _peer(name: str, title: str, setup: str, wire: Wire, distributions: Sequence
     )
 
 
-AUTO = ("--runtime", "auto")
+# To be stopped between turns looks like a slow engine, for which calls would be refused.
+AUTO = ("--runtime", "auto", "--max-queue-wait-ms", "600000")
 SYSTEMS = (
     _alone(
         "best", "in process, best of runtimes", "the fastest of benchmarks/engine.py's ways for each batch"
     ),
-    _ours("unisono", "unisono, grpc.aio", "as shipped, `--runtime auto`", AUTO),
+    _ours("unisono", "unisono, grpc.aio", "`--runtime auto`", AUTO),
     _ours(
         "unisono-2",
         "unisono, grpc.aio, 2 workers",
