@@ -12,7 +12,7 @@ from server.wire.health import Health
 from server.wire.messages import message_class
 from server.wire.method import Method
 from server.wire.stream import MAX_IN_FLIGHT
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.bindings import Binding
 from tests.support.observers import Recorder
 
 REQUEST = message_class("inference.ModelInferRequest")
@@ -35,7 +35,7 @@ async def echo(request: Any, _call: Call) -> Any:
 class World:
     """A server of one stream method, a stub for it, and what its observer was told."""
 
-    def __init__(self, transport: GrpcTransport, channel: Any, told: Recorder) -> None:
+    def __init__(self, transport: Any, channel: Any, told: Recorder) -> None:
         self.transport = transport
         self.stub = channel.stream_stream("/test.Service/Ask")
         self.told = told
@@ -45,16 +45,14 @@ class World:
 
 
 @asynccontextmanager
-async def served(function: Function = echo) -> AsyncIterator[World]:
+async def served(binding: Binding, function: Function = echo) -> AsyncIterator[World]:
     told = Recorder()
     method = Method("test.Service", "Ask", REQUEST, RESPONSE, function, refuse=answer)
-    transport = GrpcTransport([method], Health(), observer=told, options=TransportOptions("127.0.0.1:0"))
-    port = await transport.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        try:
-            yield World(transport, channel, told)
-        finally:
-            await transport.stop(0)
+    async with (
+        binding.serve([method], Health(), observer=told) as (transport, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        yield World(transport, channel, told)
 
 
 async def write(stream: Any, *requests: tuple[str, str]) -> None:
@@ -71,7 +69,7 @@ async def ended(stream: Any) -> tuple[str, str]:
     return (await stream.code()).name, await stream.details()
 
 
-async def test_answers_come_in_the_order_of_the_requests_which_run_side_by_side() -> None:
+async def test_answers_come_in_the_order_of_the_requests_which_run_side_by_side(binding: Binding) -> None:
     second_ran = asyncio.Event()
 
     async def first_waits_for_second(request: Any, _call: Call) -> Any:
@@ -80,7 +78,7 @@ async def test_answers_come_in_the_order_of_the_requests_which_run_side_by_side(
         second_ran.set()
         return answer(request)
 
-    async with served(first_waits_for_second) as world:
+    async with served(binding, first_waits_for_second) as world:
         stream = world.stub()
         await write(stream, ("1", ""), ("2", ""))
         await stream.done_writing()
@@ -91,8 +89,8 @@ async def test_answers_come_in_the_order_of_the_requests_which_run_side_by_side(
     assert world.codes() == [OK, OK]
 
 
-async def test_a_request_that_fails_is_answered_and_the_stream_goes_on() -> None:
-    async with served() as world:
+async def test_a_request_that_fails_is_answered_and_the_stream_goes_on(binding: Binding) -> None:
+    async with served(binding) as world:
         stream = world.stub()
         await write(stream, ("1", "full"), ("2", ""))
         await stream.write(b"\xff\xff")
@@ -107,8 +105,8 @@ async def test_a_request_that_fails_is_answered_and_the_stream_goes_on() -> None
     assert sorted(world.codes()) == ["INVALID_ARGUMENT", OK, UNAVAILABLE]
 
 
-async def test_a_client_may_have_its_stream_end_at_the_first_error() -> None:
-    async with served() as world:
+async def test_a_client_may_have_its_stream_end_at_the_first_error(binding: Binding) -> None:
+    async with served(binding) as world:
         stream = world.stub(metadata=[("triton_grpc_error", "true")])
         await write(stream, ("1", ""), ("2", "full"), ("3", ""))
         assert await read(stream, 1) == [("1", "")]
@@ -116,7 +114,9 @@ async def test_a_client_may_have_its_stream_end_at_the_first_error() -> None:
 
 
 @pytest.mark.parametrize("more", [True, False])
-async def test_what_runs_behind_the_error_that_ends_a_stream_is_cancelled(more: bool) -> None:
+async def test_what_runs_behind_the_error_that_ends_a_stream_is_cancelled(
+    binding: Binding, more: bool
+) -> None:
     behind, go_on = asyncio.Event(), asyncio.Event()
 
     async def second_hangs(request: Any, _call: Call) -> Any:
@@ -126,7 +126,7 @@ async def test_what_runs_behind_the_error_that_ends_a_stream_is_cancelled(more: 
         behind.set()
         await asyncio.Event().wait()
 
-    async with served(second_hangs) as world:
+    async with served(binding, second_hangs) as world:
         stream = world.stub(metadata=[("triton_grpc_error", "true")])
         await write(stream, ("1", ""), ("2", ""))
         if not more:
@@ -138,7 +138,7 @@ async def test_what_runs_behind_the_error_that_ends_a_stream_is_cancelled(more: 
     assert world.codes() == [UNAVAILABLE, "CANCELLED"]
 
 
-async def test_only_so_many_requests_of_a_stream_run_at_once() -> None:
+async def test_only_so_many_requests_of_a_stream_run_at_once(binding: Binding) -> None:
     go_on, running = asyncio.Event(), 0
     full = asyncio.Event()
 
@@ -152,7 +152,7 @@ async def test_only_so_many_requests_of_a_stream_run_at_once() -> None:
         running -= 1
         return answer(request)
 
-    async with served(wait) as world:
+    async with served(binding, wait) as world:
         stream = world.stub()
         names = [str(number) for number in range(2 * MAX_IN_FLIGHT)]
         await write(stream, *((name, "") for name in names))
@@ -167,7 +167,7 @@ async def test_only_so_many_requests_of_a_stream_run_at_once() -> None:
     assert world.codes() == [OK] * len(names)
 
 
-async def test_a_drain_answers_what_was_taken_and_ends_the_stream() -> None:
+async def test_a_drain_answers_what_was_taken_and_ends_the_stream(binding: Binding) -> None:
     started, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait(request: Any, _call: Call) -> Any:
@@ -176,7 +176,7 @@ async def test_a_drain_answers_what_was_taken_and_ends_the_stream() -> None:
             await go_on.wait()
         return answer(request)
 
-    async with served(wait) as world:
+    async with served(binding, wait) as world:
         busy, idle = world.stub(), world.stub()
         await write(idle, ("0", ""))
         assert await read(idle, 1) == [("0", "")]
@@ -192,21 +192,23 @@ async def test_a_drain_answers_what_was_taken_and_ends_the_stream() -> None:
             await stopping
 
 
-async def test_a_stream_that_opens_in_a_drain_is_turned_away() -> None:
-    async with served() as world:
+async def test_a_stream_that_opens_in_a_drain_is_turned_away(binding: Binding) -> None:
+    async with served(binding) as world:
         world.transport.drain()
         assert await ended(world.stub()) == (UNAVAILABLE, DRAINING)
 
 
 @pytest.mark.parametrize("taken", [1, 3])
-async def test_requests_of_a_stream_that_its_client_cancels_are_counted_so(taken: int) -> None:
+async def test_requests_of_a_stream_that_its_client_cancels_are_counted_so(
+    binding: Binding, taken: int
+) -> None:
     started = asyncio.Semaphore(0)
 
     async def wait(_request: Any, _call: Call) -> Any:
         started.release()
         await asyncio.Event().wait()
 
-    async with served(wait) as world:
+    async with served(binding, wait) as world:
         stream = world.stub()
         await write(stream, *((str(number), "") for number in range(taken)))
         for _ in range(taken):
