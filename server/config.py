@@ -195,6 +195,11 @@ class ServeSettings(ComputeSettings):
                 self.http_port is None or not self.supervised,
                 "HTTP needs --transport grpcio and one worker",
             ),
+            (
+                "runtime",
+                self.runtime == "onnxruntime" or self.transport == "grpcio",
+                "--transport envoy runs onnxruntime alone: its memory allocator doesn't suit the others",
+            ),
             ("workers", 1 <= self.workers <= MAX_WORKERS, f"it must be 1 to {MAX_WORKERS}"),
             ("max_in_flight", self.max_in_flight > 0, "it must be above 0"),
             ("max_in_flight_bytes", self.max_in_flight_bytes >= self.max_message_bytes, one_message),

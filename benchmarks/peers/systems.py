@@ -88,7 +88,8 @@ def _peer(name: str, title: str, setup: str, wire: Wire, distributions: Sequence
 
 
 # To be stopped between turns looks like a slow engine, for which calls would be refused.
-AUTO = ("--runtime", "auto", "--max-queue-wait-ms", "600000")
+PATIENT = ("--max-queue-wait-ms", "600000")
+AUTO = ("--runtime", "auto", *PATIENT)
 SYSTEMS = (
     _alone(
         "best", "in process, best of runtimes", "the fastest of benchmarks/engine.py's ways for each batch"
@@ -104,15 +105,15 @@ SYSTEMS = (
     _ours(
         "unisono-envoy",
         "unisono, Envoy",
-        "`--transport envoy`",
-        (*AUTO, "--transport", "envoy"),
+        "`--transport envoy`, ONNX Runtime",
+        (*PATIENT, "--transport", "envoy"),
         "--transport",
     ),
     _ours(
         "unisono-envoy-2",
         "unisono, Envoy, 2 workers",
-        "`--transport envoy --workers 2`, one thread each",
-        (*AUTO, "--transport", "envoy", "--workers", "2", "--threads", "1"),
+        "`--transport envoy --workers 2`, ONNX Runtime, one thread each",
+        (*PATIENT, "--transport", "envoy", "--workers", "2", "--threads", "1"),
         "--workers",
     ),
     _alone("tensorflow", "TensorFlow, in process", "one tf.function over all members", ("tensorflow",)),

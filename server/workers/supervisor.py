@@ -50,12 +50,15 @@ async def supervise(store: str, settings: ServeSettings) -> None:
             store, shared_out(settings, host, port), 0, link=-1, folder=folder, python=sys.executable
         )
         crew = Crew(place, shared, WorkerMetrics(registry))
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_keep_certificates(certificates, folder, settings))
-            stopping = tasks.create_task(_until_signalled(crew))
+        beside = [
+            asyncio.create_task(_keep_certificates(certificates, folder, settings)),
+            asyncio.create_task(_until_signalled(crew)),
+        ]
+        try:
             await crew.run(began, f"{settings.host}:{port}", _metrics_url(settings, endpoint))
-            watching.cancel()
-            stopping.cancel()
+        finally:
+            for task in beside:
+                task.cancel()
     log.info("stopped")
 
 

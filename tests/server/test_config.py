@@ -138,3 +138,17 @@ def test_which_versions_to_serve_is_said_for_one_ensemble_or_for_the_others() ->
 def test_what_can_be_no_version_is_refused(what: str) -> None:
     with pytest.raises(ConfigError, match="each is NAME=WHAT or WHAT: a number from 1, a label, or latest"):
         ServeSettings(model_version=(what,))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"workers": 0}, "--workers is 0; it must be 1 to 256"),
+        ({"transport": "envoy", "runtime": "openvino"}, "--runtime is 'openvino'; --transport envoy runs"),
+        ({"workers": 2, "http_port": 0}, "--http-port is 0; HTTP needs --transport grpcio and one worker"),
+    ],
+)
+def test_what_envoy_and_workers_can_not_do_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ServeSettings(**options)
+    assert says in str(refused.value)
