@@ -48,8 +48,10 @@ class Tree:
         environment: dict[str, str],
         folder: Path,
         talks: bool = False,
+        sleeps: bool = True,
     ) -> None:
         """Start `command` in `folder`, what it prints in `log`; `talks`: its standard streams are ours."""
+        self._sleeps = sleeps
         self.log = log
         self._handle = log.open("wb")
         self.process = subprocess.Popen(
@@ -108,8 +110,9 @@ class Tree:
         return lines[-1][-300:] if lines else "it printed nothing"
 
     def pause(self) -> None:
-        """Put all processes to sleep: what waits must cost the others nothing."""
-        self._signal(signal.SIGSTOP)
+        """Put all processes to sleep, if they may: what waits must cost the others nothing."""
+        if self._sleeps:
+            self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Wake them."""

@@ -134,6 +134,7 @@ def start(system: System, place: Place, offers: Mapping[str, Offer], folder: Pat
         environment=environment,
         folder=scratch,
         talks=system.wire is None,
+        sleeps=system.sleeps,
     )
     if system.wire is None:
         return Worker(tree, scratch)

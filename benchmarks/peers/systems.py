@@ -36,6 +36,7 @@ class System:
     wire: Wire | None = None
     perf_analyzer: bool = False
     distributions: Sequence[str] = ()  # whose versions are told
+    sleeps: bool = True  # survives being stopped while others are measured
     needs: str = ""  # an option of `unisono serve`
     ready: str = ""  # what it prints when it is ready; without it, it is when it answers
 
@@ -82,6 +83,7 @@ def _peer(name: str, title: str, setup: str, wire: Wire, distributions: Sequence
         ENVIRONMENTS / name / "bin" / "python",
         lambda place: ["-m", module, str(place.given), str(place.port)],
         wire,
+        sleeps=name != "pytriton",  # Triton's server took itself for dead when it woke
         perf_analyzer=isinstance(wire, OpenInference),
         distributions=distributions,
     )
