@@ -22,6 +22,9 @@ from tests.support.small_members import REPOSITORY
 settings.register_profile("unisono", deadline=None)
 settings.load_profile("unisono")
 
+# What servers measure and keep is kept here: no test leaves anything in anybody's home.
+os.environ["XDG_CACHE_HOME"] = str(REPOSITORY / ".cache" / "home")
+
 MEMBERS = ("sepconv.keras", "bndense.keras", "bnconv.keras", "forest.onnx")
 Unisono = Callable[..., subprocess.CompletedProcess[str]]
 
