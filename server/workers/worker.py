@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from ensemble.errors import EnsembleError
 from model_store.errors import StoreError
 from model_store.store import Store
-from server.app import Role, Transport, running
+from server.app import running
+from server.offering import Role, Transport
 from server.telemetry import logs
 from server.wire.transport_grpcio import GrpcTransport
 
