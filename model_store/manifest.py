@@ -6,13 +6,13 @@ Blobs are named by digest only; nothing in a manifest is a path.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any, Self
 
 from model_store import canonical
 from model_store.canonical import parsed, part
-from model_store.errors import InvalidDraftError, StoreCorruptError
+from model_store.errors import InvalidDraftError
 from model_store.names import check_name, is_digest
+from model_store.output import AS_IT_IS, Output
 
 SCHEMA = 1
 
@@ -56,13 +56,17 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """One member as published: `format` is "keras" or "onnx"; `derived`, by format, was made from it."""
+    """One member as published: `format` says of what kind its file is; `derived`, by format, was made of it.
+
+    `output` says what its scores are, and what was done to them; versions of older releases don't tell.
+    """
 
     name: str
     format: str
     blob: BlobRef
     signature: Mapping[str, Any]
     derived: Mapping[str, Derived] = field(default_factory=dict)
+    output: Output = AS_IT_IS
 
     def __post_init__(self) -> None:
         """Refuse a name that can't be one."""
@@ -70,12 +74,15 @@ class MemberRecord:
 
     @property
     def digest(self) -> str:
-        """The sha256 of the published file, to which its weight is tied."""
-        return self.blob.digest
+        """The sha256 that its weight is tied to: of the published file, and of what its scores go through."""
+        return self.output.identity(self.blob.digest)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold."""
-        return asdict(self)
+        output = self.output.to_json()
+        found = {key: value for key, value in asdict(self).items() if key != "output"}
+        # Left out where nothing is known, so that the bytes of such a version stay what they were.
+        return found | ({"output": output} if output else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -87,6 +94,7 @@ class MemberRecord:
             blob=BlobRef.from_json(part(dict, data, "blob")),
             signature=part(dict, data, "signature"),
             derived={name: Derived.from_json(part(dict, derived, name)) for name in derived},
+            output=Output.from_json(part(dict, data, "output")) if "output" in data else AS_IT_IS,
         )
 
 
@@ -260,39 +268,3 @@ class Manifest:
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote; StoreCorruptError if it is anything else."""
         return parsed(cls.from_json, data, "the manifest")
-
-
-def weights_json(weights: Mapping[str, float], digests: Mapping[str, str]) -> bytes:
-    """Write weights, each tied to its member's digest; InvalidDraftError if they don't fit the members."""
-    if set(weights) != set(digests):
-        raise InvalidDraftError(f"weights name {sorted(weights)}; the members are {sorted(digests)}")
-    rows = [
-        {"member": name, "digest": digests[name], "weight": float(weights[name])} for name in sorted(weights)
-    ]
-    try:
-        return canonical.encode({"weights": rows})
-    except ValueError as error:
-        raise InvalidDraftError(f"weights must be finite; got {dict(weights)}") from error
-
-
-def parse_weights(data: bytes, digests: Mapping[str, str]) -> dict[str, float]:
-    """Read what `weights_json` wrote; StoreCorruptError unless it is for the members with these `digests`."""
-    rows = parsed(_weight_rows, data, "the weights")
-    if {name: digest for name, digest, _ in rows} != dict(digests) or len(rows) != len(digests):
-        named = sorted(name for name, _, _ in rows)
-        raise StoreCorruptError(
-            f"the weights are for the members {named}; these are {sorted(digests)}, or their files differ: "
-            "publish the version again"
-        )
-    return {name: weight for name, _, weight in rows}
-
-
-def _weight_rows(data: Mapping[str, Any]) -> list[tuple[str, str, float]]:
-    """Return member, digest and weight of each row; KeyError, TypeError or ValueError if it isn't so."""
-    rows = [
-        (part(str, row, "member"), part(str, row, "digest"), part(float, row, "weight"))
-        for row in part(list, data, "weights")
-    ]
-    if not all(isfinite(weight) and weight >= 0 for _, _, weight in rows):
-        raise ValueError(f"weights must be finite and >= 0; got {[weight for _, _, weight in rows]}")
-    return rows

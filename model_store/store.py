@@ -23,9 +23,10 @@ from model_store.errors import (
 )
 from model_store.journal import MAX_TEXT, Entry, History, Op, check_publish_id
 from model_store.layout import ENSEMBLES, Layout
-from model_store.manifest import BlobRef, Draft, Manifest, parse_weights
+from model_store.manifest import BlobRef, Draft, Manifest
 from model_store.names import check_label, is_name
 from model_store.objects import Objects, StillHeld
+from model_store.weights import parse_weights
 
 
 def utc_now() -> datetime:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from model_store.errors import StoreError
 from model_store.layout import Layout
-from model_store.manifest import BlobRef, Manifest, parse_weights
+from model_store.manifest import BlobRef, Manifest
+from model_store.weights import parse_weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,10 +157,10 @@ def signature_of(data: Mapping[str, object], whose: str) -> Signature:
 
 def served_blob(record: MemberRecord) -> BlobRef:
     """Return the ONNX file of a member: the published one, or the one derived from it; InvalidModelError."""
-    if record.format == "onnx":
-        return record.blob
     if "onnx" in record.derived:
         return record.derived["onnx"].blob
+    if record.format == "onnx" and not record.output.adapted:
+        return record.blob
     raise InvalidModelError(
         f"member {record.name!r} has the format {record.format!r} and no ONNX file made from it; "
         "publish it again"
@@ -176,9 +176,10 @@ def source_of(store: Store, ensemble: str, record: MemberRecord) -> Source:
 
     @contextmanager
     def copied(wanted: str) -> Iterator[Path]:
-        if wanted not in {ONNX, record.format}:
+        if wanted not in formats:
             raise InvalidModelError(
-                f"member {record.name!r} was published as {record.format!r}, not {wanted!r}"
+                f"member {record.name!r} is of {record.format!r} and served as {sorted(formats)}, "
+                f"not {wanted!r}"
             )
         ref = served if wanted == ONNX else record.blob
         with _private_folder() as folder:
@@ -190,7 +191,8 @@ def source_of(store: Store, ensemble: str, record: MemberRecord) -> Source:
             yield path
 
     signature = signature_of(record.signature, f"member {record.name!r}")
-    formats = frozenset({ONNX, record.format})
+    # Only the ONNX file of an adapted member gives the ensemble's scores.
+    formats = frozenset({ONNX} if record.output.adapted else {ONNX, record.format})
     return Source(record.name, record.digest, signature, served.digest, copied, formats)
 
 

@@ -55,7 +55,7 @@ def rename(path: Path, signature: Signature, target: Path) -> None:
         )
     specs = (*signature.inputs, *signature.outputs)
     names = {put.name: spec.name for put, spec in zip((*puts, *outputs), specs, strict=True)}
-    _rename_tensors(graph, _without_clashes(graph, names))
+    rename_tensors(graph, _without_clashes(graph, names))
     for put in (*puts, *outputs):
         put.type.tensor_type.shape.dim[0].dim_param = ROWS
     repair(graph)
@@ -196,7 +196,7 @@ def _without_clashes(graph: Any, names: Mapping[str, str]) -> dict[str, str]:
     return {**names, **{name: f"{name}__inner" for name in clashing}}
 
 
-def _rename_tensors(graph: Any, names: Mapping[str, str]) -> None:
+def rename_tensors(graph: Any, names: Mapping[str, str]) -> None:
     """Give tensors other names wherever they are named."""
     for found in _graphs(graph):
         for named in (*found.input, *found.output, *found.value_info, *found.initializer):

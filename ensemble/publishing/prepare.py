@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from model_store.manifest import MemberRecord
+from model_store.output import AS_IT_IS, Output
 
 from ..errors import InvalidModelError, MemberError
 from ..loading.convert import TOLERANCE, Conversion, convert, parity
@@ -36,7 +37,7 @@ class Wishes:
     outputs: Mapping[str, str] = field(default_factory=dict)
     sample: Rows | None = None
     tolerance: float = TOLERANCE
-    # By digest: members of earlier versions, whose conversion need not be done again.
+    # By the file's digest: members of earlier versions, whose conversion need not be done again.
     earlier: Mapping[str, MemberRecord] = field(default_factory=dict)
 
 
@@ -58,6 +59,12 @@ class Prepared:
     parity: Mapping[str, Any] | None = None
     earlier: MemberRecord | None = None
     golden: Scores | None = None
+    output: Output = AS_IT_IS
+
+    @property
+    def served(self) -> Path:
+        """The ONNX file, of a member that was opened now."""
+        return self.converted or self.file
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from model_store.errors import EnsembleNotFoundError
 from model_store.journal import Entry
-from model_store.manifest import Derived, Draft, Manifest, MemberRecord, weights_json
+from model_store.manifest import Derived, Draft, Manifest, MemberRecord
 from model_store.names import check_name
 from model_store.store import Store
+from model_store.weights import weights_json
 
 from ..errors import InvalidModelError, InvalidWeightsError
 from ..loading.convert import TOLERANCE
@@ -21,7 +22,8 @@ from ..loading.golden import Golden, golden_rows
 from ..member import Rows
 from ..pooling.linear import LinearPool
 from ..weights import Weights
-from .agreement import class_names, ensemble_signature, one_class_count
+from .adapting import Meaning, adapt_members
+from .agreement import ensemble_signature
 from .golden_scores import golden_scores
 from .prepare import Prepared, Wishes, prepare
 
@@ -30,12 +32,16 @@ from .prepare import Prepared, Wishes, prepare
 class PublishOptions:
     """What is said about the files. `classes` None: "0", "1", ...; `weights` None: all alike.
 
-    `outputs` says which output of a member is the scores, where it has several. `sample`: real rows to
-    compare Keras' answers on, besides made-up ones; `tolerance`: how far the conversion may be off.
-    `expect_seq` and `publish_id` are those of `Store.publish`.
+    `member_classes` are the names of a member's columns in its own order, `kinds` says what they are, see
+    `outputs.KINDS`; both are found out where they are left out. `outputs` says which output of a member is
+    the scores, where it has several. `sample`: real rows to compare converted members on, besides made-up
+    ones; `tolerance`: how far a conversion may be off. `expect_seq` and `publish_id` are those of
+    `Store.publish`.
     """
 
     classes: tuple[str, ...] | None = None
+    member_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     by: str = ""
@@ -44,6 +50,11 @@ class PublishOptions:
     tolerance: float = TOLERANCE
     expect_seq: int | None = None
     publish_id: str | None = None
+
+    @property
+    def meaning(self) -> Meaning:
+        """What is said about scores."""
+        return Meaning(self.classes, self.member_classes, self.kinds)
 
 
 def publish(store: Store, name: str, files: Mapping[str, Path], options: PublishOptions) -> Entry:
@@ -54,13 +65,14 @@ def publish(store: Store, name: str, files: Mapping[str, Path], options: Publish
     _check_names(name, files, options)
     weights = _weights(files, options.weights)
     earlier = _earlier(store, name)
-    known = {record.digest: record for manifest in earlier for record in manifest.members}
+    known = _known(earlier, options)
     wishes = Wishes(options.outputs, options.sample, options.tolerance, known)
     with tempfile.TemporaryDirectory(prefix="unisono-publish-") as work:
         members = prepare(files, Path(work), wishes)
-        count = one_class_count({member: prepared.classes for member, prepared in members.items()})
-        classes = class_names(count, options.classes)
-        signature = ensemble_signature({member: made.signature for member, made in members.items()}, count)
+        members, classes = adapt_members(members, Path(work), options.meaning, options.sample)
+        signature = ensemble_signature(
+            {member: made.signature for member, made in members.items()}, len(classes)
+        )
         rows = golden_rows(signature, options.sample)
         scores = golden_scores(store, earlier, members, rows)
         pool = LinearPool(weights)
@@ -116,6 +128,17 @@ def _earlier(store: Store, name: str) -> list[Manifest]:
     return [store.manifest(name, version) for version in versions]
 
 
+def _known(earlier: list[Manifest], options: PublishOptions) -> dict[str, MemberRecord]:
+    """Return members published before, by the digest of their file, if nothing new is said about any.
+
+    One whose scores were adapted is left out: that depends on the other members, and is done anew.
+    """
+    if options.member_classes or options.kinds:
+        return {}
+    records = (record for manifest in earlier for record in manifest.members)
+    return {record.blob.digest: record for record in records if not record.output.adapted}
+
+
 def _record(store: Store, name: str, member: Prepared) -> MemberRecord:
     """File a member's bytes and describe it."""
     derived = {}
@@ -124,4 +147,5 @@ def _record(store: Store, name: str, member: Prepared) -> MemberRecord:
     elif member.converted is not None:
         derived = {"onnx": Derived(store.put_blob(name, member.converted), dict(member.parity or {}))}
     blob = store.put_blob(name, member.file)
-    return MemberRecord(member.name, member.format, blob, member.signature.to_json(), derived)
+    signature = member.signature.to_json()
+    return MemberRecord(member.name, member.format, blob, signature, derived, member.output)

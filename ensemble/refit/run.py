@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from model_store.errors import ConflictError
-from model_store.manifest import weights_json
 from model_store.store import Store
+from model_store.weights import weights_json
 
 from ..errors import InvalidRequestError
 from ..loading.golden import Golden

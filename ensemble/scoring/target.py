@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from model_store.manifest import Manifest, weights_json
+from model_store.manifest import Manifest
 from model_store.store import Store
+from model_store.weights import weights_json
 
 from ..loading.load import signature_of
 from ..servable import Servable

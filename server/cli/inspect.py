@@ -99,6 +99,7 @@ def _member_json(member: MemberRecord) -> dict[str, Any]:
         "size": member.blob.size,
         "format": member.format,
         "signature": member.signature,
+        "output": member.output.to_json(),
         "derived": {
             name: {"digest": made.blob.digest, "size": made.blob.size, "parity": made.parity}
             for name, made in member.derived.items()

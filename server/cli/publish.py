@@ -42,6 +42,24 @@ ScoresOption = Annotated[
         help="Which output of a member is its scores, as NAME=OUTPUT; needed where several could be.",
     ),
 ]
+MemberClassesOption = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--member-classes",
+        negative=(),
+        help="The classes of a member's columns in its own order, as NAME=B,C,A, where it differs from the "
+        "ensemble's.",
+    ),
+]
+KindOption = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--output-kind",
+        negative=(),
+        help="What a member's output is, as NAME=softmax, sigmoid, logits or values; told by looking if left "
+        "out.",
+    ),
+]
 WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
 ByOption = Annotated[
     str | None, Parameter(help="Who publishes, for the journal; the login name if left out.")
@@ -62,6 +80,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
     weights: WeightsOption = None,
     classes: ClassesOption = None,
     scores_output: ScoresOption = None,
+    member_classes: MemberClassesOption = None,
+    output_kind: KindOption = None,
     why: WhyOption = "",
     by: ByOption = None,
     expect_seq: ExpectOption = None,
@@ -78,6 +98,11 @@ def publish(  # noqa: PLR0913 - one parameter an option
     options = publishing.PublishOptions(
         classes=None if classes is None else tuple(classes.split(",")),
         outputs=_pairs(scores_output or [], "--scores-output", "NAME=OUTPUT"),
+        member_classes={
+            key: tuple(text.split(","))
+            for key, text in _pairs(member_classes or [], "--member-classes", "NAME=B,C,A").items()
+        },
+        kinds=_pairs(output_kind or [], "--output-kind", "NAME=KIND"),
         weights=None if weights is None else _numbers(weights),
         by=by or user_name(),
         why=why,

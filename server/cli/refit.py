@@ -162,7 +162,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
         max_cost=max_cost,
         expect_seq=expect_seq,
     )
-    with metrics_of(metrics, name) as tell, candidates(candidate or ()) as newcomers:
+    with metrics_of(metrics, name) as tell, candidates(candidate or (), store, name) as newcomers:
         opened = job.opened(newcomers)
         with rows_progress(opened.rows, "predicted", Console(stderr=True)) as advance:
             result = opened.run(advance)

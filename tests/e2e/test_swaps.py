@@ -17,8 +17,8 @@ from ensemble.loading.load import load_servable
 from ensemble.pooling.linear import LinearPool
 from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.weights import Weights
-from model_store.manifest import weights_json
 from model_store.store import Store
+from model_store.weights import weights_json
 from server.cli.demonstration.callers import Tally, calling
 from server.cli.demonstration.server_process import ServerProcess, serving
 from tests.support.figures import report

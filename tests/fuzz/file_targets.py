@@ -18,7 +18,8 @@ from ensemble.loading.weights_file import check_weights
 from ensemble.signature import Signature
 from model_store.errors import StoreError
 from model_store.journal import Entry
-from model_store.manifest import BlobRef, Draft, Manifest, MemberRecord, parse_weights, weights_json
+from model_store.manifest import BlobRef, Draft, Manifest, MemberRecord
+from model_store.weights import parse_weights, weights_json
 from tests.ensemble.loading.hostile import dense, harmless, layer
 from tests.fuzz.target import Target
 from tests.support.onnx_models import write_linear

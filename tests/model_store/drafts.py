@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from model_store.manifest import BlobRef, Derived, Draft, MemberRecord, weights_json
+from model_store.manifest import BlobRef, Derived, Draft, MemberRecord
 from model_store.store import Store
+from model_store.weights import weights_json
 
 SIGNATURE = {
     "inputs": [{"name": "image", "dtype": "float32", "shape": [8, 8]}],

@@ -17,9 +17,10 @@ from model_store.errors import (
 )
 from model_store.garbage import collect, surplus
 from model_store.journal import Entry
-from model_store.manifest import BlobRef, weights_json
+from model_store.manifest import BlobRef
 from model_store.store import Store, utc_now
 from model_store.verify import Finding, verify
+from model_store.weights import weights_json
 from tests.model_store.drafts import HALVES, draft_in
 from tests.model_store.places import BucketPlace, Place, store_at
 

@@ -8,16 +8,9 @@ from hypothesis import strategies as st
 
 from model_store import canonical
 from model_store.errors import InvalidDraftError, InvalidNameError, StoreCorruptError
-from model_store.manifest import (
-    BlobRef,
-    Derived,
-    Draft,
-    GoldenRecord,
-    Manifest,
-    MemberRecord,
-    parse_weights,
-    weights_json,
-)
+from model_store.manifest import BlobRef, Derived, Draft, GoldenRecord, Manifest, MemberRecord
+from model_store.output import Output
+from model_store.weights import parse_weights, weights_json
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -71,6 +64,40 @@ def test_a_manifest_is_written_as_this_release_writes_it() -> None:
         + '","size":3},"derived":{},"format":"onnx","name":"forest","signature":{}}],"parent":2,"pool":'
         '{"form":"linear"},"schema":1,"signature":{},"version":3,"weights":{"digest":"' + B + '","size":9}}\n'
     )
+
+
+def test_what_a_members_scores_are_is_one_key_more() -> None:
+    output = Output("logits", ("b", "a"), ("softmax",), (1, 0))
+    member = MemberRecord("forest", "onnx", BlobRef(A, 3), {}, {}, output)
+    manifest = Manifest("digits", 3, small_draft(members=(member,)))
+
+    assert json.loads(manifest.to_bytes())["members"][0]["output"] == {
+        "kind": "logits",
+        "classes": ["b", "a"],
+        "steps": ["softmax"],
+        "columns": [1, 0],
+    }
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+
+
+def test_a_member_with_adapted_scores_is_another_than_its_file() -> None:
+    plain = MemberRecord("forest", "onnx", BlobRef(A, 3), {}, {}, Output("softmax"))
+    outputs = [Output("logits", steps=("softmax",)), Output(columns=(1, 0)), Output(columns=(0, 1))]
+    digests = {MemberRecord("forest", "onnx", BlobRef(A, 3), {}, {}, output).digest for output in outputs}
+
+    assert plain.digest == A
+    assert len(digests - {A}) == 3
+
+
+@pytest.mark.parametrize(
+    "output", [{"kind": 1}, {"classes": "ab"}, {"classes": [1]}, {"columns": ["1"]}, {"columns": [True]}, []]
+)
+def test_an_output_that_is_none_is_refused(output: object) -> None:
+    data = json.loads(Manifest("digits", 3, small_draft()).to_bytes())
+    data["members"][0]["output"] = output
+
+    with pytest.raises(StoreCorruptError, match="the manifest can't be read"):
+        Manifest.from_bytes(canonical.encode(data))
 
 
 def test_golden_outputs_are_one_key_more() -> None:

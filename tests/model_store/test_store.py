@@ -15,8 +15,8 @@ from model_store.errors import (
     VersionNotFoundError,
 )
 from model_store.journal import Entry
-from model_store.manifest import weights_json
 from model_store.store import Store, utc_now
+from model_store.weights import weights_json
 from tests.model_store.disks import failing_disk, files_below
 from tests.model_store.drafts import HALVES, draft_in, no_blob, noon
 from tests.support.places import blob_file, root_of, store_in

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from model_store.journal import Entry
-from model_store.manifest import weights_json
 from model_store.store import Store
 from model_store.verify import Finding, verify
+from model_store.weights import weights_json
 from tests.model_store.disks import QuickDisk
 from tests.model_store.drafts import draft_in, noon
 from tests.support.places import blob_file, root_of, store_in

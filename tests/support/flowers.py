@@ -6,8 +6,9 @@ import numpy as np
 from onnx import helper
 
 from ensemble.signature import TensorSpec
-from model_store.manifest import Draft, MemberRecord, weights_json
+from model_store.manifest import Draft, MemberRecord
 from model_store.store import Store
+from model_store.weights import weights_json
 from tests.support.members import signature_of
 from tests.support.onnx_models import save_graph
 

@@ -16,9 +16,9 @@ from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.runtimes.source import Source
 from ensemble.signature import Signature, TensorSpec
 from model_store.errors import StoreCorruptError
-from model_store.manifest import weights_json
 from model_store.store import Store
 from model_store.verify import verify
+from model_store.weights import weights_json
 from tests.support.members import Failing, signature_of
 from tests.support.onnx_models import write_constant, write_linear
 

@@ -18,8 +18,9 @@ from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.runtimes.source import Source
 from ensemble.signature import Signature, TensorSpec
 from model_store.errors import StoreCorruptError, StoreUnavailableError
-from model_store.manifest import Derived, Draft, MemberRecord, weights_json
+from model_store.manifest import Derived, Draft, MemberRecord
 from model_store.store import Store
+from model_store.weights import weights_json
 from tests.support.members import Constant
 from tests.support.onnx_models import write_constant, write_linear
 from tests.support.places import blob_file

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from model_store.errors import VersionNotFoundError
-from model_store.manifest import MemberRecord, weights_json
+from model_store.manifest import MemberRecord
 from model_store.store import Store
+from model_store.weights import weights_json
 from tests.server.cli.published import EVIDENCE, SIGNATURE, draft
 
 SAME = {"added": {}, "removed": {}, "changed": {}, "renamed": {}, "same": ["forest", "sepconv"]}

@@ -9,6 +9,7 @@ import pytest
 from ensemble.errors import InvalidModelError
 from model_store.errors import ConflictError
 from model_store.manifest import Derived, MemberRecord
+from model_store.output import Output
 from model_store.store import Store
 from server.cli import publish as command
 from server.cli.main import application
@@ -50,6 +51,20 @@ def test_the_options_reach_the_store(folder: Path) -> None:
     assert manifest.classes == ("a", "b", "c")
     assert head is not None
     assert (head.by, head.why) == ("ann", "try")
+
+
+def test_a_members_own_classes_and_kind_are_written_down(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(
+        folder, "--classes=a,b,c", "--member-classes=constant=c,a,b", "--output-kind=constant=values",
+        "--scores-output=forest=probabilities",
+    )  # fmt: skip
+
+    constant, forest = Store.open(str(folder / "store")).manifest("digits").members
+    assert constant.output == Output("values", ("c", "a", "b"), (), (1, 2, 0))
+    assert forest.output == Output("softmax")
+    assert "the file's own scores" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_inspect_prints_one_object_for_programs(store: Store, call: Any) -> None
         "size": 5,
         "format": "onnx",
         "signature": SIGNATURE,
+        "output": {},
         "derived": {},
     }
     assert said["members"]["sepconv"]["derived"]["onnx"]["parity"] == {
