@@ -25,6 +25,7 @@ class Chunk:
     row: int
     kept: Mapping[str, Any] = field(default_factory=dict)  # name -> pyarrow array
     numbers: NDArray[np.int64] | None = None  # each row's place in `source`, where some were left out
+    named_by: str | None = None  # which of `kept` names the rows
 
     @property
     def row_numbers(self) -> NDArray[np.int64]:
@@ -32,6 +33,11 @@ class Chunk:
         if self.numbers is not None:
             return self.numbers
         return np.arange(self.row, self.row + row_count(self.rows), dtype=np.int64)
+
+    @property
+    def identity(self) -> Any:
+        """The name of the first row, an Arrow scalar; None if rows have no names."""
+        return None if self.named_by is None else self.kept[self.named_by][0]
 
     def slice(self, start: int, count: int) -> "Chunk":
         """Return `count` of the rows, from `start`."""
@@ -44,4 +50,5 @@ class Chunk:
             int(self.row_numbers[start]),
             {name: column.slice(start, count) for name, column in self.kept.items()},
             self.row_numbers[start:stop],
+            self.named_by,
         )

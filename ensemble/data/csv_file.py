@@ -6,7 +6,7 @@ Text has no types, so labels and kept columns are read as text: "007" stays "007
 import csv as lines
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,10 @@ class TextBlock:
         some = self.records[start : start + count]
         return TextBlock(some, self.names, self.types, self.wanted, self.place.after(start))
 
+    def only(self, wanted: Wanted) -> "TextBlock":
+        """Return the same rows, of which no more is wanted than this."""
+        return replace(self, wanted=wanted)
+
     def raw(self) -> Raw:
         """Parse them, or raise `InvalidDataError`."""
         for index, record in enumerate(self.records):
@@ -125,8 +129,8 @@ class TextBlock:
                     f"{self.place.row(index)}: has {len(record)} values, the header {len(self.names)} names",
                     code="columns",
                 )
-        columns = [self._column(name, dtype) for name, dtype in self.types.items()]
-        batch = pa.record_batch(columns, names=list(self.types))
+        used = used_columns(self.wanted, self.names, self.place)
+        batch = pa.record_batch([self._column(name, self.types[name]) for name in used], names=used)
         return to_raw(batch, self.wanted, self.place)
 
     def _column(self, name: str, dtype: Any) -> Any:

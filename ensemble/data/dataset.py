@@ -64,6 +64,11 @@ class Dataset:
         """The columns that are handed on as they are."""
         return self._wanted.keep
 
+    @property
+    def identity(self) -> str | None:
+        """The one of `keep` that names rows, also bad ones."""
+        return self._wanted.identity
+
     @cached_property
     def digest(self) -> str:
         """The sha256, in hex, of the files' bytes, one file after another."""
@@ -119,25 +124,27 @@ class Dataset:
         labels = None if raw.label is None else found.file.rule.indices(raw.label, place)
         kept = {name: _cast(raw.kept[name], dtype, name, place) for name, dtype in self.kept_types.items()}
         start = found.start + place.start - found.block.place.start
-        return Chunk(rows, labels, start, place.path, place.start, kept)
+        return Chunk(rows, labels, start, place.path, place.start, kept, named_by=self.identity)
 
 
-def open_dataset(
+def open_dataset(  # noqa: PLR0913 - one parameter for each thing that files may hold
     paths: Sequence[Path],
     signature: Signature,
     *,
     label: str | None = None,
     classes: Sequence[str] = (),
     keep: Sequence[str] = (),
+    identity: str | None = None,
     lenient: bool = False,
 ) -> Dataset:
     """Open `paths` (files, folders, patterns) as rows for `signature`'s inputs.
 
     `label` names the column or array of labels; `classes` the names that text labels may be, in the
-    order of the scores; `keep` columns to hand on as they are; `lenient` that rows which can't be parsed
-    are left to `sifted`. Raises `InvalidDataError`.
+    order of the scores; `keep` columns to hand on as they are; `identity` one more, that names the row also
+    where it is bad; `lenient` that rows which can't be parsed are left to `sifted`. `InvalidDataError`.
     """
-    wanted = Wanted(signature.inputs, label, tuple(keep), lenient)
+    kept = tuple(dict.fromkeys((*([] if identity is None else [identity]), *keep)))
+    wanted = Wanted(signature.inputs, label, kept, lenient, identity)
     only = signature.inputs[0].name if len(signature.inputs) == 1 else None
     sources = [_open(path, only) for path in find_files(paths)]
     for source in sources:
@@ -156,10 +163,13 @@ def open_dataset(
 
 
 def reopen_dataset(
-    files: Sequence[tuple[Path, int]], signature: Signature, kept_types: Mapping[str, Any]
+    files: Sequence[tuple[Path, int]],
+    signature: Signature,
+    kept_types: Mapping[str, Any],
+    identity: str | None = None,
 ) -> Dataset:
     """Open files whose rows have been counted, leniently; `kept_types` are those of the first opening."""
-    wanted = Wanted(signature.inputs, None, tuple(kept_types), lenient=True)
+    wanted = Wanted(signature.inputs, None, tuple(kept_types), lenient=True, identity=identity)
     only = signature.inputs[0].name if len(signature.inputs) == 1 else None
     opened = [OpenFile(_open(path, only), rows, LabelRule((), 0)) for path, rows in files]
     return Dataset(opened, wanted, kept_types)

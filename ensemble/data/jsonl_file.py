@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,10 @@ class LineBlock:
         """Return `count` of the rows, from `start`."""
         some = self.lines[start : start + count]
         return LineBlock(some, self.names, self.wanted, self.place.after(start))
+
+    def only(self, wanted: Wanted) -> "LineBlock":
+        """Return the same rows, of which no more is wanted than this."""
+        return replace(self, wanted=wanted)
 
     def raw(self) -> Raw:
         """Parse them, or raise `InvalidDataError`."""

@@ -125,6 +125,10 @@ class ArrayBlock:
         arrays = {name: array[start : start + count] for name, array in self.arrays.items()}
         return ArrayBlock(arrays, self.wanted, count, self.place.after(start))
 
+    def only(self, wanted: Wanted) -> "ArrayBlock":
+        """Return the same rows, of which no more is wanted than this."""
+        return replace(self, wanted=wanted)
+
     def raw(self) -> Raw:
         """Sort the arrays into tensors, labels and what is kept."""
         return Raw(

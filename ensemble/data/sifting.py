@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,16 @@ from .tensors import Place
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that can't be scored, and why. `row` is its place in `source`, from 0; `code` is one word."""
+    """A row that can't be scored, and why. `row` is its place in `source`, from 0; `code` is one word.
+
+    `identity` is what its file calls it, an Arrow scalar; None if that wasn't asked for, or can't be read.
+    """
 
     source: Path
     row: int
     code: str
     message: str
+    identity: Any = None
 
 
 def sift(block: Block, make: Callable[[Block], Chunk]) -> tuple[list[Chunk], list[BadRow]]:
@@ -51,12 +56,12 @@ def joined(chunks: Sequence[Chunk]) -> Chunk:
     return replace(first, rows=rows, kept=kept, numbers=numbers)
 
 
-def bad_row(place: Place, error: Exception, code: str) -> BadRow:
+def bad_row(place: Place, error: Exception, code: str, identity: Any = None) -> BadRow:
     """Name a row that failed alone; the message doesn't repeat its place."""
     message = str(error)
     for start in (f"{place.row(0)}: ", f"{place.path}: "):
         message = message.removeprefix(start)
-    return BadRow(place.path, place.start, code, message)
+    return BadRow(place.path, place.start, code, message, identity)
 
 
 def _pieces(block: Block, make: Callable[[Block], Chunk]) -> Iterator[Chunk | BadRow]:
@@ -65,7 +70,7 @@ def _pieces(block: Block, make: Callable[[Block], Chunk]) -> Iterator[Chunk | Ba
         made = make(block)
     except InvalidDataError as error:
         if block.rows == 1:
-            yield bad_row(block.place, error, error.code)
+            yield bad_row(block.place, error, error.code, _identity(block))
             return
     else:
         yield made
@@ -73,6 +78,15 @@ def _pieces(block: Block, make: Callable[[Block], Chunk]) -> Iterator[Chunk | Ba
     half = block.rows // 2
     yield from _pieces(block.slice(0, half), make)
     yield from _pieces(block.slice(half, block.rows - half), make)
+
+
+def _identity(block: Block) -> Any:
+    """What the file calls a bad row, if that at least can be read."""
+    wanted = block.wanted.only_identity
+    try:
+        return block.only(wanted).raw().kept[wanted.keep[0]][0] if wanted.keep else None
+    except InvalidDataError:
+        return None
 
 
 def _shapes(chunk: Chunk) -> list[tuple[int, ...]]:

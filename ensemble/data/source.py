@@ -1,7 +1,7 @@
 """What every file format gives: its rows, in order, a bounded number at a time."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +15,15 @@ from .tensors import Place
 class Wanted:
     """What to read from each file: tensors by name, the labels, columns to pass through as they are.
 
-    `lenient`: a row that can't be parsed must not hide the rows after it.
+    `lenient`: a row that can't be parsed must not hide the rows after it. `identity`: the one of `keep` that
+    names a row, also where the row is bad.
     """
 
     inputs: tuple[TensorSpec, ...]
     label: str | None = None
     keep: tuple[str, ...] = ()
     lenient: bool = False
+    identity: str | None = None
 
     @property
     def only_label(self) -> "Wanted":
@@ -31,7 +33,12 @@ class Wanted:
     @property
     def unlabelled(self) -> "Wanted":
         """The same, without labels: enough to know the types of what is kept."""
-        return Wanted(self.inputs, None, self.keep, self.lenient)
+        return replace(self, label=None)
+
+    @property
+    def only_identity(self) -> "Wanted":
+        """The same, without all that may be wrong with a row: enough to name it."""
+        return Wanted((), None, () if self.identity is None else (self.identity,), self.lenient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,17 @@ class Block(Protocol):
         """Where the first of them is."""
         ...
 
+    @property
+    def wanted(self) -> Wanted:
+        """What `raw` gives."""
+        ...
+
     def slice(self, start: int, count: int) -> "Block":
         """Return `count` of the rows, from `start`, counted within this block."""
+        ...
+
+    def only(self, wanted: Wanted) -> "Block":
+        """Return the same rows, of which no more is wanted than this."""
         ...
 
     def raw(self) -> Raw:

@@ -5,7 +5,7 @@ for each value of a row: `image_0`, `image_1`, ... in C order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -38,6 +38,10 @@ class TableBlock:
     def slice(self, start: int, count: int) -> "TableBlock":
         """Return `count` of the rows, from `start`."""
         return TableBlock(self.batch.slice(start, count), self.wanted, self.place.after(start))
+
+    def only(self, wanted: Wanted) -> "TableBlock":
+        """Return the same rows, of which no more is wanted than this."""
+        return replace(self, wanted=wanted)
 
     def raw(self) -> Raw:
         """Return them as arrays, or raise `InvalidDataError`."""

@@ -7,7 +7,7 @@ a file, or one that is cut short, is refused when it is opened.
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import SEEK_CUR
 from itertools import islice
 from pathlib import Path
@@ -96,6 +96,10 @@ class RecordBlock:
         """Return `count` of the rows, from `start`."""
         some = self.records[start : start + count]
         return RecordBlock(some, self.names, self.wanted, self.place.after(start))
+
+    def only(self, wanted: Wanted) -> "RecordBlock":
+        """Return the same rows, of which no more is wanted than this."""
+        return replace(self, wanted=wanted)
 
     def raw(self) -> Raw:
         """Check and parse them, or raise `InvalidDataError`."""

@@ -51,7 +51,9 @@ class Asker:
             self._blame(failures[0][1])
         elif len(answers) > 1:
             self.most = max(row_count(piece.rows) for piece, _ in answers)
-        return answers, [bad_row(Place(row.source, row.row), error, CODE) for row, error in failures]
+        return answers, [
+            bad_row(Place(row.source, row.row), error, CODE, row.identity) for row, error in failures
+        ]
 
     def _pieces(self, chunk: Chunk) -> Iterator[tuple[Chunk, Answer | MemberError]]:
         """Give what `chunk` falls into."""

@@ -18,6 +18,7 @@ from .target import Target
 OUTPUTS = ("scores", "label", "entropy", "disagreement")
 MEMBER_SCORES = "member_scores"
 Asked = Literal["none", "voters", "all"]
+ERROR_COLUMNS = ("code", "message")
 OWN_COLUMNS = ("source", "row", *OUTPUTS, MEMBER_SCORES)
 
 
@@ -77,6 +78,20 @@ def results_schema(target: Target, columns: Columns, kept_types: Mapping[str, An
         "unisono.weights_sha256": target.weights_sha256,
     }
     return pa.schema(fields, metadata=metadata)
+
+
+def errors_schema(kept_types: Mapping[str, Any], identity: str | None) -> Any:
+    """Return the Arrow schema of the list of rows that could not be scored."""
+    names = [] if identity is None else [pa.field(identity, kept_types[identity])]
+    return pa.schema(
+        [
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("row", pa.int64(), nullable=False),
+            *names,
+            pa.field("code", pa.string(), nullable=False),
+            pa.field("message", pa.string(), nullable=False),
+        ]
+    )
 
 
 def results_batch(chunk: Chunk, answer: Answer, classes: Sequence[str], schema: Any) -> Any:

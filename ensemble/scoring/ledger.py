@@ -81,13 +81,26 @@ class Ledger:
         if not path.is_file():
             self._refuse_strangers()
             self._create(path, self.plan.to_json())
-        theirs, ours = read_json(path), self.plan.to_json()
+        self._refuse_others()
+        self._sweep()
+
+    def look(self) -> None:
+        """Raise `InvalidDataError`, and write nothing, if the folder can't be this job's as it is."""
+        if (self.folder / JOB_FOLDER / "plan.json").is_file():
+            self._refuse_others()
+            self.done()
+        else:
+            self._refuse_strangers()
+
+    def _refuse_others(self) -> None:
+        """Raise unless the plan in the folder is this one."""
+        theirs, ours = read_json(self.folder / JOB_FOLDER / "plan.json"), self.plan.to_json()
         if theirs != ours:
             differ = ", ".join(sorted(key for key in ours if (theirs or {}).get(key) != ours[key]))
             raise InvalidDataError(
-                f"{self.folder}: holds the results of another job ({differ} differ): name an empty folder"
+                f"{self.folder}: holds the results of another job ({differ} differ): name an empty folder,"
+                " or overwrite them (--overwrite)"
             )
-        self._sweep()
 
     def done(self) -> dict[int, Done]:
         """Return the shards that are done, by number; InvalidDataError if a file isn't as it was."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,6 @@ from model_store.durable import explained
 
 from ..data.sifting import BadRow
 from .ledger import FileRecord
-
-ERRORS_SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("code", pa.string(), nullable=False),
-        pa.field("message", pa.string(), nullable=False),
-    ]
-)
 
 
 def write_parquet(temp: Path, final: str, schema: Any, batches: Iterable[Any]) -> FileRecord:
@@ -44,9 +35,23 @@ def write_parquet(temp: Path, final: str, schema: Any, batches: Iterable[Any]) -
         return FileRecord(final, rows, temp.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def errors_batch(rows: Iterable[BadRow]) -> Any:
-    """Return the rows that could not be scored as a record batch."""
-    told = [
-        {"source": str(row.source), "row": row.row, "code": row.code, "message": row.message} for row in rows
-    ]
-    return pa.RecordBatch.from_pylist(told, schema=ERRORS_SCHEMA)
+def errors_batch(rows: Sequence[BadRow], schema: Any, identity: str | None) -> Any:
+    """Return the rows that could not be scored as a record batch; the column `identity` has their names."""
+    columns = {
+        "source": [str(row.source) for row in rows],
+        "row": [row.row for row in rows],
+        "code": [row.code for row in rows],
+        "message": [row.message for row in rows],
+    }
+    if identity is not None:
+        columns[identity] = [_as_type(row.identity, schema.field(identity).type) for row in rows]
+    arrays = [pa.array(columns[field.name], field.type) for field in schema]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _as_type(value: Any, dtype: Any) -> Any:
+    """Return a scalar as `dtype`; a missing one where it isn't of that kind."""
+    try:
+        return None if value is None else value.cast(dtype)
+    except pa.ArrowException:
+        return None

@@ -19,7 +19,7 @@ from model_store.canonical import encode
 from ..data.dataset import Dataset, reopen_dataset
 from ..errors import InvalidDataError
 from ..signature import Signature
-from .columns import OWN_COLUMNS, Columns, results_schema
+from .columns import ERROR_COLUMNS, OWN_COLUMNS, Columns, errors_schema, results_schema
 from .target import Target
 
 SCHEMA_VERSION = 1
@@ -72,11 +72,13 @@ class Plan:
     columns: Columns
     part_rows: int
     made_with: Mapping[str, str]
+    identity: str | None = None  # the column that names the rows
 
     @classmethod
     def of(cls, target: Target, dataset: Dataset, columns: Columns, part_rows: int | None) -> "Plan":
         """Plan the scoring of `dataset` by `target`, `part_rows` a part; None: as many as suit the whole."""
-        clash = sorted(set(dataset.keep) & set(OWN_COLUMNS))
+        own = {*OWN_COLUMNS, *([] if dataset.identity is None else ERROR_COLUMNS)}
+        clash = sorted(set(dataset.keep) & own)
         if clash:
             raise InvalidDataError(f"can't keep {clash}: the results have columns of that name; rename yours")
         files = (
@@ -85,7 +87,7 @@ class Plan:
         )
         rows = part_rows or part_rows_for(dataset.rows)
         made_with = {package: _release(package) for package in MADE_WITH}
-        return cls(target, tuple(files), dict(dataset.kept_types), columns, rows, made_with)
+        return cls(target, tuple(files), dict(dataset.kept_types), columns, rows, made_with, dataset.identity)
 
     @property
     def rows(self) -> int:
@@ -106,6 +108,11 @@ class Plan:
         return results_schema(self.target, self.columns, self.kept_types)
 
     @property
+    def errors_schema(self) -> Any:
+        """The columns of the lists of rows that could not be scored."""
+        return errors_schema(self.kept_types, self.identity)
+
+    @property
     def fingerprint(self) -> str:
         """The sha256 of all of it, in hex."""
         return sha256(encode(self.to_json())).hexdigest()
@@ -115,7 +122,7 @@ class Plan:
         for file in self.files:
             file.check()
         files = [(Path(file.path), file.rows) for file in self.files]
-        return reopen_dataset(files, self.target.signature, self.kept_types)
+        return reopen_dataset(files, self.target.signature, self.kept_types, self.identity)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that `plan.json` holds."""
@@ -130,6 +137,7 @@ class Plan:
             "manifest_sha256": self.target.manifest_sha256,
             "outputs": list(self.columns.outputs),
             "member_outputs": self.columns.members,
+            "id_column": self.identity,
             "keep": list(self.kept_types),
             "kept_types": _types_to_text(self.kept_types),
             "part_rows": self.part_rows,
@@ -159,6 +167,7 @@ class Plan:
             Columns(tuple(data["outputs"]), data["member_outputs"]),
             data["part_rows"],
             data["made_with"],
+            data["id_column"],
         )
 
 

@@ -16,6 +16,7 @@ from ..servable import Servable
 from ..signature import ANY_SIZE, Signature
 from .columns import Columns
 from .ledger import ERRORS_FOLDER, Done, Ledger
+from .overwriting import place_for, put_in_place
 from .plan import Plan
 from .shard import LoadedWork, StoredWork
 from .target import Target
@@ -26,8 +27,8 @@ BATCH_BYTES = 1 << 20
 BATCH_ROWS = 16
 BATCH_BYTES_AT_MOST = 64 << 20
 
-# The rows done so far, those that failed included.
-Progress = Callable[[int], None]
+# The rows done so far, those that failed included; and of those, how many are known to have failed.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class ScoreOptions:
     part_rows: int | None = None
     columns: Columns = field(default_factory=Columns)
     errors_allowed: ErrorLimit = field(default_factory=ErrorLimit)
+    overwrite: bool = False  # results of another job make way for these, once these are whole
 
     def __post_init__(self) -> None:
         """Refuse sizes that hold no row."""
@@ -103,14 +105,16 @@ def score(
 
     The scores are bit for bit those of `Servable.score`. Rows that can't be scored are listed in
     `output/_errors`. A job that was cut off goes on; one that is done is left alone. `InvalidDataError` for
-    a folder with other results, and at the end if more rows failed than allowed; `StoreUnavailableError` if
-    the folder can't be written; `MemberError` if a member fails whatever the row.
+    a folder with other results, unless they may be overwritten, and at the end if more rows failed than
+    allowed; `StoreUnavailableError` if the folder can't be written; `MemberError` if a member fails whatever
+    the row.
     """
     options = options or ScoreOptions()
     began = monotonic()
     target = scorer.target if isinstance(scorer, Stored) else Target.of_servable(scorer)
     plan = Plan.of(target, dataset, options.columns, options.part_rows)
-    ledger = Ledger(output, plan)
+    folder = place_for(output, plan) if options.overwrite else output
+    ledger = Ledger(folder, plan)
     ledger.claim()
     done = ledger.done()
     before, finished = sum(one.part.rows + one.failed for one in done.values()), ledger.finished()
@@ -118,16 +122,19 @@ def score(
     if waiting:
         batch_size = min(options.batch_size, rows_that_suit(target.signature))
         work, executor = _work(scorer, dataset, ledger, batch_size)
-        counted = _Counted(before, on_progress)
+        counted = _Counted(before, on_progress, sum(one.failed for one in done.values()))
         for result in executor.run(work, waiting, counted.report):
             one = Done.from_json(result)
             done[one.shard] = one
+            counted.failed += one.failed
             counted.report(one.shard, one.part.rows + one.failed)
     in_order = [done[shard.index] for shard in plan.shards]
     failed = sum(one.failed for one in in_order)
     if not finished:
-        _check_failed(failed, plan, options.errors_allowed, output)
+        _check_failed(failed, plan, options.errors_allowed, folder)
         ledger.finish(in_order)
+    if folder != output:
+        put_in_place(folder, output)
     parts = tuple(output / one.part.file for one in in_order)
     return ScoreResult(plan.rows - failed, failed, parts, monotonic() - began, before, finished)
 
@@ -165,14 +172,17 @@ class _Counted:
 
     before: int
     on_progress: Progress | None
+    failed: int = 0
     by_shard: dict[int, int] = field(default_factory=dict)
+    told: tuple[int, int] | None = None
 
     def report(self, shard: int, rows: int) -> None:
-        """Pass on the rows done so far in all shards."""
-        news = self.by_shard.get(shard) != rows
+        """Pass on the rows done so far in all shards, and how many failed in those that are done."""
         self.by_shard[shard] = rows
-        if news and self.on_progress is not None:
-            self.on_progress(self.before + sum(self.by_shard.values()))
+        news = self.before + sum(self.by_shard.values()), self.failed
+        if news != self.told and self.on_progress is not None:
+            self.told = news
+            self.on_progress(*news)
 
 
 def _check_failed(failed: int, plan: Plan, limit: ErrorLimit, output: Path) -> None:

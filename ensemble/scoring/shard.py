@@ -20,7 +20,7 @@ from ..servable import Servable
 from .asking import Asker
 from .columns import results_batch
 from .ledger import ERRORS_FOLDER, JOB_FOLDER, Done, Ledger, read_json
-from .parts import ERRORS_SCHEMA, errors_batch, write_parquet
+from .parts import errors_batch, write_parquet
 from .plan import GROUP_ROWS, Plan, Shard
 from .target import Target
 
@@ -91,7 +91,9 @@ class ShardScorer:
             temps[part] = write_parquet(part, f"{shard.name}.parquet", schema, batches)
             if bad:
                 name = f"{ERRORS_FOLDER}/{shard.name}.parquet"
-                temps[errors] = write_parquet(errors, name, ERRORS_SCHEMA, [errors_batch(bad)])
+                errors_schema = self.ledger.plan.errors_schema
+                batch = errors_batch(bad, errors_schema, self.ledger.plan.identity)
+                temps[errors] = write_parquet(errors, name, errors_schema, [batch])
             for file in self.ledger.plan.files:
                 file.check()
             done = Done(item, temps[part], temps.get(errors), round(monotonic() - began, 3))

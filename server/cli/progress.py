@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal
+from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -17,7 +17,12 @@ SECONDS_BETWEEN_EVENTS = 1.0
 # "auto": a bar on a terminal, else lines.
 ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
 
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    """Takes how many rows are done so far, and how many of them are known to have failed."""
+
+    def __call__(self, done: int, failed: int = 0) -> None:
+        """Show it."""
 
 
 class RowSpeed(ProgressColumn):
@@ -43,12 +48,13 @@ class PlainLines:
         """Start counting: the first line is due ten seconds from now."""
         self.began = self.printed = self.clock()
 
-    def advance(self, done: int) -> None:
-        """Say that `done` rows of the total are done."""
+    def advance(self, done: int, failed: int = 0) -> None:
+        """Say that `done` rows of the total are done, `failed` of them with an error."""
         now = self.clock()
         if now - self.printed >= SECONDS_BETWEEN_LINES:
             self.printed = now
-            self.console.print(plain_line(self.verb, done, self.total, now - self.began), markup=False)
+            line = plain_line(self.verb, done, self.total, now - self.began) + _errors(failed)
+            self.console.print(line, markup=False)
 
 
 @dataclass(slots=True)
@@ -66,8 +72,8 @@ class JsonEvents:
         """Start counting."""
         self.began = self.printed = self.clock()
 
-    def advance(self, done: int) -> None:
-        """Say that `done` rows of the total are done."""
+    def advance(self, done: int, failed: int = 0) -> None:
+        """Say that `done` rows of the total are done, `failed` of them with an error."""
         now = self.clock()
         if now - self.printed >= SECONDS_BETWEEN_EVENTS or done >= self.total:
             self.printed = now
@@ -75,6 +81,7 @@ class JsonEvents:
                 "event": self.verb,
                 "rows": done,
                 "total": self.total,
+                "errors": failed,
                 "seconds": round(now - self.began, 3),
             }
             self.console.file.write(json.dumps(event) + "\n")
@@ -88,25 +95,37 @@ def plain_line(verb: str, done: int, total: int, seconds: float) -> str:
     return f"{verb} {done:,} of {total:,} rows ({100 * done // total}%), {speed:,.0f} rows/s, {left}"
 
 
+def _errors(failed: int) -> str:
+    """Say how many rows failed, if any."""
+    return f", {failed:,} error{'s' if failed > 1 else ''}" if failed else ""
+
+
+def _quiet(done: int, failed: int = 0) -> None:
+    """Say nothing."""
+
+
 @contextmanager
 def rows_progress(total: int, verb: str, console: Console, mode: ProgressMode = "auto") -> Iterator[Advance]:
     """Show progress over `total` rows on `console`; the body calls what it gets with the rows done so far."""
     mode = ("bar" if console.is_terminal else "plain") if mode == "auto" else mode
     if mode != "bar":
-        quiet: Advance = lambda _: None  # noqa: E731 - nothing to name
-        lines = {
+        lines: dict[str, Advance] = {
             "plain": PlainLines(total, verb, console).advance,
             "json": JsonEvents(total, verb, console).advance,
         }
-        yield lines.get(mode, quiet)
+        yield lines.get(mode, _quiet)
         return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows{task.fields[errors]}"),
         RowSpeed(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(verb, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task(verb, total=total, errors="")
+
+        def show(done: int, failed: int = 0) -> None:
+            bar.update(task, completed=done, errors=_errors(failed))
+
+        yield show

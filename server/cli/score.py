@@ -28,6 +28,12 @@ BatchSizeOption = Annotated[
 KeepOption = Annotated[
     str, Parameter(name="--keep", help="Columns to copy beside the scores, separated by commas.")
 ]
+IdOption = Annotated[
+    str | None,
+    Parameter(
+        name="--id-column", help="A column that names the rows, copied to the scores and to the error rows."
+    ),
+]
 OutputsOption = Annotated[
     str, Parameter(name="--outputs", help="Some of scores,label,entropy,disagreement; by name, with commas.")
 ]
@@ -55,6 +61,15 @@ ProgressOption = Annotated[
     Parameter(name="--progress", help="A bar, plain lines, JSON events on stderr, or nothing."),
 ]
 
+MetricsFileOption = Annotated[
+    Path | None,
+    Parameter(name="--metrics-file", help="Keep rows done and failed here, for Prometheus' textfiles."),
+]
+OverwriteOption = Annotated[
+    bool,
+    Parameter(name="--overwrite", help="Replace another job's results in the folder once these are whole."),
+]
+
 
 def score(  # noqa: PLR0913 - one parameter an option
     name: str,
@@ -63,14 +78,17 @@ def score(  # noqa: PLR0913 - one parameter an option
     output: OutputOption,
     version: VersionOption = None,
     batch_size: BatchSizeOption = 256,
+    id_column: IdOption = None,
     keep: KeepOption = "",
     outputs: OutputsOption = "scores",
     member_outputs: MembersOption = False,
     max_error_rows: ErrorsOption = "0",
+    overwrite: OverwriteOption = False,
     executor: ExecutorOption = "inline",
     workers: WorkersOption = 0,
     ray_address: RayAddressOption = None,
     progress: ProgressOption = "auto",
+    metrics_file: MetricsFileOption = None,
     store: StoreOption = DEFAULT_STORE,
 ) -> int:
     """Score files with ensemble NAME into a folder of Parquet files; needs no server.
@@ -84,14 +102,20 @@ def score(  # noqa: PLR0913 - one parameter an option
     from ensemble.scoring.run import score as run  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.scoring.target import Target  # noqa: PLC0415 - heavy: only when the command runs
 
+    from .score_metrics import ScoreMetrics  # noqa: PLC0415 - heavy: only when the command runs
+
     columns = Columns(_names(outputs), member_outputs)
-    options = ScoreOptions(batch_size, None, columns, ErrorLimit.parse(max_error_rows))
+    options = ScoreOptions(batch_size, None, columns, ErrorLimit.parse(max_error_rows), overwrite)
     opened = Store.open(store)
     target = Target.of_manifest(opened, opened.manifest(name, version))
-    dataset = open_dataset(inputs, target.signature, keep=_names(keep), lenient=True)
+    dataset = open_dataset(inputs, target.signature, keep=_names(keep), identity=id_column, lenient=True)
     scorer = Stored(store, target, _executor(executor, workers, ray_address))
     with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:
-        result = run(scorer, dataset, output, options, on_progress=advance)
+        metrics = ScoreMetrics(metrics_file, dataset.rows, advance) if metrics_file else None
+        told = metrics.advance if metrics else advance
+        result = run(scorer, dataset, output, options, on_progress=told)
+        if metrics:
+            metrics.finish(result.failed)
     print(_told(result, f"{name} version {target.version}", output))
     return EXIT_ERROR_ROWS if result.failed else EXIT_DONE
 

@@ -94,24 +94,18 @@ def _events(console: Console) -> OnProgress:
 
 def _metrics(path: Path) -> OnProgress:
     """Return what writes the newest step of each member to `path`, whole each time."""
-    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile  # noqa: PLC0415 - few ask for it
+    from .metrics_file import MetricsFile  # noqa: PLC0415 - few ask for it
 
-    registry = CollectorRegistry()
-    epoch, epochs, loss = (
-        Gauge(f"unisono_training_{name}", text, ["member"], registry=registry)
-        for name, text in (
-            ("epoch", "Epochs done."),
-            ("epochs", "Epochs at most."),
-            ("held_out_loss", "Loss on the rows that decide when to stop, after the newest epoch."),
-        )
-    )
+    texts = {
+        "epoch": "Epochs done.",
+        "epochs": "Epochs at most.",
+        "held_out_loss": "Loss on the rows that decide when to stop, after the newest epoch.",
+    }
+    file = MetricsFile(path, "unisono_training", texts, ["member"])
 
     def keep(step: Step) -> None:
-        epoch.labels(step.member).set(step.epoch)
-        epochs.labels(step.member).set(step.epochs)
-        if step.loss is not None:
-            loss.labels(step.member).set(step.loss)
-        write_to_textfile(str(path), registry)
+        values = {"epoch": step.epoch, "epochs": step.epochs, "held_out_loss": step.loss}
+        file.write(values, step.member)
 
     return keep
 

@@ -86,7 +86,7 @@ def test_a_node_that_is_removed_in_the_middle_changes_no_byte(cluster: Any, tmp_
     second = cluster.add_node(num_cpus=1, node_ip_address=LOOPBACK)
     removed: list[int] = []
 
-    def remove(rows: int) -> None:
+    def remove(rows: int, _: int) -> None:
         if not removed and rows > 30_000:
             removed.append(rows)
             cluster.remove_node(second, allow_graceful=False)

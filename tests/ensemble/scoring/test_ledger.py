@@ -105,7 +105,7 @@ def test_a_file_that_changes_while_it_is_scored_is_not_said_to_be_done(tmp_path:
     path = tmp_path / "a.npz"
     np.savez(path, x=features(6))
 
-    def change(rows: int) -> None:
+    def change(rows: int, _: int) -> None:
         if rows == 4:
             np.savez(path, x=features(6))
 
@@ -151,7 +151,7 @@ def test_a_run_that_died_while_it_wrote_the_plan_is_gone_on_with(jobs: Jobs) -> 
 def test_a_job_cut_off_goes_on_where_it_was(jobs: Jobs, tmp_path: Path) -> None:
     whole = jobs(10, "whole", part_rows=4)
 
-    def cut_off(rows: int) -> None:
+    def cut_off(rows: int, _: int) -> None:
         if rows == 18:
             raise KeyboardInterrupt
 

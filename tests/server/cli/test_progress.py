@@ -38,8 +38,8 @@ def test_a_program_gets_an_event_a_second_and_one_for_the_last_row() -> None:
         now = 100.0 + rows / 20
         events.advance(rows)
     assert out.getvalue().splitlines() == [
-        '{"event": "scored", "rows": 20, "total": 30, "seconds": 1.0}',
-        '{"event": "scored", "rows": 30, "total": 30, "seconds": 1.5}',
+        '{"event": "scored", "rows": 20, "total": 30, "errors": 0, "seconds": 1.0}',
+        '{"event": "scored", "rows": 30, "total": 30, "errors": 0, "seconds": 1.5}',
     ]
 
 

@@ -94,3 +94,30 @@ def test_progress_can_be_events_for_a_program(
     run(store, tmp_path, "--input", rows, "--progress", "json")
     event = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (event["event"], event["rows"], event["total"]) == ("scored", 9, 9)
+
+
+def test_a_file_for_prometheus_tells_how_far_the_job_is(store: Store, tmp_path: Path) -> None:
+    x = np.zeros((9, 3), np.float32)
+    x[4] = np.nan
+    np.savez(tmp_path / "a.npz", x=x)
+    metrics = tmp_path / "score.prom"
+    options = ("--max-error-rows", "1", "--metrics-file", str(metrics), "--id-column", "x")
+    assert run(store, tmp_path, "--input", str(tmp_path / "a.npz"), *options) == EXIT_ERROR_ROWS
+    told = dict(line.split() for line in metrics.read_text().splitlines() if not line.startswith("#"))
+    assert float(told.pop("unisono_score_seconds")) > 0
+    assert told == {
+        "unisono_score_rows": "9.0",
+        "unisono_score_rows_done": "9.0",
+        "unisono_score_rows_failed": "1.0",
+        "unisono_score_finished": "1.0",
+    }
+    assert len(pq.read_table(tmp_path / "out/_errors").column("x")[0]) == 3
+
+
+def test_other_results_are_overwritten_when_told_to(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path, "--input", str(write_rows(tmp_path / "a.npz", 9)))
+    other = str(write_rows(tmp_path / "b.npz", 5))
+    with pytest.raises(InvalidDataError, match=r"or overwrite them \(--overwrite\)"):
+        run(store, tmp_path, "--input", other)
+    assert run(store, tmp_path, "--input", other, "--overwrite") == EXIT_DONE
+    assert pq.read_table(tmp_path / "out").num_rows == 5
