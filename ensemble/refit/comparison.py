@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -15,6 +15,8 @@ from .sample import Sample, mean_and_error
 
 # Bins of equal width for the expected calibration error.
 BINS = 15
+# What isn't known. One object, so that what lacks it is equal to itself.
+UNKNOWN = nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,9 @@ class Losses:
     log_loss: float  # nats a row; infinite if a true class got a score of zero
     accuracy: float  # share of rows whose highest score is the true class
     calibration_error: float  # expected difference of confidence and accuracy, over 15 equal bins
-    standard_error: float = float("nan")  # of the log-loss; not a number where it is infinite
-    brier: float = float("nan")  # squared distance of the scores from the true class, added up over classes
-    decides: float = float("nan")  # the loss that decides, where it is none of these
+    standard_error: float = UNKNOWN  # of the log-loss; not a number where it is infinite
+    brier: float = UNKNOWN  # squared distance of the scores from the true class, added up over classes
+    decides: float = UNKNOWN  # the loss that decides, where it is none of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def losses_of(sample: Sample, blend: Blend, decides: Decides | None = None) -> L
         calibration_error(judged.confidence, judged.right, weights),
         gain(judged.losses, np.zeros(sample.rows), sample).standard_error,
         _mean(judged.squares, weights),
-        float("nan") if decides is None else _mean(decides.losses(sample, blend), weights),
+        UNKNOWN if decides is None else _mean(decides.losses(sample, blend), weights),
     )
 
 
