@@ -95,7 +95,9 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         health.show(ready=models.ready(), models=models.names())
 
     manager.changed = show
-    watcher = Watcher(wanted_versions(store, settings, labels), manager, metrics, settings.watch_options)
+    watcher = Watcher(
+        wanted_versions(store, settings, labels), manager, metrics.store, settings.watch_options
+    )
     repository = SharedRepository(Repository(manager, watcher), watcher, role.companions)
     methods = [
         *methods_of(models, metrics, repository, labels=labels, settings=settings),

@@ -35,8 +35,8 @@ def fed() -> Metrics:
     metrics.loaded("digits", 0.5)
     metrics.load_failed("digits", "digest")
     metrics.serving("digits", {1, 2})
-    metrics.store_read()
-    metrics.store_failed()
+    metrics.store.store_read()
+    metrics.store.store_failed()
     metrics.gate.reload_failed("tokens")
     metrics.gate.refused("calls")
     return metrics
@@ -80,7 +80,7 @@ def test_what_is_told_is_what_is_scraped() -> None:
 
 def test_a_store_that_is_read_again_is_reachable_again() -> None:
     metrics = fed()
-    metrics.store_read()
+    metrics.store.store_read()
     assert scrape(metrics)["unisono_store_reachable"] == 1
 
 
