@@ -141,12 +141,7 @@ class Store:
         history = self.layout(name).entries.history()
         if (done := self._done(name, history, draft, publish_id)) is not None:
             return done
-        seq = len(history.entries)
-        if expect_seq not in (None, seq):
-            raise ConflictError(
-                f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled "
-                f"back; look with `unisono history {name}`, then publish for entry {seq}"
-            )
+        _check_head(name, history, expect_seq)
         with self.layout(name).publishing() as still_held:
             self._check_draft(name, history, draft)
             version, digest = self.layout(name).versions.write(draft, above=max(history.published, default=0))
@@ -160,9 +155,13 @@ class Store:
                     raise
                 return done
 
-    def rollback(self, name: str, version: int, *, by: str, why: str) -> Entry:
-        """Make an older version current again; return the entry. ConflictError if it is current already."""
+    def rollback(self, name: str, version: int, *, by: str, why: str, expect_seq: int | None = None) -> Entry:
+        """Make an older version current again; return the entry. ConflictError if it is current already.
+
+        `expect_seq` as for `publish`.
+        """
         history = self._history(name)
+        _check_head(name, history, expect_seq)
         self._live(name, history, version)
         if version == history.current:
             others = [number for number in history.live if number != version]
@@ -264,6 +263,16 @@ class Store:
                 f"no ensemble {name!r}: {absent}; name another store or publish first"
             )
         return EnsembleNotFoundError(f"no ensemble {name!r} in {self.address!r}; it holds {self.ensembles()}")
+
+
+def _check_head(name: str, history: History, expect_seq: int | None) -> None:
+    """Refuse to go on where the journal isn't at the entry that was expected, if any was; ConflictError."""
+    seq = len(history.entries)
+    if expect_seq not in (None, seq):
+        raise ConflictError(
+            f"the journal of {name!r} is at entry {seq}, not {expect_seq}: somebody published or rolled "
+            f"back; look with `unisono history {name}`, then try again for entry {seq}"
+        )
 
 
 def _no_lock() -> None:

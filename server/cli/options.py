@@ -30,7 +30,7 @@ ExpectOption = Annotated[
     int | None,
     Parameter(
         validator=validators.Number(gte=0),
-        help="Publish only if this is the newest journal entry, 0 for none: nobody was faster.",
+        help="Do it only if this is the newest journal entry, 0 for none: nobody was faster.",
     ),
 ]
 SecurityOptions = Annotated[ClientSecurity, Parameter(name="*")]

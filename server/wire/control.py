@@ -124,9 +124,10 @@ class Control:
     async def rollback(self, request: Any, call: Call) -> Any:
         """Make an older version the current one again."""
         await self._find(request.ensemble, call)
-        by = _author(request.by)
+        who = {"by": _author(request.by), "why": request.why}
+        expected = _expected(request)
         entry = await asyncio.to_thread(
-            lambda: self._store.rollback(request.ensemble, request.version, by=by, why=request.why)
+            lambda: self._store.rollback(request.ensemble, request.version, **who, expect_seq=expected)
         )
         await self._published()
         return _class("RollbackResponse")(entry=_entry(entry))
@@ -162,6 +163,7 @@ class Control:
             time_order=request.time_order or None,
             slices=tuple(request.slices),
             max_cost=request.max_cost if request.HasField("max_cost") else None,
+            expect_seq=_expected(request),
         )
 
     def _path(self, field: str, name: str) -> Path:
@@ -183,6 +185,11 @@ class Control:
 def _author(name: str) -> str:
     """Write who asks so that the journal doesn't vouch for it: a token says what may be done, not by whom."""
     return f"{name or 'somebody'} (over gRPC)"
+
+
+def _expected(request: Any) -> int | None:
+    """Return the journal entry that the caller looked at, if it says so; 0 is none."""
+    return request.expect_seq if request.HasField("expect_seq") else None
 
 
 def _weights(weights: Mapping[str, float], digests: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ def test_a_draft_for_another_head_is_a_conflict(store: Store) -> None:
     store.publish("digits", draft, by="ann", why="x", expect_seq=0)
 
     with pytest.raises(
-        ConflictError, match=r"is at entry 1, not 0: .*`unisono history digits`, then publish for entry 1"
+        ConflictError, match=r"is at entry 1, not 0: .*`unisono history digits`, then try again for entry 1"
     ):
         store.publish("digits", draft, by="ann", why="x", expect_seq=0)
     assert store.publish("digits", draft, by="ann", why="x", expect_seq=1).seq == 2

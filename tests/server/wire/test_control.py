@@ -99,6 +99,7 @@ async def test_what_a_refit_may_be_told_reaches_it(world: World) -> None:
         "why": "x",
         "pools": ["linear", "log"],
         "max_cost": 0.0,
+        "expect_seq": 0,
     }
     await world.ask("Refit", ensemble="digits", data="april", objective="brier", **told, **columns)
     [job] = world.jobs
@@ -115,6 +116,7 @@ async def test_what_a_refit_may_be_told_reaches_it(world: World) -> None:
         time_order="day",
         slices=("site", "age"),
         max_cost=0.0,
+        expect_seq=0,
     )
 
 
@@ -198,6 +200,14 @@ async def test_a_rollback_is_written_with_who_says_to_have_asked_and_looked_for_
     with pytest.raises(ConflictError, match="is current already"):
         await world.ask("Rollback", ensemble="digits", version=2)
     assert world.looks == 1
+
+
+async def test_a_rollback_for_another_head_of_the_journal_does_nothing(world: World) -> None:
+    with pytest.raises(ConflictError, match="at entry 4, not 3: somebody published or rolled back"):
+        await world.ask("Rollback", ensemble="digits", version=2, expect_seq=3)
+    assert (world.store.current("digits"), world.looks) == (1, 0)
+    await world.ask("Rollback", ensemble="digits", version=2, expect_seq=4)
+    assert world.store.current("digits") == 2
 
 
 def test_a_refit_may_take_longer_than_other_calls(world: World) -> None:
