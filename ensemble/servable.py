@@ -76,7 +76,8 @@ class Servable:
         if not missing:
             return self.pool
         learned = self.without.get(next(iter(missing))) if len(missing) == 1 else None
-        if learned is not None:
+        # It may call on members that otherwise weigh nothing, and these may be absent too.
+        if learned is not None and not any(learned.weights.by_member[name] for name in self.absent):
             return learned
         left = {name: 0.0 if name in missing else weight for name, weight in self.weights.by_member.items()}
         total = sum(left.values())

@@ -136,6 +136,10 @@ class Engine:
                     if len(voters) - len(missing) - 1 < max(least, 1):
                         raise
                     missing.add(member.name)
+        if len(missing) == len(voters):
+            raise MemberError(
+                f"in ensemble '{servable.name}', no member is there to answer: {sorted(missing)}"
+            )
         return frozenset(missing)
 
     def _timed(self, servable: Servable, member: Member, rows: Rows, seconds: dict[str, float]) -> Scores:

@@ -21,7 +21,7 @@ from ensemble.signature import ANY_SIZE, Signature
 from server.telemetry.refits import RefitFigures
 
 from .memory import trimmer
-from .retrying import reason_of
+from .retrying import ABSENT, reason_of
 
 log = logging.getLogger("unisono.lifecycle")
 
@@ -133,6 +133,12 @@ class Manager:
         served = self._served.get(name)
         return () if served is None else (served.answers, *(served.versions.keys() - {served.answers}))
 
+    def absent(self, name: str, version: int) -> Collection[str]:
+        """Return the members that a version which is served could not load."""
+        served = self._served.get(name)
+        found = None if served is None else served.versions.get(version)
+        return frozenset() if found is None else found.servable.absent
+
     def drop(self, name: str) -> None:
         """Serve `name` no more; requests that hold it go on with it to the end."""
         self._dropped.add(name)
@@ -143,7 +149,8 @@ class Manager:
     async def take_up(self, name: str, version: int, wanted: Sequence[int] = ()) -> None:
         """Load `version` of `name`, then serve it and what else is `wanted`, as `settle` does.
 
-        On any error what was served stays so. Without `wanted` it is served alone.
+        On any error what was served stays so. Without `wanted` it is served alone. A version that is served
+        without some of its members is loaded anew, and taken up if it lacks others now.
         """
         began = perf_counter()
         self._loading[name] = version
@@ -155,6 +162,10 @@ class Manager:
         finally:
             del self._loading[name]
         servable = loaded.servable
+        if servable.absent and servable.absent == self.absent(name, version):
+            # As before: those in flight, and what is told of the version, needn't change.
+            self._observer.load_failed(name, ABSENT)
+            return
         loop = asyncio.get_running_loop()
         # Called when the last request that holds the version is done, and so before its memory is free.
         gone = weakref.finalize(servable, _soon, loop, self._give_back)

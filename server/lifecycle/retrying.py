@@ -3,7 +3,8 @@
 Rule 1: what may be over by itself (a disk, a network, memory) is tried again for ever, ever more seldom.
 Rule 2: what lies in the version's own bytes is tried a few times, in case it is being mended, and then
 never again, until somebody asks for it or it is published anew.
-Rule 3: this file decides; it never waits and never reads a clock.
+Rule 3: members that a version is served without are tried again for ever, ever more seldom.
+Rule 4: this file decides; it never waits and never reads a clock.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (StoreError, "store"),
 )
 OTHER = "other"
+# A version is served, and still without some of its members.
+ABSENT = "absent"
 LASTING = frozenset({"golden", "digest", "model"})
 
 

@@ -7,7 +7,7 @@ sooner.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isinf
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ensemble.errors import ModelNotFoundError
 
-from .retrying import RetryOptions, reason_of, rest
+from .retrying import ABSENT, RetryOptions, reason_of, rest
 
 log = logging.getLogger("unisono.lifecycle")
 
@@ -37,6 +37,10 @@ class Target(Protocol):
 
     def versions(self, name: str) -> Sequence[int]:
         """Return the versions of `name` that are served, the one that answers first."""
+        ...
+
+    def absent(self, name: str, version: int) -> Collection[str]:
+        """Return the members that a version which is served could not load."""
         ...
 
     def take_up(self, name: str, version: int, wanted: Sequence[int]) -> Awaitable[None]:
@@ -122,9 +126,10 @@ class Watcher:
                     f"failed to load '{name}', failed to poll from model repository: it isn't published there"
                 )
             for version in wanted:
-                if version not in self._target.versions(name):
-                    await self._target.take_up(name, version, wanted)
                 self._failures.pop((name, version), None)
+                if not self._whole(name, version):
+                    await self._target.take_up(name, version, wanted)
+                    self._note_absent(name, version)
             self._target.settle(name, wanted)
             self._held.discard(name)
 
@@ -179,9 +184,13 @@ class Watcher:
         for version in wanted:
             failure = self._failures.get((name, version))
             rests = failure is not None and now < failure.retry_at
-            if version not in self._target.versions(name) and not rests:
+            if not rests and not self._whole(name, version):
                 await self._try(name, version, wanted)
         self._target.settle(name, wanted)
+
+    def _whole(self, name: str, version: int) -> bool:
+        """Whether a version is served with all of its members."""
+        return version in self._target.versions(name) and not self._target.absent(name, version)
 
     async def _try(self, name: str, version: int, wanted: Sequence[int]) -> None:
         try:
@@ -196,7 +205,19 @@ class Watcher:
                 again if isinf(wait) else f"trying again in {wait:.0f} s",
             )
         else:
+            self._note_absent(name, version)
+
+    def _note_absent(self, name: str, version: int) -> None:
+        """After a version was taken up, leave alone for a while the members that it is served without."""
+        absent = self._target.absent(name, version)
+        if not absent:
             self._failures.pop((name, version), None)
+            return
+        wait = self._rest(name, version, ABSENT)
+        log.warning(
+            "%s version %d is served without %s; trying again in %.0f s",
+            *(name, version, ", ".join(sorted(absent)), wait),
+        )
 
     def _rest(self, name: str, version: int, reason: str) -> float:
         """Leave `version` alone, longer each time; return how long, in seconds."""

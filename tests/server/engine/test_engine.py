@@ -226,3 +226,21 @@ async def test_a_member_that_is_absent_is_never_asked() -> None:
         scored = await engine.run(model, ROWS, row_count(ROWS))
     assert scored.missing == {"b"}
     assert told.of("member_failed") == []
+
+
+async def test_what_was_learned_for_it_is_not_used_where_it_calls_on_another_absent_member() -> None:
+    model = servable(
+        SURE, FAIR, Failing("b"), Failing("c"), weights={"sure": 0.1, "fair": 0.3, "b": 0.6, "c": 0}
+    )
+    learned = LinearPool(Weights({"sure": 0.25, "fair": 0.25, "b": 0.0, "c": 0.5}))
+    model = replace(model, without={"b": learned}, absent=frozenset({"b", "c"}))
+    async with running(Recorder(), quorum=2) as engine:
+        scored = await engine.run(model, ROWS, row_count(ROWS))
+    np.testing.assert_allclose(scored.scores[0], [0.25, 0.75, 0.0], atol=1e-7)
+
+
+async def test_an_absent_member_that_is_asked_by_itself_is_named() -> None:
+    model = replace(servable(Failing("b")), absent=frozenset({"b"}))
+    async with running(Recorder(), quorum=1) as engine:
+        with pytest.raises(MemberError, match=r"no member is there to answer: \['b'\]"):
+            await engine.run(model, ROWS, row_count(ROWS))

@@ -34,15 +34,15 @@ class Store:
     def __init__(self) -> None:
         self.reused: list[set[str]] = []
         self.broken = False
+        self.lacks: frozenset[str] = frozenset()
 
     def load(self, name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         self.reused.append({member.name for member in reuse.values()})
         if self.broken:
             raise OSError("the disk is gone")
         members = (Constant("a"), SoftmaxLinear("b"))[: min(version, 2)]
-        return Loaded(
-            servable(*members, name=name, version=version), {member.name: 0.5 for member in members}, 0.25
-        )
+        loaded = replace(servable(*members, name=name, version=version), absent=self.lacks)
+        return Loaded(loaded, {member.name: 0.5 for member in members}, 0.25)
 
 
 async def test_a_version_that_is_taken_up_is_served_and_told_of() -> None:
@@ -59,6 +59,24 @@ async def test_a_version_that_is_taken_up_is_served_and_told_of() -> None:
     [(name, seconds)] = told.of("loaded")
     assert name == "digits"
     assert seconds > 0
+
+
+async def test_a_member_that_is_still_missing_changes_nothing_and_one_that_came_back_is_served() -> None:
+    store, told = Store(), Recorder()
+    store.lacks = frozenset({"b"})
+    manager = Manager(store.load, told)
+    await manager.take_up("digits", 2)
+    before = manager.served["digits"].servable
+    assert manager.absent("digits", 2) == {"b"}
+    await manager.take_up("digits", 2)
+    assert manager.served["digits"].servable is before
+    assert told.of("load_failed") == [("digits", "absent")]
+    store.lacks = frozenset()
+    await manager.take_up("digits", 2)
+    assert manager.absent("digits", 2) == frozenset()
+    assert manager.absent("digits", 7) == manager.absent("letters", 1) == frozenset()
+    # What was loaded isn't loaded again; what was missing is.
+    assert store.reused == [set(), {"a"}, {"a"}]
 
 
 async def test_members_already_in_memory_are_used_again() -> None:

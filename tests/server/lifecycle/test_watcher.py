@@ -18,6 +18,7 @@ class World:
         self.broken: dict[int, Exception] = {}
         self.tries: list[tuple[str, int]] = []
         self.served: dict[str, list[int]] = {}
+        self.lacks: dict[int, set[str]] = {}
         self.told = Recorder()
 
     def read(self) -> Mapping[str, Sequence[int] | Exception]:
@@ -29,6 +30,9 @@ class World:
 
     def versions(self, name: str) -> Sequence[int]:
         return self.served.get(name, [])
+
+    def absent(self, name: str, version: int) -> set[str]:  # noqa: ARG002 - one ensemble's here
+        return self.lacks.get(version, set())
 
     async def take_up(self, name: str, version: int, wanted: Sequence[int]) -> None:
         self.tries.append((name, version))
@@ -89,6 +93,36 @@ async def test_a_broken_version_is_tried_again_when_its_rest_is_over() -> None:
     await watcher.look()
     await watcher.look()
     assert world.tries == [("digits", 1), ("digits", 1)]
+
+
+async def test_a_version_served_without_a_member_is_tried_again_ever_more_seldom_until_it_is_whole(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.lacks = {1: {"forest"}}
+    watcher = world.watcher(first=0.0, last=0.0)
+    with caplog.at_level(logging.WARNING, "unisono"):
+        for _ in range(5):
+            await watcher.look()
+    # More often than what lies in the bytes of a version that isn't served at all.
+    assert world.tries == [("digits", 1)] * 5
+    assert caplog.messages[0] == "digits version 1 is served without forest; trying again in 0 s"
+    world.lacks = {}
+    await watcher.look()
+    assert len(world.tries) == 5
+
+
+async def test_a_member_that_is_missing_rests_between_tries_and_not_when_somebody_loads_the_ensemble() -> (
+    None
+):
+    world = World()
+    world.lacks = {1: {"forest"}}
+    watcher = world.watcher()
+    await watcher.look()
+    await watcher.look()
+    assert world.tries == [("digits", 1)]
+    await watcher.load("digits")
+    assert world.tries == [("digits", 1)] * 2
 
 
 async def test_a_store_that_cannot_be_read_is_counted_and_looked_at_again() -> None:
