@@ -149,7 +149,7 @@ AIMS: Mapping[str, Aim] = {
 
 def log_loss_of(sample: Sample) -> LogLoss:
     """Return the log-loss of averages on these rows."""
-    return LogLoss.of(sample.true_class, sample.weights)
+    return LogLoss.of(sample.true_class, sample.weights, sample.passes)
 
 
 def brier_of(sample: Sample) -> SquaredLoss:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..executors.executor import Executor
     from ..member import Member
     from .run import RefitResult
 
@@ -27,7 +28,8 @@ class RefitJob:
     in nats a row; `force`, which needs a `why`, publishes whatever the gate says. `pools` are the forms that
     compete, `objective` is the loss that decides, of which `max_cost` may be given up for fewer
     members; `sample_weight`, `group`, `time_order` and `slices` name columns of the data. `expect_seq` is
-    the journal's head that the refit is meant for: nothing is done where it is another.
+    the journal's head that the refit is meant for: nothing is done where it is another. `executor` scores
+    the rows; None: this process.
     """
 
     store: str
@@ -51,6 +53,7 @@ class RefitJob:
     slices: tuple[str, ...] = ()
     max_cost: float | None = None
     expect_seq: int | None = None
+    executor: "Executor | None" = None
 
     def opened(self, newcomers: "Sequence[Member]" = ()) -> "OpenedRefit":
         """Open store and data; what is wrong with either is raised here.
@@ -85,7 +88,14 @@ class RefitJob:
             gate=GateOptions(min_gain=self.min_gain),
         )
         options = RefitOptions(
-            self.dry_run, self.force, self.why, self.by, self.threads, self.expect_seq, learning
+            self.dry_run,
+            self.force,
+            self.why,
+            self.by,
+            self.threads,
+            self.expect_seq,
+            self.executor,
+            learning,
         )
 
         def run(progress: Progress | None) -> "RefitResult":

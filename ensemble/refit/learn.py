@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +22,7 @@ from .candidates import LOG as LOG_CANDIDATE
 from .candidates import TEMPERATURE, Choice, ChoiceOptions, Fitted
 from .checks import Findings, check, leaked
 from .comparison import Comparison, Contenders, Gain, best_single, compare
+from .distributed import Distributed
 from .fingerprints import sketch
 from .gate import GateOptions, Trial, Verdict, judge
 from .newcomers import as_ensemble, worth_of_each
@@ -30,7 +32,7 @@ from .report_data import figures
 from .row_columns import RowColumns
 from .sample import Sample
 from .solver import Solution, SolverOptions
-from .trying import HeldOut, decide, on_held_out_rows
+from .trying import HeldOut, decide, on_held_out_rows, within_memory
 
 # What the figures depend on.
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
@@ -50,6 +52,8 @@ class LearnOptions:
     choice: ChoiceOptions = field(default_factory=ChoiceOptions)
     gate: GateOptions = field(default_factory=GateOptions)
     columns: RowColumns = field(default_factory=RowColumns)
+    distributed: Distributed | None = None  # who works, if not this process alone; needs a cache
+    scratch: Path | None = None  # a folder for what memory can't hold
     newcomers: Sequence[Member] = ()  # models outside the ensemble, to say what each would add
 
 
@@ -133,6 +137,8 @@ def learn(
     clock = _Clock()
     sample = options.columns.sample(_predict(servable, validation, options, 0))
     clock.stop("scoring")
+    if options.distributed is not None:
+        sample = options.distributed.passing(sample)
     # Before the folds are made, so that an impossible row is named by its place in the file.
     log_loss_of(sample)
     names, before = sample.predictions.members, servable.weights.by_member
@@ -148,7 +154,8 @@ def learn(
     tested, shown, notes = _on_test_rows(servable, sample.predictions, options, (contenders, decides))
     findings = check(sample.predictions, compared, evidence)
     findings = replace(findings, notes=(*findings.notes, *notes))
-    held_out = on_held_out_rows(sample, incumbent, among, options.columns.slices_of(sample))
+    some = within_memory(sample)
+    held_out = on_held_out_rows(some, incumbent, among, options.columns.slices_of(some))
     trial = replace(
         _trial(held_out, fitted, incumbent),
         measure=among.aim.measure,
@@ -232,7 +239,7 @@ def _aftercare(
     return {
         # Of members that were let go there is nothing to draw.
         "intervals": {} if decided.removed else intervals(choice, blend, sample, incumbent, options),
-        "without": without_each(choice, blend, sample, options),
+        "without": without_each(choice, blend, within_memory(sample), options),
         "pruning": None if cost is None else decided.to_json(cost, sample.predictions.seconds),
         "rows_seen": () if prints is None else sketch(prints),
     }
@@ -278,7 +285,15 @@ def _predict(servable: Servable, data: LabelledData, options: LearnOptions, star
     """Score `data`; progress is counted from `start`."""
     told = options.progress
     progress = None if told is None else lambda done: told(start + done)
-    return predict_all(servable, data, batch_size=options.batch_size, cache=options.cache, progress=progress)
+    found = predict_all(
+        servable,
+        data,
+        batch_size=options.batch_size,
+        cache=options.cache,
+        filler=options.distributed,
+        progress=progress,
+    )
+    return replace(found, scratch=options.scratch)
 
 
 def _versions() -> dict[str, str]:

@@ -2,26 +2,21 @@
 
 Rule 1: `scores * constant` of a row shifts the loss and moves no optimum, so where scores are so small that
 their products might underflow every row is divided by its largest first, and the shift added back.
-Rule 2: passes over the rows go block by block, each small enough to stay in the processor's cache.
-Rule 3: the curvature, by far the dearest, is told of those members alone that are asked for.
+Rule 2: the curvature, by far the dearest, is told of those members alone that are asked for.
+Rule 3: a sum over the rows is the same, to the last bit, wherever its parts are worked out (`passes`).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
+from .passes import HERE, SMALLEST_MIX, Matrix, Passes, Question, Vector, summed
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+__all__ = ["LogLoss", "Matrix", "Vector", "gap_of"]
 
-# Float64 values in one block of rows: 256 KiB.
-BLOCK_VALUES = 32_768
-# Stands for a row that gets no score at all where a slope is asked for: its square is still a float64.
-SMALLEST_MIX = 1e-150
 # Rows whose largest score is above this need no scaling: no float32 but zero is below.
 SMALL = 1e-100
 
@@ -34,12 +29,18 @@ class LogLoss:
     scaled: Matrix
     row_weights: Vector  # [row], positive, summing to one
     shift: float  # nats to add back for the scaling
+    passes: Passes = HERE
+    share: float = 1.0  # of the whole that these rows count for
+    prior: Vector | None = None  # [member], the rest: rows that one member alone explains
 
     @classmethod
-    def of(cls, true_class_scores: Matrix, row_weights: Vector | None = None) -> Self:
+    def of(
+        cls, true_class_scores: Matrix, row_weights: Vector | None = None, passes: Passes | None = None
+    ) -> Self:
         """Take scores `[row, member]`, >= 0, and row weights, >= 0 (all alike unless given).
 
         Rows of weight zero are left out. InvalidDataError names the rows that no member allows for.
+        `passes` says who goes over the rows; of scaled ones that is always this process.
         """
         scores, weights = _weighed(np.asarray(true_class_scores, dtype=np.float64), row_weights)
         least = float(scores.min())
@@ -47,12 +48,13 @@ class LogLoss:
         if not (least >= 0 and scores.max() < np.inf):
             row = int(np.argmin(np.isfinite(scores).all(axis=1) & (scores >= 0).all(axis=1)))
             raise InvalidDataError(f"scores must be finite and >= 0; row {row} holds {scores[row].tolist()}")
+        passes = passes or HERE
         if least >= SMALL:
-            return cls(scores, weights, 0.0)
+            return cls(scores, weights, 0.0, passes)
         largest = scores.max(axis=1)
         _refuse_impossible(largest == 0)
         if largest.min() >= SMALL:
-            return cls(scores, weights, 0.0)
+            return cls(scores, weights, 0.0, passes)
         return cls(scores / largest[:, None], weights, float(-weights @ np.log(largest)))
 
     @classmethod
@@ -79,7 +81,8 @@ class LogLoss:
         """Return the loss on every n-th row, at most `rows` of them: a cheap first guess at this one."""
         step = -(-self.rows // rows)
         weights = self.row_weights[::step]
-        return type(self)(self.scaled[::step], weights / weights.sum(), 0.0)
+        scaled, kept = self.scaled[::step], weights / weights.sum()
+        return type(self)(scaled, kept, 0.0, share=self.share, prior=self.prior)
 
     def shrunk(self, toward: Vector, rows: float) -> Self:
         """Return the loss with `rows` more rows that are best served by the weights `toward`.
@@ -87,45 +90,41 @@ class LogLoss:
         As if each member had been the only one to explain its share of them: a Dirichlet prior. The weights
         of the least loss are drawn towards `toward`, and leave the simplex's edges where it does.
         """
-        prior = rows * toward / toward.sum()
-        weights = np.concatenate([self.row_weights * self.rows, prior[prior > 0]])
-        scaled = np.concatenate([self.scaled, np.eye(self.members)[prior > 0]])
-        share = self.rows / (self.rows + rows)
-        return type(self)(scaled, weights / weights.sum(), self.shift * share)
+        whole = self.rows + rows
+        return replace(self, share=self.rows / whole, prior=rows / whole * toward / toward.sum())
 
     def value(self, weights: Vector) -> float:
         """Return the loss at `weights`; infinite where some row gets no score at all."""
-        total = 0.0
-        with np.errstate(divide="ignore"):
-            for scores, row_weights in self._blocks():
-                total -= float(row_weights @ np.log(scores @ weights))
-        return total + self.shift
+        return self._with_prior(self._asked(Question("value", weights)), weights)[0]
 
     def value_and_gradient(self, weights: Vector) -> tuple[float, Vector]:
         """Return the loss at `weights` and its gradient there, `-g`."""
-        total, gain = 0.0, np.zeros(self.members)
-        with np.errstate(divide="ignore"):
-            for scores, row_weights in self._blocks():
-                mixed = scores @ weights
-                total -= float(row_weights @ np.log(mixed))
-                gain += scores.T @ (row_weights / np.maximum(mixed, SMALLEST_MIX))
-        return total + self.shift, -gain
+        found = self._asked(Question("slope", weights))
+        loss, pull = self._with_prior(found, weights)
+        return loss, self.share * found[1:] + pull
 
     def hessian(self, weights: Vector, members: NDArray[np.intp]) -> Matrix:
         """Return the loss's second derivatives by the weights of `members`; all others have to weigh zero."""
-        curved = np.zeros((len(members), len(members)))
-        everyone = len(members) == self.members
-        for scores, row_weights in self._blocks():
-            part = scores if everyone else scores[:, members]
-            mixed = np.maximum(part @ weights[members], SMALLEST_MIX)
-            root = part * (np.sqrt(row_weights) / mixed)[:, None]
-            curved += root.T @ root
-        return curved
+        found = self._asked(Question("curve", weights, tuple(members.tolist())))
+        curved = self.share * found.reshape(len(members), len(members))
+        if self.prior is None:
+            return curved
+        return np.asarray(
+            curved + np.diag(self.prior[members] / np.maximum(weights[members], SMALLEST_MIX) ** 2)
+        )
 
-    def _blocks(self) -> Iterator[tuple[Matrix, Vector]]:
-        size = max(1, BLOCK_VALUES // self.members)
-        for start in range(0, self.rows, size):
-            yield self.scaled[start : start + size], self.row_weights[start : start + size]
+    def _with_prior(self, found: Vector, weights: Vector) -> tuple[float, Vector]:
+        """Return the loss, prior included, and the prior's own gradient."""
+        loss = self.share * (float(found[0]) + self.shift)
+        if self.prior is None:
+            return loss, np.zeros(self.members)
+        held = self.prior > 0
+        with np.errstate(divide="ignore"):
+            loss -= float(self.prior[held] @ np.log(weights[held]))
+        return loss, -self.prior / np.maximum(weights, SMALLEST_MIX)
+
+    def _asked(self, question: Question) -> Vector:
+        return summed(self.passes.shards(self.scaled, self.row_weights, question))
 
 
 def gap_of(weights: Vector, gradient: Vector) -> float:
@@ -149,6 +148,8 @@ def _weighed(scores: Matrix, row_weights: Vector | None) -> tuple[Matrix, Vector
         raise InvalidDataError("row weights must be finite, >= 0 and not all zero")
     weights = weights / weights.max()
     counted = weights > 0
+    if counted.all():
+        return scores, weights / weights.sum()
     weights = weights[counted]
     return scores[counted], weights / weights.sum()
 

@@ -1,31 +1,27 @@
 """Every member's scores over labelled data: all that learning weights needs to know of the members."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import itemgetter
-from time import perf_counter
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Chunk
-from ..errors import InvalidDataError, MemberError
-from ..member import Member, Scores
+from ..errors import InvalidDataError, UnavailableError
 from ..servable import Servable
-from .cache import ScoreArray, ScoresCache, Shard, Sharder, Sheet
+from .cache import ScoreArray, ScoresCache, Sharder, Sheet
 from .fingerprints import Fingerprints, fingerprints
+from .sheets import CHANGED, Filler, FillsHere, Progress, Timed, without_scores
 
-# Called with the rows done so far.
-Progress = Callable[[int], None]
+__all__ = ["LabelledData", "Predictions", "Progress", "class_names", "predict_all"]
 
-# How far a row's scores may be from summing to one: float16 softmax is within it, logits never are.
-SUM_TOLERANCE = 1e-2
-CHANGED = "the data changed while it was read"
 # Rows whose scores are looked at, at a time.
 BLOCK_ROWS = 4096
+# More true-class scores than these, 512 MiB, are kept in a file, where there is a folder for it.
+TRUE_CLASS_IN_MEMORY = 1 << 26
 
 
 class LabelledData(Protocol):
@@ -57,6 +53,7 @@ class Predictions:
     kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # the data's other columns, [row]
     seconds: Mapping[str, float] = field(default_factory=dict)  # a row, of each member that was asked
     fingerprints: Fingerprints | None = None  # [row]; the same for rows of the same inputs
+    scratch: Path | None = None  # a folder for what memory can't hold
 
     @property
     def rows(self) -> int:
@@ -64,13 +61,22 @@ class Predictions:
         return len(self.labels)
 
     def true_class_scores(self) -> NDArray[np.float64]:
-        """Return what each member gave each row's true class, `[row, member]`."""
-        found = np.empty((self.rows, len(self.members)))
+        """Return what each member gave each row's true class, `[row, member]`; if large, a np.memmap."""
+        found = self._empty((self.rows, len(self.members)))
         for start in range(0, self.rows, BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             labels = self.labels[rows]
             for index, scores in enumerate(self.scores):
                 found[rows, index] = scores[rows][np.arange(len(labels)), labels]
+        return found
+
+    def _empty(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        if self.scratch is None or shape[0] * shape[1] <= TRUE_CLASS_IN_MEMORY:
+            return np.empty(shape)
+        with NamedTemporaryFile(dir=self.scratch, prefix="true_class", suffix=".npy", delete=False) as file:
+            found: NDArray[np.float64] = np.lib.format.open_memmap(
+                file.name, mode="w+", dtype=np.float64, shape=shape
+            )
         return found
 
     def only(self, members: Sequence[int]) -> Self:
@@ -85,12 +91,14 @@ def predict_all(
     *,
     batch_size: int = 256,
     cache: ScoresCache | None = None,
+    filler: Filler | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Score all of `data` with every member of `servable`, voter or not, but those in `cache`.
 
-    InvalidDataError for no rows, no labels, or labels outside the classes; MemberError, naming the member
-    and the row, for scores that are not finite or not probabilities.
+    `filler` fills the cache, this process unless given. InvalidDataError for no rows, no labels, or labels
+    outside the classes; MemberError, naming the member and the row, for scores that are not finite or not
+    probabilities.
     """
     if data.rows == 0:
         raise InvalidDataError("the data holds no rows; weights can't be learned from nothing")
@@ -99,18 +107,21 @@ def predict_all(
     if cache is None:
         scores = [(member, np.empty((data.rows, len(classes)), np.float32)) for member in servable.members]
         for chunk in read.through(data, batch_size):
-            read.score(chunk, scores, 0)
-            _tell(progress, chunk)
+            stop = chunk.start + len(chunk.row_numbers)
+            for member, found in scores:
+                found[chunk.start : stop] = read.timed.score(member, chunk.rows, chunk.start)
+            _tell(progress, stop)
         sheets: dict[str, ScoreArray | Sheet] = {member.name: found for member, found in scores}
     else:
-        sheets = _Cached(cache, servable.members, data, read).sheets(batch_size, progress)
+        filler = filler or FillsHere(servable.members, len(classes))
+        sheets = _sheets(servable, data, read, cache, filler, (batch_size, progress))
     return Predictions(
         tuple(sheets),
         classes,
         read.labels,
         tuple(sheets.values()),
         {name: np.concatenate(parts) for name, parts in read.kept.items()},
-        {name: spent / max(read.scored[name], 1) for name, spent in read.seconds.items()},
+        read.timed.each_row(),
         np.concatenate(read.prints),
     )
 
@@ -123,8 +134,7 @@ class _Read:
     labels: NDArray[np.int64]
     kept: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     prints: list[Fingerprints] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    scored: dict[str, int] = field(default_factory=dict)
+    timed: Timed = field(default_factory=Timed)
 
     def through(self, data: LabelledData, batch_size: int) -> Iterator[Chunk]:
         """Read all rows, and hand them on."""
@@ -140,89 +150,37 @@ class _Read:
         if done != data.rows:
             raise InvalidDataError(f"{CHANGED}: {data.rows} rows at first, then {done}")
 
-    def score(self, chunk: Chunk, into: Sequence[tuple[Member, ScoreArray]], start: int) -> None:
-        """Write these members' scores of a chunk to arrays whose first row is row `start` of the data."""
-        count = len(chunk.row_numbers)
-        for member, scores in into:
-            began = perf_counter()
-            found = _checked(member, member.predict(chunk.rows), chunk.start)
-            scores[chunk.start - start : chunk.start - start + count] = found
-            self.seconds[member.name] = self.seconds.get(member.name, 0.0) + perf_counter() - began
-            self.scored[member.name] = self.scored.get(member.name, 0) + count
+
+def _sheets(
+    servable: Servable,
+    data: LabelledData,
+    read: _Read,
+    cache: ScoresCache,
+    filler: Filler,
+    told: tuple[int, Progress | None],
+) -> dict[str, ScoreArray | Sheet]:
+    """Return the scores of every member, by way of the cache."""
+    sharder, (batch_size, progress) = Sharder(), told
+    for chunk in read.through(data, batch_size):
+        sharder.add(chunk)
+    shards, members = sharder.shards(), servable.members
+    missing = without_scores(cache, shards, members, read.classes)
+    there = data.rows - sum(shard.stop - shard.start for shard in missing)
+    if missing:
+        found = filler.fill(cache, data, missing, batch_size, lambda done: _tell(progress, there + done))
+        read.timed.add(found.seconds, found.scored)
+    if left := without_scores(cache, missing, members, read.classes):
+        raise UnavailableError(
+            f"{cache.folder}: the scores of rows {left[0].start} to {left[0].stop - 1} are not there after"
+            " they were worked out: the folder must be the same one for all workers"
+        )
+    _tell(progress, data.rows)
+    return {member.name: cache.sheet(member.digest, shards, read.classes) for member in members}
 
 
-@dataclass(frozen=True, slots=True)
-class _Cached:
-    """Scores that are kept by shard: read what there is, score what there isn't."""
-
-    cache: ScoresCache
-    members: Sequence[Member]
-    data: LabelledData
-    read: _Read
-
-    def sheets(self, batch_size: int, progress: Progress | None) -> dict[str, ScoreArray | Sheet]:
-        """Return the scores of every member."""
-        sharder = Sharder()
-        for chunk in self.read.through(self.data, batch_size):
-            sharder.add(chunk)
-        shards = sharder.shards()
-        missing = {shard: found for shard in shards if (found := self._missing(shard))}
-        for _, run in groupby(shards, key=missing.__contains__):
-            # Shards that follow each other are read in one go: some formats have no way to their middle.
-            self._fill([shard for shard in run if shard in missing], missing, batch_size, progress)
-        if progress is not None:
-            progress(self.data.rows)
-        return {
-            member.name: self.cache.sheet(member.digest, shards, self.read.classes) for member in self.members
-        }
-
-    def _missing(self, shard: Shard) -> list[Member]:
-        shape = (shard.stop - shard.start, self.read.classes)
-        return [member for member in self.members if not self.cache.has(member.digest, shard.digest, shape)]
-
-    def _fill(
-        self,
-        shards: Sequence[Shard],
-        missing: Mapping[Shard, Sequence[Member]],
-        batch_size: int,
-        progress: Progress | None,
-    ) -> None:
-        if not shards:
-            return
-        chunks = self.data.batches(batch_size, shards[0].start, shards[-1].stop)
-        for shard, parts in groupby(_cut(chunks, shards), key=itemgetter(0)):
-            shape, again = (shard.stop - shard.start, self.read.classes), Sharder()
-            with ExitStack() as filling:
-                into = [
-                    (member, filling.enter_context(self.cache.filling(member.digest, shard.digest, shape)))
-                    for member in missing[shard]
-                ]
-                for _, part in parts:
-                    again.add(part)
-                    self.read.score(part, into, shard.start)
-                    _tell(progress, part)
-                # Or another shard's scores would be kept under this one's digest.
-                if [found.digest for found in again.shards()] != [shard.digest]:
-                    raise InvalidDataError(f"{CHANGED}: rows {shard.start} to {shard.stop - 1}")
-
-
-def _cut(chunks: Iterator[Chunk], shards: Sequence[Shard]) -> Iterator[tuple[Shard, Chunk]]:
-    """Give the parts of chunks that lie in one shard each, in order."""
-    coming = iter(shards)
-    shard = next(coming)
-    for chunk in chunks:
-        done, count = 0, len(chunk.row_numbers)
-        while done < count:
-            if chunk.start + done == shard.stop:
-                shard = next(coming)
-            taken = min(count - done, shard.stop - chunk.start - done)
-            yield shard, chunk.slice(done, taken)
-            done += taken
-
-
-def _tell(progress: Progress | None, chunk: Chunk) -> None:
+def _tell(progress: Progress | None, rows: int) -> None:
     if progress is not None:
-        progress(chunk.start + len(chunk.row_numbers))
+        progress(rows)
 
 
 def class_names(servable: Servable) -> tuple[str, ...]:
@@ -246,23 +204,3 @@ def _labels(chunk: Chunk, classes: int) -> NDArray[np.int64]:
             f" the classes are 0 to {classes - 1}"
         )
     return chunk.labels
-
-
-def _checked(member: Member, scores: Scores, start: int) -> Scores:
-    """Refuse scores that no loss can be computed from."""
-    broken = ~np.isfinite(scores).all(axis=1)
-    if broken.any():
-        raise MemberError(
-            f"member {member.name!r} gives {int(broken.sum())} of {len(scores)} rows scores that are not"
-            f" finite, the first is row {start + int(np.argmax(broken))}: look at that row, or publish the"
-            " ensemble without the member"
-        )
-    off = (scores.min(axis=1) < 0) | (np.abs(scores.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE)
-    if off.any():
-        row = int(np.argmax(off))
-        raise MemberError(
-            f"member {member.name!r} gives row {start + row} scores from {scores[row].min():.4g} to"
-            f" {scores[row].max():.4g} that sum to {scores[row].sum():.4g}; log-loss needs probabilities:"
-            " publish the member with a softmax as its last step"
-        )
-    return scores

@@ -1,16 +1,22 @@
 """The weights' way, end to end: a version from the store, new weights for it, a new version in the store."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from model_store.errors import ConflictError
 from model_store.store import Store
 from model_store.weights import weights_json
 
 from ..errors import InvalidRequestError
+from ..executors.executor import Executor
 from ..loading.golden import Golden
 from ..loading.load import load_servable
 from ..pooling.forms import pool_of
+from ..servable import Servable
 from ..weights import Weights
+from .cache import ScoresCache
+from .distributed import Distributed
 from .learn import Learned, LearnOptions, learn
 from .predictions import LabelledData
 
@@ -25,6 +31,7 @@ class RefitOptions:
     by: str = ""
     threads: int = 0  # of each member's runtime; 0 lets it choose
     expect_seq: int | None = None  # the head of the journal that this is meant for; None: whatever it is
+    executor: Executor | None = None  # who scores the rows and goes over them; None: this process
     learning: LearnOptions = field(default_factory=LearnOptions)
 
     def __post_init__(self) -> None:
@@ -64,7 +71,9 @@ def refit(
         )
     servable = load_servable(store, name, threads=options.threads)
     manifest = store.manifest(name, servable.version)
-    learned = learn(servable, validation, options.learning, evidence=manifest.evidence)
+    with TemporaryDirectory(prefix=".refit-", dir=_place(options.learning.cache)) as scratch:
+        learning = _with_workers(store, servable, options, Path(scratch))
+        learned = learn(servable, validation, learning, evidence=manifest.evidence)
     forced = options.force and not learned.verdict.publish
     if options.dry_run or not (learned.verdict.publish or forced):
         return RefitResult(name, servable.version, learned, None, forced=False)
@@ -83,3 +92,20 @@ def refit(
     why = options.why or f"refit: {learned.verdict.reasons[0]}"
     entry = store.publish(name, draft, by=options.by, why=why, expect_seq=seq)
     return RefitResult(name, servable.version, learned, entry.version, forced)
+
+
+def _place(cache: ScoresCache | None) -> Path | None:
+    """Return where what memory can't hold goes: beside the scores, or to the system's folder."""
+    if cache is None:
+        return None
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    return cache.folder.resolve()
+
+
+def _with_workers(store: Store, servable: Servable, options: RefitOptions, scratch: Path) -> LearnOptions:
+    """Return how to learn: scores that workers find have to be on disk, for this time at least."""
+    learning = replace(options.learning, scratch=scratch)
+    if options.executor is None:
+        return learning
+    workers = Distributed(options.executor, store.address, servable.name, servable.version)
+    return replace(learning, distributed=workers, cache=learning.cache or ScoresCache(scratch / "scores"))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..member import Scores
 from .blend import Blend
 from .objective import Matrix, Vector
+from .passes import Passes
 from .predictions import Predictions
 
 Places = NDArray[np.int64]
@@ -33,6 +34,7 @@ class Sample:
     weights: Vector | None = None  # how much each row counts; None: all alike
     groups: Places | None = None  # which rows belong together; of rows in time, their order
     in_time: bool = False
+    passes: Passes | None = None  # who goes over `true_class`, where it is too large for one process
 
     @classmethod
     def of(cls, predictions: Predictions) -> Self:
@@ -75,6 +77,7 @@ class Sample:
             true_class=self.true_class[rows],
             weights=None if self.weights is None else self.weights[rows],
             groups=None if self.groups is None else self.groups[rows],
+            passes=None,
         )
 
     def thinned(self, rows: int) -> Self:
@@ -84,7 +87,8 @@ class Sample:
     def only(self, members: Sequence[int]) -> Self:
         """Return the same rows as if there were only these members."""
         kept = list(members)
-        return replace(self, predictions=self.predictions.only(kept), true_class=self.true_class[:, kept])
+        scores = self.true_class[:, kept]
+        return replace(self, predictions=self.predictions.only(kept), true_class=scores, passes=None)
 
     def blocks(self, members: Sequence[int] | None = None) -> Iterator[tuple[slice, dict[str, Scores]]]:
         """Give which rows, and these members' scores of them `[row, class]`, some thousand at a time."""

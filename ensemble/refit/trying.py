@@ -14,6 +14,8 @@ from .objective import Vector
 from .pruning import Pruned, prune
 from .sample import Sample
 
+# Scores, of 8 bytes each, that folds are made of: they are copied.
+FOLDED_VALUES = 1 << 26
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
@@ -24,6 +26,12 @@ class HeldOut:
     gain: Gain
     classes: Mapping[str, Gain] = field(default_factory=dict)
     slices: Mapping[str, Gain] = field(default_factory=dict)
+
+
+def within_memory(sample: Sample) -> Sample:
+    """Return rows enough to be sure of a gain: of more than memory should hold twice, every n-th."""
+    rows = max(FOLDED_VALUES // sample.members, 1)
+    return sample if sample.rows <= rows else sample.thinned(rows)
 
 
 def on_held_out_rows(

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from . import tables
+from .executors import ExecutorOption, RayAddressOption, WorkersOption, executor_of
 from .main import EXIT_DONE, EXIT_HELD
 from .options import DEFAULT_STORE, ExpectOption, OutputOption, ReportOption, StoreOption
 
@@ -121,6 +122,9 @@ def refit(  # noqa: PLR0913 - one parameter an option
     expect_seq: ExpectOption = None,
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
+    executor: ExecutorOption = "inline",
+    workers: WorkersOption = 0,
+    ray_address: RayAddressOption = None,
     report: ReportOption = None,
     metrics: MetricsOption = None,
     store: StoreOption = DEFAULT_STORE,
@@ -161,6 +165,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
         slices=tuple(slices or ()),
         max_cost=max_cost,
         expect_seq=expect_seq,
+        executor=None if executor == "inline" else executor_of(executor, workers, ray_address),
     )
     with metrics_of(metrics, name) as tell, candidates(candidate or (), store, name) as newcomers:
         opened = job.opened(newcomers)

@@ -1,13 +1,14 @@
 """`unisono score`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from model_store.store import Store
 
+from .executors import ExecutorOption, RayAddressOption, WorkersOption, executor_of
 from .main import EXIT_DONE, EXIT_ERROR_ROWS
 from .options import DEFAULT_STORE, StoreOption
 from .progress import ProgressMode, rows_progress
@@ -41,20 +42,6 @@ MembersOption = Annotated[bool, Parameter(name="--member-outputs", help="Also ea
 ErrorsOption = Annotated[
     str,
     Parameter(name="--max-error-rows", help="How many rows may fail: a number, or a percentage like 0.5%."),
-]
-ExecutorOption = Annotated[
-    Literal["inline", "process", "ray"],
-    Parameter(name="--executor", help="Where the work is done: here, in several processes, or on Ray."),
-]
-WorkersOption = Annotated[
-    int,
-    Parameter(name="--workers", help="Processes, which share the cores, or Ray actors. 0: one a core."),
-]
-RayAddressOption = Annotated[
-    str | None,
-    Parameter(
-        name="--ray-address", help="A running Ray cluster; if not given, one on this machine is started."
-    ),
 ]
 ProgressOption = Annotated[
     ProgressMode,
@@ -109,7 +96,7 @@ def score(  # noqa: PLR0913 - one parameter an option
     opened = Store.open(store)
     target = Target.of_manifest(opened, opened.manifest(name, version))
     dataset = open_dataset(inputs, target.signature, keep=_names(keep), identity=id_column, lenient=True)
-    scorer = Stored(store, target, _executor(executor, workers, ray_address))
+    scorer = Stored(store, target, executor_of(executor, workers, ray_address))
     with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:
         metrics = ScoreMetrics(metrics_file, dataset.rows, advance) if metrics_file else None
         told = metrics.advance if metrics else advance
@@ -118,20 +105,6 @@ def score(  # noqa: PLR0913 - one parameter an option
             metrics.finish(result.failed)
     print(_told(result, f"{name} version {target.version}", output))
     return EXIT_ERROR_ROWS if result.failed else EXIT_DONE
-
-
-def _executor(kind: str, workers: int, ray_address: str | None) -> Any:
-    """Return who does the work."""
-    import os  # noqa: PLC0415 - beside its only use
-
-    from ensemble.executors.inline import InlineExecutor  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.executors.process import ProcessExecutor  # noqa: PLC0415 - heavy: as above
-    from ensemble.executors.ray_actors import RayExecutor  # noqa: PLC0415 - heavy: as above
-
-    workers = workers or os.cpu_count() or 1
-    if kind == "ray":
-        return RayExecutor(workers, address=ray_address)
-    return InlineExecutor() if kind == "inline" else ProcessExecutor(workers)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from ensemble.data.dataset import open_dataset
 from ensemble.errors import InvalidDataError, MemberError
 from ensemble.executors.inline import InlineExecutor
 from ensemble.executors.ray_actors import LOOPBACK, RayExecutor
+from ensemble.refit.job import RefitJob
 from ensemble.scoring.run import ScoreOptions, Stored, score
 from ensemble.scoring.target import Target
 from model_store.store import Store
 from tests.ensemble.scoring.jobs import tree
-from tests.support.flowers import NAME, SIGNATURE, publish_uniform
+from tests.support.flowers import NAME, SIGNATURE, publish_uniform, write_rows
 from tests.support.work import Squares
 
 # Before Ray is imported: what a cluster of the executor's own sets for itself.
@@ -96,6 +98,16 @@ def test_a_node_that_is_removed_in_the_middle_changes_no_byte(cluster: Any, tmp_
     assert removed
     assert result.rows == 100_000
     assert tree(tmp_path / "ray") == tree(tmp_path / "inline")
+
+
+def test_a_refit_by_actors_finds_the_weights_of_one_process(cluster: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    store = Store.open(str(tmp_path / "store"))
+    publish_uniform(store, tmp_path)
+    job = RefitJob(store.address, NAME, (write_rows(tmp_path / "val.npz", 20_000),), dry_run=True)
+    alone = job.opened().run(None).learned.after
+    actors = replace(job, executor=RayExecutor(1), cache=tmp_path / "cache")
+    assert actors.opened().run(None).learned.after == alone
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 9
 
 
 SCRIPT = """

@@ -315,3 +315,10 @@ def test_each_slice_is_on_the_page(folder: Path) -> None:
     evidence = Store.open(str(folder / "store")).manifest(NAME).evidence
     assert set(evidence["slices"]) == {"site=north", "site=south"}
     assert evidence["slices"]["site=north"]["mean"] > 0
+
+
+def test_two_worker_processes_find_the_same_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refit(folder, "--dry-run", "-o", "json")
+    alone = json.loads(capsys.readouterr().out)["weights"]
+    assert refit(folder, "--dry-run", "-o", "json", "--executor", "process", "--workers", "2") == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == alone
