@@ -16,6 +16,8 @@ from ensemble.data.dataset import open_dataset
 from ensemble.errors import InvalidDataError, MemberError
 from ensemble.executors.inline import InlineExecutor
 from ensemble.executors.ray_actors import LOOPBACK, RayExecutor
+from ensemble.pipelines.ray_data import ScoreBatch
+from ensemble.pipelines.stored_ensemble import StoredEnsemble
 from ensemble.refit.job import RefitJob
 from ensemble.scoring.run import ScoreOptions, Stored, score
 from ensemble.scoring.target import Target
@@ -110,8 +112,23 @@ def test_a_refit_by_actors_finds_the_weights_of_one_process(cluster: Any, tmp_pa
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 9
 
 
+def test_ray_data_scores_a_dataset_by_actors(cluster: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    import ray.data  # noqa: PLC0415 - where Ray is
+
+    store = Store.open(str(tmp_path / "store"))
+    ensemble = StoredEnsemble(store.address, NAME, publish_uniform(store, tmp_path))
+    x = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+    dataset = ray.data.from_items([{"x": row} for row in x])
+    scored = dataset.map_batches(
+        ScoreBatch, fn_constructor_args=(ensemble,), compute=ray.data.ActorPoolStrategy(size=1), batch_size=64
+    )
+    found = {row["x"].tobytes(): row["scores"] for row in scored.take_all()}
+    expected = ensemble.load().score({"x": x})
+    assert all(found[row.tobytes()].tobytes() == one.tobytes() for row, one in zip(x, expected, strict=True))
+
+
 SCRIPT = """
-import subprocess, sys
+import os, re, subprocess, sys
 from pathlib import Path
 from ensemble.executors.ray_actors import RayExecutor
 from tests.support.work import Squares
@@ -119,13 +136,19 @@ running = RayExecutor(1).run(Squares(Path(sys.argv[1])), range(3), lambda *_: No
 print(next(running)["square"])
 import ray
 print({node["NodeManagerAddress"] for node in ray.nodes()})
-print(subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout)
+mark = f"STARTED_BY={os.environ['STARTED_BY']}".encode()
+for line in subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout.splitlines():
+    owners = [Path("/proc", pid, "environ") for pid in re.findall("pid=([0-9]+)", line)]
+    if any(mark in owner.read_bytes() for owner in owners if owner.exists()):
+        print(line)
 print(len(list(running)), ray.is_initialized())
 """
 
 
 def test_a_cluster_of_its_own_listens_on_loopback_only_and_ends_with_the_job(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    # Whatever else of Ray's runs on this machine isn't this cluster's.
+    environment["STARTED_BY"] = secrets.token_hex(8)
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],

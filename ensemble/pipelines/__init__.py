@@ -1,0 +1,1 @@
+"""Ensembles in other people's pipelines: Ray Data, Spark, Beam. None of them is needed to import this."""
