@@ -191,11 +191,6 @@ class ServeSettings(ComputeSettings):
         one_message = f"it must hold one message, --max-message-bytes is {self.max_message_bytes}"
         return [
             (
-                "http_port",
-                self.http_port is None or not self.supervised,
-                "HTTP needs --transport grpcio and one worker",
-            ),
-            (
                 "runtime",
                 self.runtime == "onnxruntime" or self.transport == "grpcio",
                 "--transport envoy runs onnxruntime alone: its memory allocator doesn't suit the others",

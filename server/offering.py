@@ -18,6 +18,7 @@ from .lifecycle.refitter import Found, Refitter, run_in_process
 from .telemetry.endpoint import exposition, listening
 from .telemetry.gate import GateMetrics
 from .telemetry.metrics import Metrics
+from .telemetry.shared import registry_of_all
 from .wire.access import read_tokens
 from .wire.admission import Admission, AdmissionLimits
 from .wire.control import Control, ControlOptions
@@ -79,9 +80,10 @@ def transports_of(
         return [grpc]
     from .wire.rest.offer import http_transport  # noqa: PLC0415 - who doesn't want it doesn't pay for it
 
+    registry = registry_of_all() if role.shares else metrics.registry
     http = http_transport(
         methods,
-        lambda accept: exposition(metrics.registry, accept),
+        lambda accept: exposition(registry, accept),
         observer=metrics,
         options=replace(options, address=f"{settings.host}:{settings.http_port}"),
         max_json_bytes=settings.max_json_bytes,

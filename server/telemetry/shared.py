@@ -4,6 +4,7 @@ Each process writes its values to files of one folder, which the environment nam
 imported; their parent adds them up. Counters and histograms of processes that have ended still count.
 """
 
+import os
 from collections.abc import Iterable
 from math import isnan, nan
 from pathlib import Path
@@ -54,3 +55,9 @@ def registry_of(folder: Path) -> tuple[CollectorRegistry, SharedMetrics]:
     collector: Any = shared
     registry.register(collector)
     return registry, shared
+
+
+def registry_of_all() -> CollectorRegistry:
+    """Make the registry of what this process and those beside it wrote, for one that shares its metrics."""
+    registry, _ = registry_of(Path(os.environ[FOLDER_VARIABLE]))
+    return registry

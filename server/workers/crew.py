@@ -43,8 +43,11 @@ class Crew:
                 worker.kill()
         self._stop.set()
 
-    async def run(self, began: float, address: str, metrics_url: str) -> None:
-        """Keep the workers up until `stop`. UnavailableError if one can't even begin."""
+    async def run(self, began: float, addresses: str) -> None:
+        """Keep the workers up until `stop`. UnavailableError if one can't even begin.
+
+        `addresses` is said once all of them serve.
+        """
         indices = range(self._settings.workers)
         try:
             async with asyncio.TaskGroup() as group:
@@ -53,10 +56,7 @@ class Crew:
                 for event in started:
                     await event.wait()
                 if not self._stop.is_set():
-                    log.info(
-                        "ready in %.2f s: gRPC on %s, metrics on %s",
-                        *(perf_counter() - began, address, metrics_url),
-                    )
+                    log.info("ready in %.2f s: %s", perf_counter() - began, addresses)
                 await self._stop.wait()
                 log.info("draining: calls in flight have %.0f s", self._settings.drain_timeout_secs)
                 await asyncio.gather(*map(self._drained, list(self._workers.values())))

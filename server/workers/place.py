@@ -45,10 +45,10 @@ def read_place(environment: Mapping[str, str] = os.environ) -> Place:
     return Place(**{**told, "settings": _settings(told["settings"]), "held": tuple(told["held"])})
 
 
-def shared_out(settings: ServeSettings, host: str, port: int) -> ServeSettings:
-    """Return what each worker is told: the port that all share, and its share of the cores."""
+def shared_out(settings: ServeSettings, host: str, port: int, http_port: int | None = None) -> ServeSettings:
+    """Return what each worker is told: the ports that all share, and its share of the cores."""
     threads = settings.threads or max(settings.member_threads // settings.workers, 1)
-    return replace(settings, host=host, grpc_port=port, metrics_port=0, threads=threads)
+    return replace(settings, host=host, grpc_port=port, http_port=http_port, metrics_port=0, threads=threads)
 
 
 def _settings(told: Mapping[str, Any]) -> ServeSettings:

@@ -37,6 +37,9 @@ async def supervise(store: str, settings: ServeSettings) -> None:
     await asyncio.to_thread(Store.open(store).ensembles)
     with ExitStack() as stack:
         host, port = stack.enter_context(reserved(settings.host, settings.grpc_port))
+        http_port = None
+        if settings.http_port is not None:
+            _, http_port = stack.enter_context(reserved(settings.host, settings.http_port))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="unisono-"))
         metrics = Path(folder) / "metrics"
         metrics.mkdir()
@@ -46,16 +49,15 @@ async def supervise(store: str, settings: ServeSettings) -> None:
             write_secrets(folder, certificates.value)
         endpoint = _endpoint(settings, registry, certificates)
         stack.callback(endpoint.close)
-        place = Place(
-            store, shared_out(settings, host, port), 0, link=-1, folder=folder, python=sys.executable
-        )
+        told = shared_out(settings, host, port, http_port)
+        place = Place(store, told, 0, link=-1, folder=folder, python=sys.executable)
         crew = Crew(place, shared, WorkerMetrics(registry))
         beside = [
             asyncio.create_task(_keep_certificates(certificates, folder, settings)),
             asyncio.create_task(_until_signalled(crew)),
         ]
         try:
-            await crew.run(began, f"{settings.host}:{port}", _metrics_url(settings, endpoint))
+            await crew.run(began, _addresses(settings, told, endpoint))
         finally:
             for task in beside:
                 task.cancel()
@@ -112,5 +114,11 @@ def _endpoint(
     return listening(registry, (settings.host, settings.metrics_port), context)
 
 
-def _metrics_url(settings: ServeSettings, endpoint: MetricsEndpoint) -> str:
-    return f"{'https' if settings.tls_cert else 'http'}://{settings.host}:{endpoint.port}/metrics"
+def _addresses(settings: ServeSettings, told: ServeSettings, endpoint: MetricsEndpoint) -> str:
+    """Say where the server listens, once its workers do."""
+    scheme = "https" if settings.tls_cert else "http"
+    http = "" if told.http_port is None else f", HTTP on {settings.host}:{told.http_port}"
+    return (
+        f"gRPC on {settings.host}:{told.grpc_port}, "
+        f"metrics on {scheme}://{settings.host}:{endpoint.port}/metrics{http}"
+    )

@@ -145,7 +145,6 @@ def test_what_can_be_no_version_is_refused(what: str) -> None:
     [
         ({"workers": 0}, "--workers is 0; it must be 1 to 256"),
         ({"transport": "envoy", "runtime": "openvino"}, "--runtime is 'openvino'; --transport envoy runs"),
-        ({"workers": 2, "http_port": 0}, "--http-port is 0; HTTP needs --transport grpcio and one worker"),
     ],
 )
 def test_what_envoy_and_workers_can_not_do_is_refused(options: dict[str, Any], says: str) -> None:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,15 +66,20 @@ def installed(transport: str) -> str:
     return transport
 
 
-def linear_store(folder: Path) -> Path:
-    """A store whose ensemble `m` takes four numbers as x."""
+def linear_store(folder: Path, ensembles: Sequence[str] = ("m",)) -> Path:
+    """A store whose ensembles take four numbers as x."""
     write_linear(folder / "a.onnx", seed=0)
-    publish(Store.open(str(folder / "store")), "m", {"a": folder / "a.onnx"}, PublishOptions())
+    for name in ensembles:
+        publish(Store.open(str(folder / "store")), name, {"a": folder / "a.onnx"}, PublishOptions())
     return folder / "store"
 
 
 @contextmanager
-def secured(folder: Path, keys: Keys, *options: str) -> Iterator[ServerProcess]:
+def secured(
+    folder: Path, keys: Keys, *options: str, ensembles: Sequence[str] = ("m",)
+) -> Iterator[ServerProcess]:
     """Serve `linear_store` behind `keys` while the block runs."""
-    with serving(str(linear_store(folder)), folder / "serve.log", [*keys.flags, *options]) as server:
+    with serving(
+        str(linear_store(folder, ensembles)), folder / "serve.log", [*keys.flags, *options]
+    ) as server:
         yield server

@@ -56,7 +56,7 @@ class HttpTransport:
 
     async def start(self) -> int:
         """Listen, and return the port. Raises UnavailableError if the address can't be had."""
-        listener = _listener(self._options.address)
+        listener = _listener(self._options)
         context = self._gate.listening_context()
         config = uvicorn.Config(
             self.application(),
@@ -236,13 +236,16 @@ async def _no_resource(_request: Request, error: Exception) -> Response:
     return Response(reply.body, error.status_code, error.headers, reply.media_type)
 
 
-def _listener(address: str) -> socket.socket:
-    """Listen on HOST:PORT."""
+def _listener(options: TransportOptions) -> socket.socket:
+    """Listen on HOST:PORT, beside other processes where the port is shared."""
+    address = options.address
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
         family, *_ = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+        return socket.create_server(
+            (host, int(port)), family=family, backlog=BACKLOG, reuse_port=options.shares_port
+        )
     except OSError as error:
         raise UnavailableError(
             f"can't listen on {address}: {error.strerror}; choose another, or end the process that has it"
