@@ -1,6 +1,11 @@
 """Requests of few bytes that call for many are refused before the server takes the memory."""
 
+import gzip
+import http.client
+import json
+import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +13,9 @@ from typing import Any
 import grpc
 import pytest
 
-from ensemble.publishing.publish import PublishOptions, publish
-from model_store.store import Store
 from server.cli.demonstration.server_process import ServerProcess, serving
 from server.wire.messages import message_class
-from tests.support.onnx_models import write_linear
+from tests.support.secured import installed, linear_store
 
 MIB = 2**20
 MAX_MESSAGE = 2 * MIB
@@ -24,6 +27,12 @@ GIB_OF_FLOATS = 2**28
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux")
 
 
+def peak_of(pid: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
 @dataclass
 class Target:
     """A server, and its peak when it got ready."""
@@ -32,10 +41,10 @@ class Target:
     at_first: int = 0
 
     def grown(self) -> int:
-        """By how many bytes the most memory that it ever had has grown."""
-        status = Path(f"/proc/{self.server.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 - self.at_first
+        """By how many bytes the most memory that it, and its workers, ever had has grown."""
+        pid = self.server.process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(peak_of(process) for process in (str(pid), *workers)) - self.at_first
 
     def refusal(self, path: str, data: bytes, **options: Any) -> tuple[str, str]:
         """How it refuses this request."""
@@ -45,15 +54,22 @@ class Target:
                 channel.unary_unary(path)(data, timeout=60, **options)
             return raised.value.code().name, raised.value.details()
 
+    def status(self, body: bytes, **headers: str) -> int:
+        """How it answers this request over HTTP."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        with closing(http.client.HTTPConnection(self.server.http_address, timeout=60)) as connection:
+            connection.request("POST", "/v2/models/m/infer", body, sent)
+            return connection.getresponse().status
 
-@pytest.fixture(scope="module", name="target")
-def fixture_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+
+@pytest.fixture(scope="module", params=["grpcio", "envoy"], name="target")
+def fixture_target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("bombs")
-    write_linear(folder / "a.onnx", seed=0)
-    publish(Store.open(str(folder / "store")), "m", {"a": folder / "a.onnx"}, PublishOptions())
-    with serving(
-        str(folder / "store"), folder / "serve.log", ["--max-message-bytes", str(MAX_MESSAGE)]
-    ) as process:
+    options = ["--max-message-bytes", str(MAX_MESSAGE), "--transport", installed(request.param)]
+    store = str(linear_store(folder))
+    with serving(store, folder / "serve.log", [*options, "--http-port", "0"]) as process:
         target = Target(process)
         target.at_first = target.grown()
         yield target
@@ -115,5 +131,30 @@ def test_decompression_bombs_are_refused_without_the_memory(
 ) -> None:
     for _ in range(3):
         code, text = target.refusal(path, bytes(BOMB), compression=compression)
-        assert (code, text) == ("RESOURCE_EXHAUSTED", "Decompressed message larger than max")
+        assert code == "RESOURCE_EXHAUSTED"
+        assert "Decompressed message larger than max" in text
+    assert target.grown() < ALLOWED
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_decompression_bombs_over_http_are_refused_without_the_memory(target: Target, encoding: str) -> None:
+    bomb = gzip.compress(bytes(BOMB)) if encoding == "gzip" else zlib.compress(bytes(BOMB))
+    for _ in range(3):
+        assert target.status(bomb, content_encoding=encoding) == 413
+    assert target.grown() < ALLOWED
+
+
+@pytest.mark.parametrize("shape", [[GIB_OF_FLOATS, 4], [1, GIB_OF_FLOATS], [2**62, 2**62], [-1, 4]])
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_gibibyte_declared_over_http_is_refused_without_it(
+    target: Target, shape: list[int], binary: bool
+) -> None:
+    tensor: dict[str, Any] = {"name": "x", "shape": shape, "datatype": "FP32"}
+    tensor |= {"parameters": {"binary_data_size": 16}} if binary else {"data": [1.0] * 4}
+    header = json.dumps({"inputs": [tensor]}).encode()
+    if binary:
+        length = str(len(header))
+        assert target.status(header + bytes(16), inference_header_content_length=length) == 400
+    else:
+        assert target.status(header) == 400
     assert target.grown() < ALLOWED

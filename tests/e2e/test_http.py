@@ -63,6 +63,6 @@ def test_workers_share_the_port_and_tell_the_metrics_of_all(tmp_path: Path) -> N
             with closing(http.client.HTTPConnection(server.http_address, timeout=20)) as connection:
                 connection.request("POST", "/v2/models/m/infer", BODY)
                 assert connection.getresponse().status == 200
-        with urlopen(f"http://{server.http_address}/metrics", timeout=20) as page:  # noqa: S310 - ours
+        with urlopen(f"http://{server.http_address}/metrics", timeout=20) as page:
             samples = samples_of(page.read().decode(), "m")
     assert samples["unisono_requests_total"][""] == 24

@@ -37,6 +37,11 @@ def predict() -> bytes:
     return bytes(request.SerializeToString())
 
 
+def only_m() -> bytes:
+    listed = {"model_config_list": {"config": [{"name": "m"}]}}
+    return bytes(message_class("tensorflow.serving.ReloadConfigRequest")(config=listed).SerializeToString())
+
+
 NAMED = b"\n\1m"  # a message whose first field, text, is "m"
 SPEC = b"\n\3" + NAMED  # one whose first field is such a message
 REFLECTED = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
@@ -55,8 +60,11 @@ TABLE: dict[str, tuple[bytes, tuple[str, ...]]] = {
     f"{OIP}/ModelStreamInfer": (infer(), FOR_PREDICT),
     f"{OIP}/RepositoryIndex": (b"", FOR_PREDICT),
     f"{OIP}/RepositoryModelLoad": (b"\x12\1m", FOR_CONTROL),
+    # What nobody else here asks for.
+    f"{OIP}/RepositoryModelUnload": (b"\x12\5spare", FOR_CONTROL),
     f"{TFS}.PredictionService/Predict": (predict(), FOR_PREDICT),
     f"{TFS}.ModelService/GetModelStatus": (SPEC, FOR_PREDICT),
+    f"{TFS}.ModelService/HandleReloadConfigRequest": (only_m(), FOR_CONTROL),
     "unisono.v1.Control/History": (NAMED, FOR_CONTROL),
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": (REFLECTED, FOR_EITHER),
 }
@@ -74,7 +82,7 @@ def fixture_server(
 ) -> Iterator[ServerProcess]:
     switches = ("--enable-reflection", "--enable-control", "--enable-model-control")
     options = ("--transport", installed(request.param), *switches)
-    with secured(tmp_path_factory.mktemp("secured"), keys, *options) as server:
+    with secured(tmp_path_factory.mktemp("secured"), keys, *options, ensembles=("m", "spare")) as server:
         yield server
 
 
