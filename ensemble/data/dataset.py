@@ -19,6 +19,8 @@ from .arrow_file import ArrowFile
 from .chunk import Chunk
 from .csv_file import CsvFile
 from .cursor import Cursor, Found, OpenFile
+from .image_folder import ImageFolder, image_files
+from .images import IMAGE_ENDINGS
 from .jsonl_file import JsonlFile
 from .labels import OUTSIDE, LabelRule
 from .npz_file import NpzFile
@@ -74,9 +76,12 @@ class Dataset:
         """The sha256, in hex, of the files' bytes, one file after another."""
         digest = sha256()
         for path in self.files:
-            with path.open("rb") as file:
-                while data := file.read(READ_SIZE):
-                    digest.update(data)
+            # The names of images count too: they say the class.
+            for name in image_files(path) if path.is_dir() else [""]:
+                digest.update(name.encode(errors="surrogateescape"))
+                with (path / name).open("rb") as file:
+                    while data := file.read(READ_SIZE):
+                        digest.update(data)
         return digest.hexdigest()
 
     def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
@@ -234,6 +239,8 @@ def _open(path: Path, only_input: str | None) -> Source:
         ".tfrecord": TfRecordFile.open,
         ".tfrecords": TfRecordFile.open,
     }
+    if path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS:
+        return ImageFolder.open(path)
     opened = known.get(path.suffix)
     return opened(path) if opened else NpzFile.open(path, only_input)
 

@@ -5,6 +5,7 @@ from glob import glob
 from pathlib import Path
 
 from ..errors import InvalidDataError
+from .images import IMAGE_ENDINGS
 
 # How a file's name ends says how it is read.
 ENDINGS = (
@@ -15,8 +16,9 @@ ENDINGS = (
 def find_files(paths: Sequence[Path]) -> list[Path]:
     """Return the data files that `paths` names, in the order in which they are read.
 
-    A path is a file, a folder (its data files, those in folders below too, sorted) or a glob pattern
-    (sorted). In a folder, names that start with `.` or `_` are left out, as Spark and Arrow do.
+    A path is a file, a folder (its data files, those in folders below too, sorted; or, if it holds none but
+    images, the folder itself) or a glob pattern (sorted). In a folder, names that start with `.` or `_` are
+    left out, as Spark and Arrow do.
     """
     if not paths:
         raise InvalidDataError("no data files given: name a file, a folder or a pattern")
@@ -25,10 +27,13 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 def _files_of(path: Path) -> list[Path]:
     """Return the files that one path names."""
+    known = (*ENDINGS, *IMAGE_ENDINGS)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in ENDINGS and _shown(file, path))
+        if not files and any(_is_image(file) and _shown(file, path) for file in path.rglob("*")):
+            return [path]
         if not files:
-            raise InvalidDataError(f"{path}: holds no data files; these end in {', '.join(ENDINGS)}")
+            raise InvalidDataError(f"{path}: holds no data files; these end in {', '.join(known)}")
         return files
     # Path.glob would need the pattern split off its folder first.
     names = [str(path)] if path.is_file() else sorted(glob(str(path), recursive=True))  # noqa: PTH207 - see above
@@ -36,9 +41,13 @@ def _files_of(path: Path) -> list[Path]:
     if not files:
         raise InvalidDataError(f"{path}: no such file, folder or pattern")
     for file in files:
-        if file.suffix not in ENDINGS:
-            raise InvalidDataError(f"{file}: can't be read; known endings are {', '.join(ENDINGS)}")
+        if file.suffix not in ENDINGS and not _is_image(file):
+            raise InvalidDataError(f"{file}: can't be read; known endings are {', '.join(known)}")
     return files
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_ENDINGS
 
 
 def _shown(file: Path, folder: Path) -> bool:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from model_store.canonical import encode
 
 from ..data.dataset import Dataset, reopen_dataset
+from ..data.image_folder import folder_stamp
 from ..errors import InvalidDataError
 from ..signature import Signature
 from .columns import ERROR_COLUMNS, OWN_COLUMNS, Columns, errors_schema, results_schema
@@ -180,6 +181,8 @@ def part_rows_for(rows: int) -> int:
 def _stamp(path: Path) -> tuple[int, int]:
     """The size and time of a file, by which a change is noticed."""
     try:
+        if path.is_dir():
+            return folder_stamp(path)
         stat = path.stat()
     except OSError as error:
         raise InvalidDataError(f"{path}: can't be read: {error.strerror}") from error
