@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-# Pings without which a peer that has gone is noticed, unanswered.
-KEEPALIVE_TIMEOUT_SECS = 20.0
-
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
@@ -13,7 +10,8 @@ class TransportOptions:
     address: str = "127.0.0.1:8001"  # port 0 takes a free one
     max_message_bytes: int = 64 * 2**20  # also once decompressed, and of what one stream has on its way
     max_call_secs: float = 10.0  # for callers that set no deadline, or a later one
-    keepalive_secs: float = 60.0  # how soon a peer that is gone is noticed
+    keepalive_secs: float = 60.0  # how often a silent peer is asked whether it is there
+    keepalive_timeout_secs: float = 20.0  # how long it may take to answer that
     min_client_ping_secs: float = 10.0  # clients that ping more often are cut off
     # Of one connection. Not fewer than callers have: gRPC refuses what comes while ended streams are cleared.
     max_concurrent_streams: int = 1024
@@ -34,7 +32,9 @@ class TransportOptions:
             ("grpc.absolute_max_metadata_size", self.max_metadata_bytes),
             ("grpc.so_reuseport", int(self.shares_port)),
             ("grpc.keepalive_time_ms", _ms(self.keepalive_secs)),
-            ("grpc.keepalive_timeout_ms", _ms(KEEPALIVE_TIMEOUT_SECS)),
+            ("grpc.keepalive_timeout_ms", _ms(self.keepalive_timeout_secs)),
+            # By itself the one above leaves a peer that never answers for a minute.
+            ("grpc.http2.ping_timeout_ms", _ms(self.keepalive_timeout_secs)),
             ("grpc.http2.min_ping_interval_without_data_ms", _ms(self.min_client_ping_secs)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.max_connection_age_ms", _ms(self.max_connection_age_secs)),

@@ -47,15 +47,15 @@ def check_envoy() -> None:
 
 
 @contextmanager
-def envoy_running() -> Iterator[EnvoyProcess]:
-    """Run Envoy as `unisono serve` does, but for the application."""
+def envoy_running(**options: Any) -> Iterator[EnvoyProcess]:
+    """Run Envoy as `unisono serve` with these options does, but for the application."""
     check_envoy()
     with tempfile.TemporaryDirectory(prefix="envoy-") as folder, socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
         # Bounds of Envoy's own lie above those of any test.
-        settings = ServeSettings(grpc_port=port, transport="envoy")
+        settings = ServeSettings(grpc_port=port, transport="envoy", **options)
         place = Place("", settings, 0, link=-1, folder=folder, python="")
         bridge = Path(folder) / "bridge.sock"
         process = subprocess.Popen(
