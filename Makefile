@@ -10,8 +10,8 @@ help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 # What tests and benchmarks use of Debian's, beside Python: crash points, a browser, a load generator, certificates,
-# pictures of networks.
-DEBIAN := strace chromium nghttp2-client openssl graphviz
+# pictures of networks, what listens where.
+DEBIAN := strace chromium nghttp2-client openssl graphviz iproute2
 system-deps: ## Install what Debian must bring, where apt-get is there and it is missing (as root).
 	@if command -v apt-get >/dev/null && ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); fi
@@ -98,7 +98,7 @@ test: install .venv-peers/fastapi/.done ## Run every test, with branch coverage.
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
 	$(BIN)/python -m pytest -m "not slow"
 
-test-ray: .venv-ray/.done ## Run the tests of the Ray executor, with two nodes on this machine.
+test-ray: .venv-ray/.done ## Run the tests of Ray, with two nodes on this machine, and of the manifests.
 	.venv-ray/bin/python -m pytest tests/ray
 
 lint: install ## Check format, rules, layers, types, spelling, the Dockerfile and the compiled protos.
