@@ -13,6 +13,7 @@ from ..weights import Weights
 from .aims import log_loss_of
 from .blend import Blend
 from .comparison import row_losses
+from .crossfit import Split, held_out_losses, judged_rows
 from .objective import LogLoss, Vector
 from .predictions import Predictions, class_names
 from .sample import Sample, mean_and_error
@@ -46,6 +47,37 @@ def worth_of_each(
             "log_loss": loss if np.isfinite(loss) else None,
         }
     return found
+
+
+def held_out_gain(
+    sample: Sample, newcomer: Predictions, splits: Sequence[Split], start: Vector
+) -> tuple[float, float]:
+    """Return by how much the loss falls with the newcomer among the members, and the standard error, in nats.
+
+    Cross-fitted: on the rows that each of `splits` judges, weights fitted to its other rows with the newcomer
+    against weights fitted without it. Below 0 if it only seems to add something. `start` is where the search
+    for weights begins, as in `worth_of_each`.
+    """
+    inside = sample.predictions
+    everyone = replace(
+        inside,
+        members=(*inside.members, *newcomer.members),
+        scores=(*inside.scores, *newcomer.scores),
+    )
+    joined = replace(
+        sample,
+        predictions=everyone,
+        true_class=np.column_stack([sample.true_class, newcomer.true_class_scores()[sample.place]]),
+    )
+
+    def fit(rows: Sample) -> dict[str, Blend]:
+        without = solve(log_loss_of(rows.only(range(sample.members))), start).weights
+        begin = np.append(without, np.zeros(len(newcomer.members)))
+        return {"without": Blend(begin), "with": Blend(solve(log_loss_of(rows), begin).weights)}
+
+    losses = held_out_losses(joined, splits, fit)
+    gains = (losses["without"] - losses["with"])[judged_rows(splits)]
+    return mean_and_error(gains, None if sample.weights is None else sample.weights[judged_rows(splits)])
 
 
 def as_ensemble(newcomers: Sequence[Member], servable: Servable) -> Servable:

@@ -25,6 +25,7 @@ COMMANDS = {
         "Train, publish, refit, serve, predict and score on real digits, in one go.",
     ),
     "train": ("server.cli.train:train", "Make members: train the small models on real data."),
+    "tune": ("server.cli.tune:tune", "Search for members: which networks, learning how, do best."),
     "publish": ("server.cli.publish:publish", "Publish model files as a new version of an ensemble."),
     "refit": ("server.cli.refit:refit", "Learn new weights on validation data and publish them."),
     "serve": ("server.cli.serve:serve", "Serve the store's ensembles over gRPC, with Prometheus metrics."),

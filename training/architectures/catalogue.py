@@ -12,9 +12,14 @@ from .task import Task
 NAMES = ("sepconv", "bndense", "bnconv", "xception", "densenet", "two_inputs", "two_outputs")
 
 
+def option_names(name: str) -> tuple[str, ...]:
+    """Return what can be said of the network `name`."""
+    return tuple(key for key in inspect.signature(_builder(name)).parameters if key != "task")
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raise `InvalidModelError` unless there is a network `name` which has all `options`."""
-    known = [key for key in inspect.signature(_builder(name)).parameters if key != "task"]
+    known = option_names(name)
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InvalidModelError(f"{name} has no options {unknown}; it has {', '.join(known)}")

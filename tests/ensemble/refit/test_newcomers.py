@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from ensemble.errors import InvalidModelError, InvalidRequestError
+from ensemble.refit.crossfit import splits_of
 from ensemble.refit.learn import LearnOptions, learn
-from ensemble.refit.newcomers import as_ensemble, worth_of_each
+from ensemble.refit.newcomers import as_ensemble, held_out_gain, worth_of_each
 from ensemble.refit.objective import LogLoss
+from ensemble.refit.predictions import Predictions
 from ensemble.refit.solver import solve
 from ensemble.signature import TensorSpec
 from tests.support.members import Constant, signature_of
@@ -63,3 +67,23 @@ def test_a_model_that_could_not_be_taken_in_is_refused() -> None:
         as_ensemble([Constant("a", signature=signature_of(TensorSpec("z", "float32", (2,))))], ensemble)
     with pytest.raises(InvalidModelError, match=r"scores of shape \[5\] a row; the ensemble has 3 classes"):
         as_ensemble([Constant("a", signature=signature_of(classes=5))], ensemble)
+
+
+def test_a_different_model_gains_more_on_rows_not_fitted_on_than_a_copy_of_the_best() -> None:
+    everyone = class_sample(3, evidence=(1.2, 1.1, 1.0), rows=2000)
+    inside = everyone.only([0, 1])
+    splits = splits_of(inside, 5)
+    losses = {name: float(-np.log(everyone.true_class[:, place]).mean()) for name, place in PLACES.items()}
+    assert losses["best"] < losses["worse"]
+    copy, copy_error = held_out_gain(inside, renamed(everyone.only([0]).predictions), splits, np.full(2, 0.5))
+    different, error = held_out_gain(inside, everyone.only([2]).predictions, splits, np.full(2, 0.5))
+    assert copy == pytest.approx(0, abs=1e-9)
+    assert copy_error == pytest.approx(0, abs=1e-9)
+    assert different > 2 * error > 0
+
+
+PLACES = {"best": 0, "worse": 2}
+
+
+def renamed(found: Predictions) -> Predictions:
+    return replace(found, members=("copy",))
