@@ -28,6 +28,7 @@ COMMANDS = {
     "tune": ("server.cli.tune:tune", "Search for members: which networks, learning how, do best."),
     "publish": ("server.cli.publish:publish", "Publish model files as a new version of an ensemble."),
     "refit": ("server.cli.refit:refit", "Learn new weights on validation data and publish them."),
+    "diversity": ("server.cli.diversity:diversity", "Show how members differ, and what that gives."),
     "serve": ("server.cli.serve:serve", "Serve the store's ensembles over gRPC, with Prometheus metrics."),
     "predict": ("server.cli.predict:predict", "Ask a running server."),
     "health": ("server.cli.health:health", "Ask a running server whether it serves."),

@@ -28,7 +28,7 @@ def world() -> tuple[Data, dict[str, np.ndarray]]:
 
 def test_a_different_worse_model_is_worth_more_than_a_copy_of_the_best(tmp_path: Path) -> None:
     data, scores = world()
-    np.savez(tmp_path / "best.npz", scores=scores["best"], label=data.validation.label)
+    np.savez(tmp_path / "best.npz", scores=scores["best"], label=np.asarray(data.validation.label))
     current = CurrentEnsemble.open(Beside(predictions=tmp_path), data, tmp_path / "validation.npz")
     copy, other = (current.worth("trial", scores[name]) for name in ("best", "other"))
     assert copy["held_out_gain"] == pytest.approx(0, abs=1e-9)

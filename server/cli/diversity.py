@@ -1,0 +1,136 @@
+"""`unisono diversity`."""
+
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from . import tables
+from .main import EXIT_DONE
+from .options import DEFAULT_STORE, OutputOption, StoreOption
+from .refit import LabelOption
+
+if TYPE_CHECKING:
+    from ensemble.refit.sample import Sample
+
+
+def diversity(
+    name: str = "",
+    *,
+    data: Annotated[
+        list[Path] | None,
+        Parameter(consume_multiple=True, negative=(), help="Labelled rows that no member learned from."),
+    ] = None,
+    label: LabelOption = "y",
+    predictions: Annotated[
+        Path | None, Parameter(help="A folder of captured predictions, in place of NAME and --data.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    output_format: OutputOption = "table",
+) -> int:
+    """Show how the members of ensemble NAME differ on labelled rows, and what differing gives.
+
+    Each two members' errors compared, what each pair would give alone, what each member is worth, and how
+    much of the members' loss their ambiguity takes away.
+    """
+    told = _told(*_asked(name, data, label, predictions, store))
+    if output_format == "json":
+        tables.print_json(told)
+    else:
+        _show(told)
+    return EXIT_DONE
+
+
+def _asked(
+    name: str, data: list[Path] | None, label: str, predictions: Path | None, store: str
+) -> tuple["Sample", Any]:
+    """Return the members' scores and how much each member counts: alike, of captured ones."""
+    import numpy as np  # noqa: PLC0415 - heavy: only when the command runs
+
+    from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.errors import InvalidRequestError  # noqa: PLC0415 - beside its use
+    from ensemble.loading.load import load_servable  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.captured import read_captured  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.predictions import predict_all  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.sample import Sample  # noqa: PLC0415 - heavy: only when the command runs
+    from model_store.store import Store  # noqa: PLC0415 - only when the command runs
+
+    if bool(name and data) == (predictions is not None):
+        raise InvalidRequestError("name an ensemble and --data, or --predictions alone")
+    if predictions is not None:
+        found = read_captured(predictions)
+        return Sample.of(found), np.full(len(found.members), 1 / len(found.members))
+    servable = load_servable(Store.open(store), name)
+    rows = open_dataset(data or [], servable.signature, label=label, classes=servable.classes)
+    found = predict_all(servable, rows)
+    return Sample.of(found), np.array([servable.weights.by_member[member] for member in found.members])
+
+
+def _told(sample: "Sample", weights: Any) -> dict[str, Any]:
+    """Return all figures; null is infinite, or not to be told."""
+    from ensemble.refit import diversity as measured  # noqa: PLC0415 - heavy: only when the command runs
+
+    members = sample.predictions.members
+    found = measured.pairs(sample)
+    worth = measured.value_of_each(sample, weights)
+    decompositions = {
+        "brier": measured.squared_decomposition(sample, weights),
+        "log_loss_of_geometric_mean": measured.log_decomposition(sample, weights),
+    }
+    return {
+        "rows": sample.rows,
+        "members": [
+            {
+                "name": member,
+                "weight": float(weights[place]),
+                "log_loss": _finite(found.loss_together[place, place]),
+                "worth": _finite(worth[member]),
+            }
+            for place, member in enumerate(members)
+        ],
+        "pairs": [
+            {
+                "members": [members[one], members[other]],
+                **{
+                    measure: _finite(getattr(found, measure)[one, other])
+                    for measure in found.__dataclass_fields__
+                },
+            }
+            for one in range(len(members))
+            for other in range(one + 1, len(members))
+        ],
+        "ambiguity": {
+            loss: {"members": parts.members, "ambiguity": parts.ambiguity, "ensemble": parts.ensemble}
+            for loss, parts in decompositions.items()
+        },
+    }
+
+
+def _show(told: dict[str, Any]) -> None:
+    console = tables.console()
+    numbers = ("weight", "log-loss", "worth")
+    members = tables.table("member", *numbers, numbers=numbers)
+    for line in told["members"]:
+        members.add_row(line["name"], *(_shown(line[key]) for key in ("weight", "log_loss", "worth")))
+    console.print(members)
+    if told["pairs"]:
+        keys = [key for key in told["pairs"][0] if key != "members"]
+        headings = tuple(key.replace("_", "-") for key in keys)
+        pairs = tables.table("pair", *headings, numbers=headings)
+        for line in told["pairs"]:
+            pairs.add_row(" + ".join(line["members"]), *(_shown(line[key]) for key in keys))
+        console.print(pairs)
+    for loss, parts in told["ambiguity"].items():
+        console.print(
+            f"{loss.replace('_', ' ')}: members {parts['members']:.4f} - ambiguity {parts['ambiguity']:.4f}"
+            f" = ensemble {parts['ensemble']:.4f}"
+        )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if isfinite(value) else None
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
