@@ -1,5 +1,6 @@
 """A store with one published version of small ONNX members, and labelled rows in files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,29 @@ SHARPNESS = {"blunt": 0.2, "fair": 1.0, "over": 8.0}
 
 def publish_uniform(store: Store, folder: Path) -> int:
     """Publish the members, weighed alike; return the version."""
-    records = []
-    for name, sharpness in SHARPNESS.items():
-        path = folder / f"{name}.onnx"
-        _write(path, sharpness)
-        records.append(MemberRecord(name, "onnx", store.put_blob(NAME, path), SIGNATURE.to_json(), {}))
+    return publish_members(store, write_members(folder, SHARPNESS))
+
+
+def write_members(folder: Path, sharpness: Mapping[str, float]) -> dict[str, Path]:
+    """Write a member of each sharpness; return its file."""
+    files = {name: folder / f"{name}.onnx" for name in sharpness}
+    for name, path in files.items():
+        _write(path, sharpness[name])
+    return files
+
+
+def publish_members(
+    store: Store, files: Mapping[str, Path], weights: Mapping[str, float] | None = None
+) -> int:
+    """Publish these files as members, weighed alike unless told; return the version."""
+    records = [
+        MemberRecord(name, "onnx", store.put_blob(NAME, path), SIGNATURE.to_json(), {})
+        for name, path in files.items()
+    ]
     digests = {record.name: record.digest for record in records}
-    weights = store.put_blob(NAME, weights_json(dict.fromkeys(digests, 1 / len(digests)), digests))
-    draft = Draft(tuple(records), CLASSES, SIGNATURE.to_json(), {"form": "linear"}, weights, {}, None)
+    by_member = weights or dict.fromkeys(digests, 1 / len(digests))
+    blob = store.put_blob(NAME, weights_json(by_member, digests))
+    draft = Draft(tuple(records), CLASSES, SIGNATURE.to_json(), {"form": "linear"}, blob, {}, None)
     return store.publish(NAME, draft, by="test", why="first").version
 
 
