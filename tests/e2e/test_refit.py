@@ -156,6 +156,68 @@ def test_a_refit_by_command_is_seen_when_it_is_published_and_told_of_when_it_is_
     assert sample(server.metrics(), "unisono_refits_total", outcome="held") is None
 
 
+def told_of_refits(text: str) -> dict[str, float | None]:
+    """What a scrape says of the refits of `digits`."""
+    return {
+        "published": sample(text, "unisono_refits_total", outcome="published"),
+        "held": sample(text, "unisono_refits_total", outcome="held"),
+        "times": sample(text, "unisono_refit_seconds_count"),
+        "incumbent": sample(text, "unisono_refit_loss_nats", weighting="incumbent"),
+        "learned": sample(text, "unisono_refit_loss_nats", weighting="learned"),
+        "gap": sample(text, "unisono_refit_gap_nats"),
+    }
+
+
+def test_refits_by_rpc_and_by_command_published_and_held_are_each_in_the_metrics(
+    controlled: ServerProcess, ask: Ask, store: Path, small_members: Path, unisono: Unisono, tmp_path: Path
+) -> None:
+    file = tmp_path / "refit.prom"
+    words = ("refit", "digits", "--data", small_members / "validation.npz", "--label", "label")
+    told = ("--store", store, "--metrics", file, "-o", "json")
+
+    def of_command(code: int) -> dict[str, float | None]:
+        found = json.loads(unisono(*words, *told, code=code).stdout)
+        losses = found["validation"]["losses"]
+        return {
+            "incumbent": losses["incumbent"],
+            "learned": losses["learned"],
+            "gap": found["solver"]["gap"],
+        }
+
+    def of_rpc() -> dict[str, float | None]:
+        found = ask("Refit", data="validation", label="label")
+        return {"incumbent": found.incumbent_loss, "learned": found.learned_loss, "gap": found.gap}
+
+    # Published by RPC, from uniform weights; then held by both, since nothing is left to gain.
+    first = of_rpc()
+    counted = {"published": 1, "held": None, "times": 1}
+    assert told_of_refits(controlled.metrics()) == counted | first
+    second = of_rpc()
+    counted |= {"held": 1, "times": 2}
+    assert told_of_refits(controlled.metrics()) == counted | second
+    assert (sample(controlled.metrics(), "unisono_refit_seconds_sum") or 0) > 0
+    # Of a command that held no server can know: what it writes is for the node exporter to show.
+    assert told_of_refits(file.read_text() if file.exists() else "") == dict.fromkeys(
+        ("published", "held", "times", "incumbent", "learned", "gap")
+    )
+    third = of_command(3)
+    assert told_of_refits(file.read_text()) == {"published": None, "held": 1, "times": 1} | third
+    assert (sample(file.read_text(), "unisono_refit_seconds_sum") or 0) > 0
+    assert told_of_refits(controlled.metrics()) == counted | second
+
+    # Published by the command, from the uniform weights that a rollback brought back.
+    ask("Rollback", version=1, expect_seq=2)
+    fourth = of_command(0)
+    assert told_of_refits(file.read_text()) == {"published": 1, "held": None, "times": 1} | fourth
+    end = monotonic() + 60
+    # Its versions are looked for at once after any change over gRPC, or with the store's hint.
+    while sample(controlled.metrics(), "unisono_active_version") != 3:
+        assert monotonic() < end
+        Event().wait(0.02)
+    counted |= {"published": 2}
+    assert told_of_refits(controlled.metrics()) == counted | fourth
+
+
 def test_control_is_off_unless_it_is_asked_for(server: ServerProcess) -> None:
     with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as refused:
         channel.unary_unary("/unisono.v1.Control/History")(b"", timeout=10)
