@@ -117,7 +117,10 @@ class Charts:
                     *where, s=sizes, marker=marker, color=colour, alpha=0.75, linewidth=0, label=title
                 )
             upper.set(ylabel="share that was right", xlim=(0, 1.04), ylim=(-0.04, 1.06))
-            legend = upper.legend(frameon=False, loc="upper left", labelcolor=INK)
+            # Above the axes: any place among them may hold dots.
+            legend = upper.legend(
+                frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, labelcolor=INK
+            )
             for handle in legend.legend_handles:
                 handle.set_sizes([36])
             learned = bins["learned"]

@@ -52,7 +52,8 @@ def slices(report: Mapping[str, Any]) -> str:
     ]
     lead = (
         "Gains on rows that took no part in choice and fit. A slice whose loss surely rises by more than 0.01"
-        " (Holm's correction over the slices) holds the weights back: the verdict then names it."
+        " (Holm's correction over the slices) holds the weights back: the verdict then names it. Nothing is"
+        " held where nobody had learned the weights before."
     )
     return section("Slice by slice", lead, html_table(["slice", "held-out gain", "95% interval"], rows))
 
