@@ -99,18 +99,27 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         wanted_versions(store, settings, labels), manager, metrics.store, settings.watch_options
     )
     repository = SharedRepository(Repository(manager, watcher), watcher, role.companions)
-    methods = [
-        *methods_of(models, metrics, repository, labels=labels, settings=settings),
-        *control_methods(store, repository, metrics, settings, role.companions),
-    ]
-    transports = transports_of(methods, health, metrics, gate=gate, settings=settings, role=role)
+    transports = transports_of(
+        [
+            *methods_of(models, metrics, repository, labels=labels, settings=settings),
+            *control_methods(store, repository, metrics, settings, role.companions),
+        ],
+        *(health, metrics),
+        gate=gate,
+        settings=settings,
+        role=role,
+    )
 
     async with AsyncExitStack() as stack:
         # Undone from the last to the first: calls drain while the batcher still runs.
         stack.callback(engine.close)
         metrics_port = 0 if role.shares else serve_metrics(stack, metrics, gate, settings)
         tasks = await stack.enter_async_context(_background_tasks())
-        tasks(batcher.serve(), reloading.watch(gate.reloads, settings.poll_interval_secs))
+        tasks(
+            batcher.serve(),
+            reloading.watch(gate.reloads, settings.poll_interval_secs),
+            metrics.hot.pour_on(),
+        )
         stack.push_async_callback(_drain, models, health, transports, settings)
         ports = [await each.start() for each in transports]
         published = await repository.begin()

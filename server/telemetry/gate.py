@@ -2,11 +2,14 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from .hot import Hot
+
 
 class GateMetrics:
     """Counts what the gate tells it. Safe to call from any thread."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, hot: Hot | None = None) -> None:
+        self._hot = hot or Hot(registry)
         self._reloads = Counter(
             "unisono_reloads",
             "New contents of the certificates or tokens: taken, or failed.",
@@ -38,7 +41,6 @@ class GateMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._told = (0, 0)
         self._refused = Counter(
             "unisono_refused",
             "Calls that found no place: too many calls or bytes in flight, or too long a wait for scores.",
@@ -48,11 +50,8 @@ class GateMetrics:
 
     def in_flight(self, calls: int, size: int) -> None:
         """So many calls are in the server now, with requests of `size` bytes in all."""
-        before, self._told = self._told, (calls, size)
-        if before[0] != calls:
-            self._calls.set(calls)
-        if before[1] != size:
-            self._bytes.set(size)
+        self._hot.set(self._calls, calls)
+        self._hot.set(self._bytes, size)
 
     def refused(self, reason: str) -> None:
         """A call was refused: too many "calls" or "bytes", or too long a "wait"."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from .gate import GateMetrics
+from .hot import BulkHistogram, Hot
 from .members import Agreement, MemberMetrics
 from .refits import RefitFigures, RefitMetrics
 from .statistics import BatchTimes, Statistics
@@ -27,49 +28,48 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, *, shared: bool = False, first: bool = True) -> None:
         self.registry = registry
+        self.hot = Hot(registry)
         self.statistics = Statistics()
         self.refits = RefitMetrics(registry, counts_published=first)
         self.members = MemberMetrics(registry)
         self.versions = VersionMetrics(registry, shared=shared)
         self.store = StoreMetrics(registry)
-        # Of `handled`: finding a series by its labels takes longer than counting.
-        self._series: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
-        self.gate = GateMetrics(registry)
+        self.gate = GateMetrics(registry, self.hot)
         self._requests = Counter(
             "unisono_requests",
             "Calls answered, by the code they were answered with.",
             ["model", "version", "method", "code"],
             registry=registry,
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = BulkHistogram(
             "unisono_request_seconds",
             "From the call's arrival to its answer.",
             ["model", "method"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._queue_seconds = Histogram(
+        self._queue_seconds = BulkHistogram(
             "unisono_queue_seconds",
             "How long a request waited for its batch to start.",
             ["model"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._compute_seconds = Histogram(
+        self._compute_seconds = BulkHistogram(
             "unisono_compute_seconds",
             "How long a batch took, all members and the pool.",
             ["model"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._member_compute_seconds = Histogram(
+        self._member_compute_seconds = BulkHistogram(
             "unisono_member_compute_seconds",
             "How long a batch took in one member.",
             ["model", "member"],
             buckets=SECONDS,
             registry=registry,
         )
-        self._batch_rows = Histogram(
+        self._batch_rows = BulkHistogram(
             "unisono_batch_rows", "Rows in a batch.", ["model"], buckets=ROWS, registry=registry
         )
         self._queue_rows = Gauge(
@@ -78,26 +78,18 @@ class Metrics:
 
     def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
         """A call was answered, with `code`, after `seconds`."""
-        key = (model, version, method, code)
-        series = self._series.get(key)
-        if series is None:
-            series = self._requests.labels(*key), self._request_seconds.labels(model, method)
-            self._series[key] = series
-        requests, request_seconds = series
-        requests.inc()
-        request_seconds.observe(seconds)
+        self.hot.count(self._requests, (model, version, method, code))
+        self.hot.observe(self._request_seconds, (model, method), seconds)
         self.statistics.handled(method, model, version, code, seconds)
 
     def queued(self, rows: int) -> None:
         """`rows` rows wait now."""
-        self._queue_rows.set(rows)
+        self.hot.set(self._queue_rows, rows)
 
     def batched(self, model: str, rows: int, waited: Sequence[float]) -> None:
         """A batch of `rows` rows of `model` starts; its requests have waited this long."""
-        self._batch_rows.labels(model).observe(rows)
-        queue_seconds = self._queue_seconds.labels(model)
-        for seconds in waited:
-            queue_seconds.observe(seconds)
+        self.hot.observe(self._batch_rows, (model,), rows)
+        self.hot.observe(self._queue_seconds, (model,), *waited)
 
     def scored(self, model: str, version: int, times: BatchTimes) -> None:
         """A batch came to an end, and not by an error."""
@@ -105,9 +97,9 @@ class Metrics:
 
     def computed(self, model: str, seconds: float, by_member: Mapping[str, float]) -> None:
         """A batch took `seconds` in all, and so long in each member."""
-        self._compute_seconds.labels(model).observe(seconds)
+        self.hot.observe(self._compute_seconds, (model,), seconds)
         for member, member_seconds in by_member.items():
-            self._member_compute_seconds.labels(model, member).observe(member_seconds)
+            self.hot.observe(self._member_compute_seconds, (model, member), member_seconds)
 
     def member_failed(self, model: str, member: str) -> None:
         """`member` could not score a batch."""

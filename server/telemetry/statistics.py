@@ -75,7 +75,9 @@ class Figures:
         self.last_ms = time.time_ns() // 1_000_000
         self.queue.add(len(waited), sum(waited))
         self.compute.add(len(waited), stages)
-        self.by_batch_size.setdefault(rows, Stages()).add(1, stages)
+        if rows not in self.by_batch_size:
+            self.by_batch_size[rows] = Stages()
+        self.by_batch_size[rows].add(1, stages)
 
 
 class Statistics:
@@ -142,4 +144,7 @@ class Statistics:
             }
 
     def _of(self, model: str, version: str) -> Figures:
-        return self._figures.setdefault((model, version), Figures())
+        figures = self._figures.get((model, version))
+        if figures is None:
+            figures = self._figures[model, version] = Figures()
+        return figures
