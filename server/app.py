@@ -120,9 +120,12 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
             reloading.watch(gate.reloads, settings.poll_interval_secs),
             metrics.hot.pour_on(),
         )
+        # Where others answer on the port, calls are theirs until this process has what they ask for.
+        published = await repository.begin() if role.shares else None
         stack.push_async_callback(_drain, models, health, transports, settings)
         ports = [await each.start() for each in transports]
-        published = await repository.begin()
+        if published is None:
+            published = await repository.begin()
         models.want((frozenset(settings.ensemble) or published) | settings.version_policy.named)
         show()
         stack.enter_context(hinting(store.address, watcher.nudge))
