@@ -13,6 +13,7 @@ import pytest
 
 from server.cli.demonstration.scrape import samples_of
 from server.cli.demonstration.server_process import serving
+from tests.e2e.test_serve import wait_until
 from tests.support.onnx_models import write_linear
 from tests.support.secured import installed, linear_store
 
@@ -63,6 +64,10 @@ def test_workers_share_the_port_and_tell_the_metrics_of_all(tmp_path: Path) -> N
             with closing(http.client.HTTPConnection(server.http_address, timeout=20)) as connection:
                 connection.request("POST", "/v2/models/m/infer", BODY)
                 assert connection.getresponse().status == 200
-        with urlopen(f"http://{server.http_address}/metrics", timeout=20) as page:
-            samples = samples_of(page.read().decode(), "m")
-    assert samples["unisono_requests_total"][""] == 24
+
+        def counted() -> float:
+            with urlopen(f"http://{server.http_address}/metrics", timeout=20) as page:
+                return samples_of(page.read().decode(), "m")["unisono_requests_total"][""]
+
+        # A worker's counts are there within half a second.
+        wait_until(lambda: counted() == 24)
