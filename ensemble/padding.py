@@ -1,7 +1,6 @@
 """Batches of a few sizes alone, for runtimes that compile for each shape: rows are filled up to the next."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -11,15 +10,6 @@ from .member import Rows, row_count
 def padded_size(rows: int, sizes: Sequence[int]) -> int:
     """Return the least of `sizes` that holds so many rows; `rows` if none does, or there are no sizes."""
     return min((size for size in sizes if size >= rows), default=rows)
-
-
-def sizes_in(text: str) -> tuple[int, ...] | None:
-    """Read batch sizes as they are typed, such as 1,4,16: larger and larger; None if they aren't."""
-    words = [word.strip() for word in text.split(",")] if text.strip() else []
-    if not all(word.isascii() and word.isdecimal() for word in words):
-        return None
-    sizes = tuple(map(int, words))
-    return sizes if all(one < other for one, other in pairwise((0, *sizes))) else None
 
 
 def joined(requests: Sequence[Rows], sizes: Sequence[int] = ()) -> Rows:

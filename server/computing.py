@@ -1,10 +1,10 @@
 """The settings that say how members compute: a part of `ServeSettings`, with the rules for it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from ensemble.padding import sizes_in
 from ensemble.runtimes.devices import Devices, Kind
 from ensemble.runtimes.measurements import cores
 
@@ -57,3 +57,12 @@ class ComputeSettings:
     def devices(self) -> Devices:
         """What members may compute on."""
         return Devices(self.device, self.device_memory_fraction, self.logical_devices)
+
+
+def sizes_in(text: str) -> tuple[int, ...] | None:
+    """Read batch sizes as they are typed, such as 1,4,16: larger and larger; None if they aren't."""
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    if not all(word.isascii() and word.isdecimal() for word in words):
+        return None
+    sizes = tuple(map(int, words))
+    return sizes if all(one < other for one, other in pairwise((0, *sizes))) else None

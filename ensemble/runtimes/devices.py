@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .onnx_runtime import CPU, Providers
-
 Kind = Literal["cpu", "cuda", "tensorrt"]
+# What ONNX Runtime calls providers, each alone or with its options, the first wish first.
+Providers = tuple[str | tuple[str, dict[str, str]], ...]
+CPU: Providers = ("CPUExecutionProvider",)
 # Without a fraction, parts of a GPU share this much of it: the rest is the driver's and the libraries'.
 SHARED_FRACTION = 0.9
 _CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"

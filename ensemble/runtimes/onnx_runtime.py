@@ -17,6 +17,7 @@ import onnxruntime
 from ..errors import InvalidModelError, MemberError
 from ..member import Rows, Scores, row_count
 from ..signature import Signature
+from .devices import CPU, Providers
 from .sample import random_rows
 from .source import ONNX, Found, Source
 from .trial import TRIAL_ROWS, spread
@@ -24,9 +25,6 @@ from .trial import TRIAL_ROWS, spread
 # ONNX Runtime adds up a small batch's trees in as many parts as there are threads.
 _TREES = b"TreeEnsemble"
 _FATAL_ONLY = 4
-# What ONNX Runtime calls providers, each alone or with its options, the first wish first.
-Providers = tuple[str | tuple[str, dict[str, str]], ...]
-CPU: Providers = ("CPUExecutionProvider",)
 
 
 @dataclass(frozen=True, slots=True)

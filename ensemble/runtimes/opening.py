@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from ..errors import InvalidModelError
 from ..member import Member
 from .choice import REFERENCE, Choice, Plan, compare
-from .devices import Devices, gpu_memory, providers
+from .devices import CPU, Devices, Providers, gpu_memory, providers
 from .measurements import Measurements, release, thread_counts
-from .onnx_runtime import CPU, OnnxMember, Providers, available_providers
+from .onnx_runtime import OnnxMember, available_providers
 from .source import KERAS, Found, OpenedMember, Runtime, Source
 
 log = logging.getLogger("unisono.runtimes")

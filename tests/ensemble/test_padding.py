@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble.member import Rows, row_count
-from ensemble.padding import cut, joined, padded_size, sizes_in
+from ensemble.padding import cut, joined, padded_size
 
 
 def rows(*values: float) -> Rows:
@@ -17,26 +17,6 @@ def rows(*values: float) -> Rows:
 def test_rows_go_up_to_the_next_size(count: int, expected: int) -> None:
     assert padded_size(count, (1, 4, 16)) == expected
     assert padded_size(count, ()) == count
-
-
-@pytest.mark.parametrize(
-    ("text", "sizes"),
-    [
-        ("", ()),
-        (" ", ()),
-        ("8", (8,)),
-        ("1,4, 16,64", (1, 4, 16, 64)),
-        ("4,1", None),
-        ("4,4", None),
-        ("0,4", None),
-        ("1,,4", None),
-        ("1;4", None),
-        ("-1", None),
-        ("\u0663", None),
-    ],
-)
-def test_sizes_are_read_as_they_are_typed(text: str, sizes: tuple[int, ...] | None) -> None:
-    assert sizes_in(text) == sizes
 
 
 def test_a_lone_request_of_an_allowed_size_is_not_copied() -> None:
