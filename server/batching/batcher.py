@@ -16,6 +16,11 @@ from .batch_queue import BatchLimits, BatchQueue, Ticket
 from .pace import Pace
 
 SHUTTING_DOWN = "server is shutting down"
+# So long before a batch should end the next is laid out and waits at the engine's door: else the engine would
+# wait for the loop, which first hands out the answers of the one before.
+AHEAD_SECS = 0.002
+# Of batches briefer than this the next would be taken as soon as one has begun, and be small.
+BRIEF_SECS = 0.008
 
 
 class Observer(Protocol):
@@ -49,8 +54,9 @@ class Batcher:
     `run` is given the rows and how many of them are callers': what is behind these only fills the batch up.
 
     While they run, what arrives waits and so forms the next batch: with no queue delay set,
-    a batch is whatever waits when the engine is free. A caller that goes away only loses its own
-    rows: each request carries its own future, and a future that is done is skipped, never looked up.
+    a batch is whatever waits when the engine is free or, where one runs at a time, is about to be. A
+    caller that goes away only loses its own rows: each request carries its own future, and a future
+    that is done is skipped, never looked up.
     """
 
     def __init__(
@@ -68,6 +74,8 @@ class Batcher:
         self._in_flight = 0
         self._running_rows = 0
         self._pace = Pace()
+        self._freed_at = 0.0  # when the last batch ended, on the loop's clock
+        self._busy_since = 0.0  # when the engine began what it runs
         self._changed = asyncio.Event()
 
     def expected_wait(self) -> float:
@@ -147,14 +155,21 @@ class Batcher:
                 return
 
     def _next_start(self) -> float | None:
-        return self._queue.due_at() if self._in_flight < self._max_in_flight else None
+        due = self._queue.due_at()
+        if due is None or self._in_flight < self._max_in_flight:
+            return due
+        expected = self._pace.seconds_for(self._running_rows)
+        # Side by side, nobody can say which batch ends first.
+        if expected < BRIEF_SECS or not self._max_in_flight == self._in_flight == 1:
+            return None
+        return max(due, self._busy_since + expected - AHEAD_SECS)
 
     async def _run_batch(self, tickets: list[Ticket[Pending]]) -> None:
         batch = [ticket.item for ticket in tickets]
         servable, clock = batch[0].servable, asyncio.get_running_loop().time
         rows, begun = sum(ticket.rows for ticket in tickets), clock()
         waited = [begun - ticket.arrived for ticket in tickets]
-        self._running_rows += rows
+        self._begin(rows, begun)
         self._observer.batched(servable.name, rows, waited)
         try:
             together = joined([pending.rows for pending in batch], servable.batch_sizes)
@@ -170,13 +185,24 @@ class Batcher:
                 settle(pending.answer, own_copy(error))
         else:
             hand_out(scored, tickets)
-            times = BatchTimes(rows, waited, ready - begun, ran - ready, clock() - ran, scored.seconds)
+            running = ran - max(ready, self._freed_at)
+            times = BatchTimes(rows, waited, ready - begun, running, clock() - ran, scored.seconds)
             self._observer.scored(servable.name, servable.version, times)
         finally:
-            self._in_flight -= 1
-            self._running_rows -= rows
-            self._pace.note(rows, clock() - begun)
-            self._changed.set()
+            self._end(rows, begun, clock())
+
+    def _begin(self, rows: int, now: float) -> None:
+        self._running_rows += rows
+        if self._in_flight == 1:
+            self._busy_since = now
+
+    def _end(self, rows: int, begun: float, now: float) -> None:
+        self._in_flight -= 1
+        self._running_rows -= rows
+        # One that was laid out ahead had the engine only when the one before was done.
+        self._pace.note(rows, now - max(begun, self._freed_at))
+        self._freed_at = self._busy_since = now
+        self._changed.set()
 
 
 def put_together(parts: Sequence[Scored]) -> Scored:

@@ -382,3 +382,49 @@ async def test_who_comes_is_told_to_expect_what_runs_and_waits_at_the_last_batch
         run.gate.set()
         await asyncio.gather(*waiting)
         assert batcher.expected_wait() == 0.0
+
+
+class OneByOne:
+    """Takes so many seconds a row, one batch at a time; notes when each was handed over, and how large."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.free = asyncio.Lock()
+        self.handed_over: list[tuple[float, int]] = []
+
+    async def __call__(self, _: Servable, batch: Rows, _count: int) -> Scored:
+        self.handed_over.append((round(asyncio.get_running_loop().time(), 6), len(batch["x"])))
+        async with self.free:
+            await asyncio.sleep(self.seconds * len(batch["x"]))
+        return Scored(batch["x"], {})
+
+
+def handed_over(seconds: float) -> tuple[list[tuple[float, int]], list[BatchTimes]]:
+    """Two rows teach the pace; then two more run, and one comes early, one late meanwhile, one after."""
+    told = Recorder()
+
+    async def main() -> list[tuple[float, int]]:
+        run = OneByOne(seconds)
+        async with serving(Batcher(run, BatchLimits(max_batch_size=8), told)) as batcher:
+            await batcher.submit(MODEL, rows(1, 2), soon(100))
+            running = [asyncio.create_task(batcher.submit(MODEL, rows(3, 4), soon(100)))]
+            for wait in (0.5, 1.0, 0.75):
+                await asyncio.sleep(wait * seconds)
+                running.append(asyncio.create_task(batcher.submit(MODEL, rows(5), soon(100))))
+            await asyncio.gather(*running)
+        return run.handed_over
+
+    return clock.run(main())[0], [times for _, _, times in told.of("scored")]
+
+
+def test_the_next_batch_waits_at_the_engines_door_a_moment_before_the_engine_is_free() -> None:
+    batches, times = handed_over(0.1)
+    # The third, of the two that came by then, 2 ms before the second ends; the last so before the third does.
+    assert batches == [(0.0, 2), (0.2, 2), (0.398, 2), (0.598, 1)]
+    # What it waited there is no time that the engine took.
+    assert [round(each.running, 6) for each in times] == [0.2, 0.2, 0.2, 0.1]
+
+
+def test_brief_batches_are_taken_when_the_engine_is_free_so_that_they_are_larger() -> None:
+    batches, _ = handed_over(0.001)
+    assert batches == [(0.0, 2), (0.002, 2), (0.004, 2), (0.006, 1)]
