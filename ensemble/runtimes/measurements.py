@@ -46,9 +46,10 @@ class Measurements:
             if (kept := self._read(key, read)) is not None:
                 return kept
             found = measure()
-        self._seen[key] = found.to_json()
-        if self._folder is not None:
-            _write(self._folder / f"{key}.json", found.to_json())
+            self._seen[key] = found.to_json()
+            # Before anybody else may look.
+            if self._folder is not None:
+                _write(self._folder / f"{key}.json", found.to_json())
         return found
 
     def _read(self, key: str, read: Callable[[Any], K]) -> K | None:

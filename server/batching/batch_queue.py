@@ -100,7 +100,7 @@ class BatchQueue(Generic[T]):
             return run, late
         key = min(self._waiting, key=self._due_at)
         tickets, rows = self._waiting[key], 0
-        most = self._most(tickets[0])
+        most = self.most(tickets[0])
         while tickets:
             ticket = tickets[0]
             if ticket.deadline <= now:
@@ -124,10 +124,11 @@ class BatchQueue(Generic[T]):
 
     def _due_at(self, key: Hashable) -> float:
         first = self._waiting[key][0]
-        full = self._rows_of[key] >= self._most(first)
+        full = self._rows_of[key] >= self.most(first)
         return first.arrived if full else first.arrived + self._limits.max_queue_delay
 
-    def _most(self, ticket: Ticket[T]) -> int:
+    def most(self, ticket: Ticket[T]) -> int:
+        """Return how many rows the batch of `ticket` may hold."""
         return ticket.most or self._limits.max_batch_size
 
     def _count(self, ticket: Ticket[T], sign: int) -> None:

@@ -84,7 +84,7 @@ class Batcher:
         0 where nothing waits: who comes then is next.
         """
         waiting = self._queue.rows
-        return self._pace.seconds_for(waiting + self._running_rows) if waiting else 0.0
+        return self._pace.wait_for(waiting + self._running_rows) if waiting else 0.0
 
     async def submit(
         self, servable: Servable, rows: Rows, deadline: float, *, members: bool = False
@@ -189,18 +189,19 @@ class Batcher:
             times = BatchTimes(rows, waited, ready - begun, running, clock() - ran, scored.seconds)
             self._observer.scored(servable.name, servable.version, times)
         finally:
-            self._end(rows, begun, clock())
+            self._end(tickets[0], rows, begun)
 
     def _begin(self, rows: int, now: float) -> None:
         self._running_rows += rows
         if self._in_flight == 1:
             self._busy_since = now
 
-    def _end(self, rows: int, begun: float, now: float) -> None:
+    def _end(self, first: Ticket[Pending], rows: int, begun: float) -> None:
+        now = asyncio.get_running_loop().time()
         self._in_flight -= 1
         self._running_rows -= rows
         # One that was laid out ahead had the engine only when the one before was done.
-        self._pace.note(rows, now - max(begun, self._freed_at))
+        self._pace.note(rows, now - max(begun, self._freed_at), most=self._queue.most(first))
         self._freed_at = self._busy_since = now
         self._changed.set()
 

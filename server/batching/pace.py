@@ -5,17 +5,28 @@ KEPT = 0.9
 
 
 class Pace:
-    """Seconds for a row, over the last batches, each by its rows. Knows no clock."""
+    """Rows and seconds of the last batches, and how many rows these could have held. Knows no clock."""
 
     def __init__(self) -> None:
         self._rows = 0.0
+        self._room = 0.0
         self._seconds = 0.0
 
-    def note(self, rows: int, seconds: float) -> None:
-        """Count a batch of `rows` that took `seconds`."""
+    def note(self, rows: int, seconds: float, *, most: int) -> None:
+        """Count a batch of `rows`, of `most` that it could have held, which took `seconds`."""
         self._rows = self._rows * KEPT + rows
+        self._room = self._room * KEPT + max(rows, most)
         self._seconds = self._seconds * KEPT + seconds
 
     def seconds_for(self, rows: int) -> float:
-        """Return how long `rows` will take; 0 while nothing is known."""
+        """Return how long a batch of `rows` like the last ones will take; 0 while nothing is known."""
         return rows * self._seconds / self._rows if self._rows else 0.0
+
+    def wait_for(self, rows: int) -> float:
+        """Return how long `rows` that wait will take at the least; 0 while nothing is known.
+
+        In full batches, each as long as the last ones were: a row in a full batch takes a fraction of what
+        it takes alone, so after a quiet hour a crowd would else be expected to wait many times as long as
+        it will. Where many wait, the last batches were full, and this is what `seconds_for` says.
+        """
+        return rows * self._seconds / self._room if self._room else 0.0
