@@ -1,9 +1,9 @@
-"""`.keras` files to ONNX, by Keras itself, in a process of its own.
+"""Keras', LightGBM's and XGBoost's files to ONNX, by these libraries, in a process of its own.
 
-The child is confined (see `confine`), loads the model in safe mode, exports it, and writes down what Keras
-answers to sample rows. It returns plain values through files, so that nothing it was made to do by a hostile
-model reaches this process, and TensorFlow never does. One child converts several models: starting
-TensorFlow takes longest.
+The child is confined (see `confine`), loads the model (Keras in safe mode), exports it, and writes down what
+the library answers to sample rows. It returns plain values through files, so that nothing it was made to do
+by a hostile model reaches this process, and TensorFlow never does. One child converts several models:
+starting TensorFlow takes longest.
 """
 
 import json
@@ -23,6 +23,7 @@ from ..runtimes.sample import random_rows
 from ..signature import ANY_SIZE, Signature, TensorSpec
 from . import child
 from .confine import Limits
+from .formats import format_of
 from .keras_file import check_keras_file
 from .onnx_file import rename
 from .weights_file import check_weights
@@ -37,6 +38,14 @@ START_BYTES = 3 * 2**30
 FILE_BYTES = 2**28
 COPIES = 32
 _LOG_CHARS = 1500
+_KERAS_FILE = "model.keras"
+# What files are called in the child, by format.
+_FILES = {
+    "keras": _KERAS_FILE,
+    "lightgbm": "model.txt",
+    "xgboost-json": "model.json",
+    "xgboost-ubj": "model.ubj",
+}
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -48,11 +57,14 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A converted model: its ONNX file with Keras' names, and what Keras answers to `rows`, by output."""
+    """A converted model: its ONNX file with the library's names, and what that answers to `rows`, by output.
+
+    `made_by` is the library and its version.
+    """
 
     signature: Signature
     onnx: Path
-    keras_version: str
+    made_by: str
     rows: Rows
     answers: Mapping[str, NDArray[Any]]
 
@@ -60,17 +72,19 @@ class Conversion:
 def convert(
     files: Mapping[str, Path], work: Path, *, sample: Rows | None = None, timeout_secs: float | None = None
 ) -> dict[str, Conversion]:
-    """Convert the `.keras` file of each member, writing under `work`; InvalidModelError names the member.
+    """Convert the file of each member, writing under `work`; InvalidModelError names the member.
 
-    Keras answers made-up rows, and those of `sample` if there are any: real rows of all inputs.
+    The library answers made-up rows, and those of `sample` if there are any: real rows of all inputs.
     """
     place = work / "conversions"
     folders = {name: place / str(index) for index, name in enumerate(files)}
     for name, folder in folders.items():
-        check_keras_file(files[name])
+        file = _FILES[format_of(files[name])]
+        if file == _KERAS_FILE:
+            check_keras_file(files[name])
         folder.mkdir(parents=True)
-        # Keras tells formats by the file's name.
-        shutil.copyfile(files[name], folder / "model.keras")
+        # The libraries tell formats by the file's name.
+        shutil.copyfile(files[name], folder / file)
         if sample is not None:
             _write_arrays(folder / "sample", sample)
     if not folders:
@@ -82,7 +96,7 @@ def convert(
 
 
 def parity(conversion: Conversion, member: Member, tolerance: float = TOLERANCE) -> dict[str, Any]:
-    """Return how far `member`, opened from the conversion, is from Keras; InvalidModelError if too far.
+    """Return how far `member`, opened from the conversion, is from the library; InvalidModelError if too far.
 
     The error of a score is absolute for scores up to 1, as probabilities are, and relative above.
     """
@@ -90,20 +104,21 @@ def parity(conversion: Conversion, member: Member, tolerance: float = TOLERANCE)
     found = member.predict(conversion.rows).astype(np.float64)
     if found.shape != expected.shape or not (np.isfinite(expected).all() and np.isfinite(found).all()):
         raise InvalidModelError(
-            f"member {member.name!r} gives scores of shape {found.shape}, Keras {expected.shape}, "
-            "and not all are finite; train it again or leave it out"
+            f"member {member.name!r} gives scores of shape {found.shape}, {conversion.made_by} "
+            f"{expected.shape}, and not all are finite; train it again or leave it out"
         )
     error = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
     if error > tolerance:
         raise InvalidModelError(
             f"member {member.name!r} changed in the conversion to ONNX: scores differ by {error:.3g} "
-            f"from Keras', and {tolerance:.3g} may be; export it to ONNX yourself and publish that"
+            f"from those of {conversion.made_by}, and {tolerance:.3g} may be; "
+            "export it to ONNX yourself and publish that"
         )
     return {
         "rows": row_count(conversion.rows),
         "max_abs_error": error,
         "tolerance": tolerance,
-        "against": f"keras {conversion.keras_version}",
+        "against": conversion.made_by,
     }
 
 
@@ -126,7 +141,7 @@ def _result(name: str, folder: Path, otherwise: str) -> Conversion:
     renamed = folder / "renamed.onnx"
     rename(folder / "exported.onnx", signature, renamed)
     rows, answers = _read_arrays(folder / "rows"), _read_arrays(folder / "answers")
-    return Conversion(signature, renamed, str(result["keras"]), rows, answers)
+    return Conversion(signature, renamed, str(result["made_by"]), rows, answers)
 
 
 def _tail(log: Path) -> str:
@@ -150,7 +165,32 @@ def _convert_all(folders: list[str], log: str) -> None:
 
 
 def _convert_one(folder: Path) -> dict[str, Any]:
-    """Load, export and ask one model; return its signature and the version of Keras."""
+    """Load, export and ask one model; return its signature and the library's version."""
+    return _convert_keras(folder) if (folder / _KERAS_FILE).exists() else _convert_boosted(folder)
+
+
+def _convert_boosted(folder: Path) -> dict[str, Any]:
+    """Do so with LightGBM or XGBoost."""
+    from .boosted import FEATURES, convert_lightgbm, convert_xgboost  # noqa: PLC0415 - onnx takes long to import
+
+    exported = folder / "exported.onnx"
+    lightgbm = folder / _FILES["lightgbm"]
+    given = _read_arrays(folder / "sample") if (folder / "sample.json").exists() else {}
+    sample = given.get(FEATURES)
+    try:
+        if lightgbm.exists():
+            made = convert_lightgbm(lightgbm, exported, sample)
+        else:
+            made = convert_xgboost(next(folder.glob("model.*")), exported, sample)
+    except ModuleNotFoundError as error:
+        raise InvalidModelError(f"it takes {error.name}: pip install 'unisono[boosting]'") from None
+    _write_arrays(folder / "rows", {made.signature.inputs[0].name: made.rows})
+    _write_arrays(folder / "answers", {made.signature.outputs[0].name: made.answers})
+    return {"signature": made.signature.to_json(), "made_by": made.made_by}
+
+
+def _convert_keras(folder: Path) -> dict[str, Any]:
+    """Do so with Keras."""
     import keras  # noqa: PLC0415 - in the child only: it brings TensorFlow
 
     check_weights(folder / "model.keras")
@@ -180,7 +220,7 @@ def _convert_one(folder: Path) -> dict[str, Any]:
         {spec.name: np.asarray(put) for spec, put in zip(signature.outputs, answers, strict=True)},
     )
     model.export(str(folder / "exported.onnx"), format="onnx", verbose=False)
-    return {"signature": signature.to_json(), "keras": str(keras.__version__)}
+    return {"signature": signature.to_json(), "made_by": f"keras {keras.__version__}"}
 
 
 def make_constants(keras: Any, model: Any) -> None:

@@ -1,17 +1,18 @@
 """Which format a model file has, told by its bytes and never by its name.
 
-Only two formats are taken. The others run code when they are loaded, or need a framework to be served, so
+Few formats are taken. The others run code when they are loaded, or need a framework to be served, so
 each is refused with what it is and how to save it instead.
 """
 
 import mmap
+import re
 import zipfile
 from pathlib import Path
 from typing import Literal
 
 from ..errors import InvalidModelError
 
-Format = Literal["keras", "onnx"]
+Format = Literal["keras", "onnx", "lightgbm", "xgboost-json", "xgboost-ubj"]
 
 KERAS_MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 _TO_KERAS = "load it where you trained it and save it with model.save('model.keras')"
@@ -25,13 +26,17 @@ _STARTS = (
     (b"GGUF", f"a GGUF file; {_TO_ONNX}"),
     (b"PAR1", "a Parquet file, not a model"),
     (b"<?xml", f"an XML file, such as OpenVINO's or PMML; {_TO_ONNX}"),
-    (b"{", f"a JSON file, such as XGBoost's; {_TO_ONNX}"),
+    (b"{", f"a JSON file and no XGBoost model; {_TO_ONNX}"),
     # Protocols 2 to 5 start with their number; joblib's files do so too.
     *(
         (bytes([0x80, protocol]), f"a pickle, which runs code on loading; {_TO_ONNX}")
         for protocol in range(2, 6)
     ),
 )
+_LIGHTGBM = b"tree\nversion=v"
+# An object of UBJSON whose first key has seven letters.
+_XGBOOST_UBJ = b"{L\0\0\0\0\0\0\0\x07learner"
+_XGBOOST_JSON = re.compile(rb"\s*\{\s*\"learner\"\s*:")
 _TFLITE = slice(4, 8)
 _START_BYTES = 64
 
@@ -52,6 +57,9 @@ def format_of(path: Path) -> Format:
             start = file.read(_START_BYTES)
     except OSError as error:
         raise InvalidModelError(f"{str(path)!r} can't be read: {error.strerror}; check the path") from error
+    boosted = _boosted(start)
+    if boosted is not None:
+        return boosted
     if start.startswith(b"PK"):
         found = _zip(path)
         if found is None:
@@ -61,6 +69,15 @@ def format_of(path: Path) -> Format:
     else:
         found = _other(start)
     raise InvalidModelError(f"{str(path)!r} is {found}")
+
+
+def _boosted(start: bytes) -> Format | None:
+    """Tell LightGBM's and XGBoost's own files; None for others."""
+    if start.startswith(_LIGHTGBM):
+        return "lightgbm"
+    if start.startswith(_XGBOOST_UBJ):
+        return "xgboost-ubj"
+    return "xgboost-json" if _XGBOOST_JSON.match(start) else None
 
 
 def _folder(path: Path) -> str:

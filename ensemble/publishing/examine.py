@@ -41,10 +41,9 @@ def examine(path: Path, work: Path) -> Iterator[Passed]:
     if kind == "keras":
         check_keras_file(copy)
         yield Passed("contents", "layers, operations and functions of Keras that are known to be harmless")
+    if kind != "onnx":
         conversion = convert({name: copy}, work)[name]
-        yield Passed(
-            "loading", f"loaded and converted in a confined process by keras {conversion.keras_version}"
-        )
+        yield Passed("loading", f"loaded and converted in a confined process by {conversion.made_by}")
         copy = conversion.onnx
     signature = read_signature(copy)
     yield Passed("graph", "ONNX that needs no other file and no other operators than ONNX Runtime's")
@@ -65,7 +64,8 @@ def _trial(
     member = OnnxMember.open(file, name=name, digest="", signature=chosen)
     if conversion is not None:
         yield Passed(
-            "agreement", f"off from Keras by {parity(conversion, member)['max_abs_error']:.2g} at most"
+            "agreement",
+            f"off from {conversion.made_by} by {parity(conversion, member)['max_abs_error']:.2g} at most",
         )
     yield Passed("trial", f"{tried(member)[1]} finite scores a row, the same whatever rows are beside it")
 

@@ -23,7 +23,7 @@ MemberOption = Annotated[
     Parameter(
         name="--member",
         negative=(),
-        help="A member's name and its .keras or .onnx file, as NAME=FILE; once for each member.",
+        help="A member's name and its file (Keras, ONNX, LightGBM, XGBoost), as NAME=FILE; once for each.",
     ),
 ]
 WeightsOption = Annotated[
@@ -90,8 +90,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Publish model files as a new version of ensemble NAME, which running servers take up.
 
-    .keras files are converted to ONNX, once, and their scores compared with Keras'. If anything is wrong with
-    a file, nothing is published.
+    Files of Keras, LightGBM and XGBoost are converted to ONNX, once, and their scores compared with those of
+    the library. If anything is wrong with a file, nothing is published.
     """
     publishing = _publishing()
     files = {key: Path(path) for key, path in _pairs(member, "--member", "NAME=FILE").items()}
@@ -162,7 +162,7 @@ def _print_members(manifest: Manifest, weights: dict[str, float]) -> None:
         "size",
         "classes",
         "weight",
-        "against Keras",
+        "agreement",
         numbers=("size", "classes", "weight"),
     )
     for record in manifest.members:

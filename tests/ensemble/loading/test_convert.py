@@ -49,7 +49,7 @@ def conversion_of(answers: list[list[float]]) -> Conversion:
     """A conversion whose Keras answered `answers`."""
     rows = {"x": np.zeros((len(answers), 2), np.float32)}
     signature = Signature((TensorSpec("x", "float32", (2,)),), (TensorSpec("scores", "float32", (3,)),))
-    return Conversion(signature, Path("none"), "3.0", rows, {"scores": np.array(answers, np.float32)})
+    return Conversion(signature, Path("none"), "keras 3.0", rows, {"scores": np.array(answers, np.float32)})
 
 
 def keras_file(path: Path) -> Path:
@@ -182,7 +182,9 @@ def test_scores_up_to_the_tolerance_are_close_enough() -> None:
 
 
 def test_scores_beyond_the_tolerance_are_refused() -> None:
-    with pytest.raises(InvalidModelError, match=r"scores differ by 0\.0001 from Keras', and 1e-05 may be"):
+    with pytest.raises(
+        InvalidModelError, match=r"scores differ by 0\.0001 from those of keras 3\.0, and 1e-05 may be"
+    ):
         parity(conversion_of([[0.5, 0.25, 0.2501]]), Constant("one"))
 
 

@@ -59,7 +59,7 @@ def test_a_keras_file_is_known_under_any_name(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08", "is a gzip archive; unpack it first"),
         (b"\x1c\x00\x00\x00TFL3", "is a TensorFlow Lite file"),
         (b"GGUF\x03", "is a GGUF file"),
-        (b'{"learner": {}}', "is a JSON file, such as XGBoost's; export it to ONNX"),
+        (b'{"trees": {}}', "is a JSON file and no XGBoost model; export it to ONNX"),
         (b"# a script", r"is not a \.keras or \.onnx file: it starts with b'# a scri'"),
         (b"\x08\x09", r"is not a \.keras or \.onnx file"),
         (b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", r"is not a \.keras or \.onnx file"),
