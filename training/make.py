@@ -1,4 +1,4 @@
-"""Making one member: a network or a forest, to a file."""
+"""Making one member: a network or one of scikit-learn's estimators, to a file."""
 
 import shutil
 import time
@@ -12,20 +12,18 @@ from numpy.typing import NDArray
 
 from ensemble.errors import InvalidModelError
 
+from . import estimators
 from .architectures import catalogue
 from .config import MemberConfig
-from .data.images import IMAGE
 from .data.parts import Data, Part
 from .devices import GpuMemory
 from .files import replace_file, sha256
 from .fit_network import fit_network
-from .forest import fit_forest, flatten, node_count, save_forest
 from .predict import predict
 from .progress import OnProgress, Progress
 from .quiet_keras import import_keras
 from .receipts import Trained
 
-FOREST = "random-forest"
 RUNS = "runs"
 PREDICTIONS = "predictions"
 # What a wrong class scored 0 costs: -log of about the smallest step that float32 can take below 1.
@@ -59,8 +57,8 @@ def make(order: Order, on_progress: OnProgress) -> Trained:
     started = time.monotonic()
     member = order.member
     network = member.architecture in catalogue.NAMES
-    if not network and member.architecture != FOREST:
-        known = ", ".join((*catalogue.NAMES, FOREST))
+    if not network and member.architecture not in estimators.KINDS:
+        known = ", ".join((*catalogue.NAMES, *estimators.KINDS))
         raise InvalidModelError(
             f"[members.{member.name}] architecture is {member.architecture!r}; it is one of {known}"
         )
@@ -73,7 +71,7 @@ def make(order: Order, on_progress: OnProgress) -> Trained:
     kind = "keras" if network else "onnx"
     file = order.folder / f"{member.name}.{kind}"
     with replace_file(file) as path:
-        made = _make_network(order, path, report) if network else _make_forest(order, path)
+        made = _make_network(order, path, report) if network else _make_estimator(order, path)
     if network:
         _forget_run(order)
     return Trained(
@@ -124,12 +122,12 @@ def _forget_run(order: Order) -> None:
     forget(order.folder / RUNS / order.member.name)
 
 
-def _make_forest(order: Order, path: Path) -> _Made:
+def _make_estimator(order: Order, path: Path) -> _Made:
     train = order.data.train
-    forest = fit_forest(train, seed=order.seed, **order.member.options)
-    save_forest(forest, path, shape=train.inputs[IMAGE].shape[1:])
-    scores = forest.predict_proba(flatten(order.data.validation.inputs[IMAGE]))
-    return _Made(node_count(forest), None, {"scores": scores})
+    made = estimators.fit(order.member.architecture, train, order.member.options, seed=order.seed)
+    estimators.save(made, path, train)
+    outputs = estimators.outputs(made, order.data.validation)
+    return _Made(estimators.parameter_count(made), None, outputs)
 
 
 def _draw(network: Any, path: Path) -> None:

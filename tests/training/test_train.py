@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import make
+from training import estimators
 from training.config import DataConfig, MemberConfig, TrainConfigError
 from training.data.parts import Part
 from training.make import figures
@@ -63,11 +63,11 @@ def test_the_forest_does_well_on_rows_it_never_saw(tmp_path: Path) -> None:
 
 
 def test_a_training_that_fails_leaves_no_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(_forest: object, path: Path, **_shape: object) -> None:
+    def half(_forest: object, path: Path, _rows: object) -> None:
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(make, "save_forest", half)
+    monkeypatch.setattr(estimators, "save", half)
     with pytest.raises(OSError, match="no space left"):
         train(tmp_path, options=FOREST)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test.npz", "test.parquet", "validation.npz"]
