@@ -54,12 +54,6 @@ KINDS: Mapping[str, Kind] = {
         "GradientBoostingRegressor",
         {"trees": ("n_estimators", 100), "depth": ("max_depth", 3), "learning_rate": ("learning_rate", 0.1)},
     ),
-    "hist-gradient-boosting": Kind(
-        "sklearn.ensemble",
-        "HistGradientBoostingClassifier",
-        "HistGradientBoostingRegressor",
-        {"trees": ("max_iter", 100), "learning_rate": ("learning_rate", 0.1)},
-    ),
     "logistic": Kind(
         "sklearn.linear_model",
         "LogisticRegression",

@@ -29,7 +29,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "random-forest": {"trees": 20},
     "extra-trees": {"trees": 20},
     "gradient-boosting": {"trees": 5, "depth": 2},
-    "hist-gradient-boosting": {"trees": 5},
     "logistic": {"freedom": 0.5},
     "ridge": {"penalty": 2.0},
     "knn": {"neighbours": 3},
