@@ -11,11 +11,13 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from training.config import TrainConfig
 from training.receipts import sources_digest
 from training.train import TrainOptions, train
 
 REPOSITORY = Path(__file__).parents[2]
 EPOCHS = 3
+CONFIG = Path(__file__).with_suffix(".toml")
 FILES = (
     "bnconv.keras",
     "bndense.keras",
@@ -46,6 +48,7 @@ def _key() -> str:
     libraries = [f"{name}=={version(name)}" for name in LIBRARIES]
     made_by = [
         sources_digest(),
+        CONFIG.read_text(),
         str(EPOCHS),
         *libraries,
         f"python {sys.version_info.major}.{sys.version_info.minor}",
@@ -61,4 +64,4 @@ def _make(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), options=TrainOptions(most_epochs=EPOCHS))
+    train(Path(sys.argv[1]), TrainConfig.read(CONFIG), options=TrainOptions(most_epochs=EPOCHS))

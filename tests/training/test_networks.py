@@ -109,7 +109,7 @@ def test_training_a_network_says_nothing_on_stderr(tmp_path: Path) -> None:
     child = [sys.executable, "-c", TRAIN, str(tmp_path)]
     done = subprocess.run(child, capture_output=True, text=True, check=False, timeout=240)
     assert (done.stderr, done.returncode) == ("", 0)
-    assert done.stdout == "2 11210 [0, 1, 2] True\n"
+    assert done.stdout == "2 19658 [0, 1, 2] True\n"
 
 
 def test_keras_is_not_imported_before_a_network_is_trained() -> None:
