@@ -76,6 +76,9 @@ def _plain(request: Any, info: ModelInfo, *, allow_nan: bool) -> Rows | None:
         wire, shape = tensors.BY_DTYPE[spec.dtype], tuple(tensor.shape)
         if tensor.name != spec.name or tensor.datatype != wire.datatype or shape[1:] != spec.shape:
             return None
+        # No shape at all has the right tail too, where a row is one number.
+        if not shape:
+            return None
         count = shape[0] if count is None else count
         if not 0 < shape[0] == count <= (info.max_batch_size or shape[0]):
             return None

@@ -70,6 +70,19 @@ def test_inputs_may_come_in_any_order_and_go_in_the_signatures() -> None:
     assert rows["b"].tolist() == [5, 6]
 
 
+@pytest.mark.parametrize("scalar_first", [True, False])
+def test_an_input_without_a_shape_is_refused_also_where_a_row_of_it_is_one_number(scalar_first: bool) -> None:
+    specs = [TensorSpec("a", "float32", (2,)), TensorSpec("b", "int64", ())]
+    arrays = [("a", np.ones((1, 2), np.float32)), ("b", np.array([5]))]
+    step = -1 if scalar_first else 1
+    request = request_of(*arrays[::step])
+    del request.inputs[[tensor.name for tensor in request.inputs].index("b")].shape[:]
+
+    text = refusal(request, info_of("pair", *specs[::step]))
+
+    assert text.startswith("unexpected shape for input 'b' for model 'pair'. Expected [-1], got [].")
+
+
 @given(data=st.data(), wire=st.sampled_from([wire for wire in WIRE_TYPES if wire.field]))
 def test_typed_and_raw_requests_mean_the_same(data: st.DataObject, wire: Any) -> None:
     finite = {"allow_nan": False} if wire.dtype.startswith("float") else None
