@@ -25,6 +25,10 @@ from .retrying import ABSENT, reason_of
 
 log = logging.getLogger("unisono.lifecycle")
 
+# After a version's last request, its members and what they hold are let go one after another, on whichever
+# thread held them: only what is free by then is given back.
+GONE_SECS = 1.0
+
 
 class Observer(Protocol):
     """Who is told of versions coming and going. Times are in seconds."""
@@ -168,7 +172,7 @@ class Manager:
             return
         loop = asyncio.get_running_loop()
         # Called when the last request that holds the version is done, and so before its memory is free.
-        gone = weakref.finalize(servable, _soon, loop, self._give_back)
+        gone = weakref.finalize(servable, _later, loop, self._give_back)
         gone.atexit = False
         alone = {member.name: servable.alone(member) for member in servable.members}
         before = self._served.get(name, Served(version, {}))
@@ -255,10 +259,15 @@ def warm_up_sizes(servable: Servable) -> tuple[int, ...]:
     return servable.batch_sizes or tuple(dict.fromkeys((1, servable.max_batch_size or 1)))
 
 
-def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """Have `work` done on a thread of `loop`, once whoever calls this is done, if the loop still runs."""
+def _later(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """Have `work` done on a thread of `loop`, `GONE_SECS` from now, if the loop still runs then."""
+
+    def begin() -> None:
+        with suppress(RuntimeError):
+            loop.run_in_executor(None, work)
+
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(loop.run_in_executor, None, work)
+        loop.call_soon_threadsafe(loop.call_later, GONE_SECS, begin)
 
 
 def rows_of_zeros(signature: Signature, count: int) -> Rows:

@@ -9,6 +9,12 @@ import pytest
 from server.cli.demonstration.server_process import ServerProcess, serving
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have servers refuse nobody for a slow machine's pace: what they refuse for is for other tests."""
+    monkeypatch.setenv("UNISONO_SERVE_MAX_QUEUE_WAIT_MS", "60000")
+
+
 @pytest.fixture
 def store(published: Path, tmp_path: Path) -> Path:
     """A copy of the published store that the test may change."""

@@ -13,6 +13,7 @@ from ensemble.member import Rows, Scores
 from ensemble.servable import Scored, Servable
 from server.batching.batch_queue import BatchLimits
 from server.batching.batcher import Batcher
+from server.batching.pace import ENOUGH
 from server.telemetry.statistics import BatchTimes
 from tests.support import clock
 from tests.support.members import Constant, servable
@@ -362,26 +363,25 @@ def test_a_batch_tells_where_its_time_went() -> None:
     assert times == BatchTimes(2, [3.0], 0.0, 0.25, 0.0, {"a": 0.125})
 
 
-async def test_who_comes_is_told_to_expect_what_runs_and_waits_at_the_last_batches_pace() -> None:
-    run = Tenfold()
-    async with serving(Batcher(run, BatchLimits(max_batch_size=2), Recorder())) as batcher:
-        assert batcher.expected_wait() == 0.0
-        began = asyncio.get_running_loop().time()
-        await batcher.submit(MODEL, rows(1, 2), soon())
-        took = asyncio.get_running_loop().time() - began
-        run.gate.clear()
-        waiting = [asyncio.create_task(batcher.submit(MODEL, rows(1, 2), soon()))]
-        while len(run.batches) < 2:
-            await asyncio.sleep(0)
-        # Nobody waits: whoever comes now is next.
-        assert batcher.expected_wait() == 0.0
-        waiting += [asyncio.create_task(batcher.submit(MODEL, rows(3, 4), soon())) for _ in range(2)]
-        await asyncio.sleep(0)
-        # Two batches wait and one runs.
-        assert 0.0 < batcher.expected_wait() < 3 * took
-        run.gate.set()
-        await asyncio.gather(*waiting)
-        assert batcher.expected_wait() == 0.0
+def test_who_comes_is_told_to_expect_what_runs_and_waits_at_the_last_batches_pace() -> None:
+    async def main() -> None:
+        run = OneByOne(seconds=1.0)
+        async with serving(Batcher(run, BatchLimits(max_batch_size=2), Recorder())) as batcher:
+            assert batcher.expected_wait() == 0.0
+            for _ in range(ENOUGH):
+                await batcher.submit(MODEL, rows(1, 2), soon())
+            waiting = [asyncio.create_task(batcher.submit(MODEL, rows(1, 2), soon()))]
+            await asyncio.sleep(0.25)
+            # Nobody waits: whoever comes now is next.
+            assert batcher.expected_wait() == 0.0
+            waiting += [asyncio.create_task(batcher.submit(MODEL, rows(3, 4), soon())) for _ in range(2)]
+            await asyncio.sleep(0.25)
+            # Two batches wait and one runs, of two rows each.
+            assert batcher.expected_wait() == 6.0
+            await asyncio.gather(*waiting)
+            assert batcher.expected_wait() == 0.0
+
+    clock.run(main())
 
 
 class OneByOne:

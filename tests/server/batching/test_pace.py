@@ -1,4 +1,4 @@
-from server.batching.pace import Pace
+from server.batching.pace import ENOUGH, Pace
 
 
 def test_nothing_is_expected_before_a_batch_has_run() -> None:
@@ -13,10 +13,11 @@ def test_batches_count_by_their_rows() -> None:
     assert abs(pace.seconds_for(999) - 999 * 0.2 / 99.9) < 1e-12
 
 
-def test_a_crowd_after_a_lone_row_is_expected_to_fill_batches() -> None:
+def test_a_crowd_after_lone_rows_is_expected_to_fill_batches() -> None:
     pace = Pace()
-    pace.note(1, 0.005, most=64)
-    assert pace.seconds_for(64) == 0.32
+    for _ in range(ENOUGH):
+        pace.note(1, 0.005, most=64)
+    assert abs(pace.seconds_for(64) - 0.32) < 1e-12
     assert pace.wait_for(640) == 0.05
 
 
@@ -25,13 +26,35 @@ def test_a_crowd_after_full_batches_is_expected_to_take_as_long_as_they_did() ->
     for _ in range(10):
         pace.note(64, 0.1, most=64)
     assert abs(pace.wait_for(640) - 1.0) < 1e-12
-    assert pace.wait_for(640) == pace.seconds_for(640)
+    assert abs(pace.wait_for(640) - pace.seconds_for(640)) < 1e-12
 
 
 def test_a_batch_that_holds_more_than_it_should_counts_by_what_it_holds() -> None:
     pace = Pace()
-    pace.note(10, 1.0, most=4)
+    for _ in range(ENOUGH):
+        pace.note(10, 1.0, most=4)
     assert pace.wait_for(10) == 1.0
+
+
+def test_no_wait_is_expected_from_too_few_batches() -> None:
+    pace = Pace()
+    for _ in range(ENOUGH - 1):
+        pace.note(10, 60.0, most=10)
+    assert pace.wait_for(4000) == 0.0
+
+
+def test_batches_that_were_held_up_say_nothing_while_most_were_not() -> None:
+    pace = Pace()
+    for seconds in (60.0, 0.1, 0.1, 60.0, 0.1, 0.1, 60.0, 0.1, 60.0):
+        pace.note(10, seconds, most=10)
+    assert abs(pace.wait_for(100) - 1.0) < 1e-12
+
+
+def test_a_pace_that_changed_is_told_once_most_batches_had_it() -> None:
+    pace = Pace()
+    for seconds in [0.1] * ENOUGH + [0.4] * 5:
+        pace.note(10, seconds, most=10)
+    assert abs(pace.wait_for(100) - 4.0) < 1e-12
 
 
 def test_a_slow_moment_is_forgotten() -> None:
@@ -39,4 +62,4 @@ def test_a_slow_moment_is_forgotten() -> None:
     pace.note(10, 60.0, most=10)
     for _ in range(100):
         pace.note(10, 0.1, most=10)
-    assert 1.0 < pace.wait_for(100) < 1.1
+    assert 1.0 < pace.seconds_for(100) < 1.1

@@ -193,6 +193,7 @@ async def test_memory_goes_back_once_the_last_request_on_an_old_version_is_done(
 ) -> None:
     given_back: list[int] = []
     monkeypatch.setattr("server.lifecycle.manager.trimmer", lambda: lambda: given_back.append(1))
+    monkeypatch.setattr("server.lifecycle.manager.GONE_SECS", 0.01)
     manager = Manager(Store().load, Recorder())
     await manager.take_up("digits", 1)
     request = manager.served["digits"].servable
