@@ -1,14 +1,11 @@
 """Which versions are served, with which weights and losses, and how taking them up went."""
 
 from collections.abc import Collection, Mapping
-from typing import Literal
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
 from .shared import forget
-
-# Of several processes: what a living one said last.
-NEWEST: Literal["livemostrecent"] = "livemostrecent"
 
 
 class VersionMetrics:
@@ -19,40 +16,26 @@ class VersionMetrics:
 
     def __init__(self, registry: CollectorRegistry, *, shared: bool = False) -> None:
         self._shared = shared
-        self._member_weight = Gauge(
-            "unisono_member_weight",
-            "How much the member counts in the served version.",
-            ["model", "member"],
-            registry=registry,
-            multiprocess_mode=NEWEST,
+        # Of several processes: what a living one said last.
+        newest = partial(Gauge, registry=registry, multiprocess_mode="livemostrecent")
+        self._member_weight = newest(
+            "unisono_member_weight", "How much the member counts in the served version.", ["model", "member"]
         )
-        self._member_validation_loss = Gauge(
+        self._member_validation_loss = newest(
             "unisono_member_validation_loss_nats",
             "The member's log-loss on the validation file that the served weights were learned on.",
             ["model", "member"],
-            registry=registry,
-            multiprocess_mode=NEWEST,
         )
-        self._validation_loss = Gauge(
+        self._validation_loss = newest(
             "unisono_validation_loss_nats",
             "The served version's log-loss on the validation file that its weights were learned on.",
             ["model"],
-            registry=registry,
-            multiprocess_mode=NEWEST,
         )
-        self._active_version = Gauge(
-            "unisono_active_version",
-            "The version that answers who names none.",
-            ["model"],
-            registry=registry,
-            multiprocess_mode=NEWEST,
+        self._active_version = newest(
+            "unisono_active_version", "The version that answers who names none.", ["model"]
         )
-        self._served_version = Gauge(
-            "unisono_served_version",
-            "1 for each version that is served.",
-            ["model", "version"],
-            registry=registry,
-            multiprocess_mode=NEWEST,
+        self._served_version = newest(
+            "unisono_served_version", "1 for each version that is served.", ["model", "version"]
         )
         self._loads = Counter(
             "unisono_version_loads",
