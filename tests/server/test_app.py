@@ -19,7 +19,7 @@ from server.app import running, serve
 from server.config import ServeSettings
 from server.wire.client import Client
 from server.wire.messages import message_class
-from tests.support.http import ask
+from tests.support.http_client import ask
 from tests.support.onnx_models import write_linear
 
 SETTINGS = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02)

@@ -23,7 +23,7 @@ from server.lifecycle.retrying import RetryOptions
 from server.lifecycle.watcher import WatchOptions
 from server.wire.messages import message_class
 from tests.support.flowers import NAME, publish_uniform, write_rows
-from tests.support.http import ask
+from tests.support.http_client import ask
 from tests.support.places import blob_file
 
 SETTINGS = ServeSettings(grpc_port=0, metrics_port=0, poll_interval_secs=0.02)

@@ -13,7 +13,7 @@ from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.rest.offer import http_transport
 from server.wire.transport_options import TransportOptions
-from tests.support.http import Told, ask
+from tests.support.http_client import Told, ask
 from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
