@@ -1,18 +1,25 @@
 """Which format a model file has, told by its bytes and never by its name.
 
-Few formats are taken. The others run code when they are loaded, or need a framework to be served, so
-each is refused with what it is and how to save it instead.
+Few formats are taken, and two more if the operator says so (`OPTIONAL`). The others run code when they are
+loaded, or need a framework to be served, so each is refused with what it is and how to save it instead.
 """
 
 import mmap
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from ..errors import InvalidModelError
 
-Format = Literal["keras", "onnx", "lightgbm", "xgboost-json", "xgboost-ubj"]
+Format = Literal["keras", "onnx", "lightgbm", "xgboost-json", "xgboost-ubj", "h5", "saved_model"]
+
+# Taken only where they are allowed -> the option that allows them.
+OPTIONAL: Mapping[Format, str] = MappingProxyType({"h5": "--allow-h5", "saved_model": "--allow-saved-model"})
+# What a SavedModel folder is told by.
+SAVED_MODEL = "saved_model.pb"
 
 KERAS_MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 _TO_KERAS = "load it where you trained it and save it with model.save('model.keras')"
@@ -20,7 +27,6 @@ _TO_ONNX = "export it to ONNX where you trained it (skl2onnx, onnxmltools, torch
 
 # How a file starts -> what it is and the way out.
 _STARTS = (
-    (b"\x89HDF\r\n\x1a\n", f"an HDF5 file, whose code is not checked on loading; {_TO_KERAS}"),
     (b"\x93NUMPY", "a numpy array, not a model"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"GGUF", f"a GGUF file; {_TO_ONNX}"),
@@ -33,6 +39,7 @@ _STARTS = (
         for protocol in range(2, 6)
     ),
 )
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _LIGHTGBM = b"tree\nversion=v"
 # An object of UBJSON whose first key has seven letters.
 _XGBOOST_UBJ = b"{L\0\0\0\0\0\0\0\x07learner"
@@ -48,18 +55,21 @@ _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _LONGEST_VARINT = 10
 
 
-def format_of(path: Path) -> Format:
-    """Return the format of the model at `path`; InvalidModelError says what it is if that isn't taken."""
+def format_of(path: Path, allowed: frozenset[Format] = frozenset()) -> Format:
+    """Return the format of the model at `path`; InvalidModelError says what it is if that isn't taken.
+
+    Of the optional formats those in `allowed` are taken.
+    """
     if path.is_dir():
-        raise InvalidModelError(f"{str(path)!r} is {_folder(path)}")
+        return _folder(path, allowed)
     try:
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
     except OSError as error:
         raise InvalidModelError(f"{str(path)!r} can't be read: {error.strerror}; check the path") from error
-    boosted = _boosted(start)
-    if boosted is not None:
-        return boosted
+    kind = _by_start(start)
+    if kind is not None:
+        return _asked_for(path, kind, "an HDF5 file, in which Keras checks least", allowed)
     if start.startswith(b"PK"):
         found = _zip(path)
         if found is None:
@@ -71,8 +81,10 @@ def format_of(path: Path) -> Format:
     raise InvalidModelError(f"{str(path)!r} is {found}")
 
 
-def _boosted(start: bytes) -> Format | None:
-    """Tell LightGBM's and XGBoost's own files; None for others."""
+def _by_start(start: bytes) -> Format | None:
+    """Tell LightGBM's, XGBoost's and HDF5 files; None for others."""
+    if start.startswith(_HDF5):
+        return "h5"
     if start.startswith(_LIGHTGBM):
         return "lightgbm"
     if start.startswith(_XGBOOST_UBJ):
@@ -80,11 +92,20 @@ def _boosted(start: bytes) -> Format | None:
     return "xgboost-json" if _XGBOOST_JSON.match(start) else None
 
 
-def _folder(path: Path) -> str:
-    """Say what a folder is."""
-    if (path / "saved_model.pb").exists():
-        return f"a SavedModel folder, which can hold any operation; {_TO_KERAS}"
-    return "a folder; name a .keras or .onnx file"
+def _folder(path: Path, allowed: frozenset[Format]) -> Format:
+    """Tell a SavedModel; InvalidModelError for any other folder, or unless it is allowed."""
+    if not (path / SAVED_MODEL).exists():
+        raise InvalidModelError(f"{str(path)!r} is a folder; name a .keras or .onnx file")
+    return _asked_for(path, "saved_model", "a SavedModel folder, which can hold any operation", allowed)
+
+
+def _asked_for(path: Path, kind: Format, what: str, allowed: frozenset[Format]) -> Format:
+    """Return `kind`; InvalidModelError for an optional one that isn't allowed, naming what allows it."""
+    if kind not in OPTIONAL or kind in allowed:
+        return kind
+    raise InvalidModelError(
+        f"{str(path)!r} is {what}; {_TO_KERAS}, or allow it with {OPTIONAL[kind]} if you trust who made it"
+    )
 
 
 def _zip(path: Path) -> str | None:

@@ -110,6 +110,13 @@ _BY_MODULE = {
 }
 
 
+def allowed_in_h5(module: object, name: object) -> bool:
+    """Whether an HDF5 file may name `name`: most of what it names has no module there."""
+    if module is None and isinstance(name, str):
+        return any(name in words for words in (MARKS, *_BY_MODULE.values()))
+    return allowed(module, name)
+
+
 def allowed(module: object, name: object) -> bool:
     """Whether a file may name the class or function `name` of `module`."""
     if not isinstance(name, str):

@@ -8,7 +8,7 @@ far more than they are, names outside the archive, layers that hold code or load
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ MAX_DEPTH = 200
 REFUSED_CLASSES = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
 # Where the classes of a file may come from. Custom code would have to be imported, which is running it.
 ALLOWED_PACKAGES = frozenset({"keras", "builtins"})
+# Whether a file may name something: the module, which may be None, and the name.
+Allowed = Callable[[object, object], bool]
 _ASSETS = "assets/"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -42,8 +44,13 @@ def check_keras_file(path: Path) -> None:
         raise InvalidModelError(f"{str(path)!r} is a damaged .keras file ({error}); copy it again") from error
     # How it was trained is not needed for serving, and not loaded.
     config.pop("compile_config", None)
+    check_description(path, config)
+
+
+def check_description(path: Path, config: Any, allowed: Allowed = keras_allowed.allowed) -> None:
+    """Refuse a model's description that names more than `allowed` says; `path` is for InvalidModelError."""
     for described in _objects(path, config):
-        _check_object(path, described)
+        _check_object(path, described, allowed)
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
@@ -114,7 +121,7 @@ def _objects(path: Path, config: Any) -> Iterator[dict[str, Any]]:
             waiting.extend((inner, depth + 1) for inner in value)
 
 
-def _check_object(path: Path, described: dict[str, Any]) -> None:
+def _check_object(path: Path, described: dict[str, Any], allowed: Allowed) -> None:
     """Refuse a layer, or any other object, that is not Keras' own or holds code."""
     kind, module = described.get("class_name"), described.get("module")
     if isinstance(kind, str) and kind in REFUSED_CLASSES:
@@ -128,15 +135,15 @@ def _check_object(path: Path, described: dict[str, Any]) -> None:
             "publish the model as ONNX instead"
         )
     if "class_name" in described:
-        _check_named(path, described)
+        _check_named(path, described, allowed)
 
 
-def _check_named(path: Path, described: dict[str, Any]) -> None:
+def _check_named(path: Path, described: dict[str, Any], allowed: Allowed) -> None:
     """Refuse a class or function that isn't on the list of those that are allowed."""
     kind, registered = described["class_name"], described.get("registered_name")
     name = described.get("config") if kind == keras_allowed.FUNCTION else kind
     # Where something is registered under that name, Keras would take it in place of its own.
-    if registered not in (None, name) or not keras_allowed.allowed(described.get("module"), name):
+    if registered not in (None, name) or not allowed(described.get("module"), name):
         raise InvalidModelError(
             f"{str(path)!r} names {name!r:.80} of {described.get('module')!r:.80} (registered as "
             f"{registered!r:.80}), which is none of the layers, operations and functions that are loaded: "

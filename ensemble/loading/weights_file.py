@@ -20,6 +20,8 @@ MAX_OBJECTS = 100_000
 # Numbers of a layer's description that are a size of one of its parameters.
 _SIZES = frozenset({"units", "filters", "input_dim", "output_dim", "num_heads", "key_dim", "value_dim"})
 _NUMBERS = "biuf"
+# h5py says in all of these that the library can't make sense of some part of the file.
+UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError)
 
 
 def check_weights(path: Path) -> None:
@@ -29,11 +31,15 @@ def check_weights(path: Path) -> None:
         with archive.open(WEIGHTS) as file:
             try:
                 with h5py.File(file, "r") as weights:
-                    sizes = _sizes(weights, size)
-            # h5py says in all of these that the library can't make sense of some part of the file.
-            except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError) as error:
+                    sizes = sizes_of(weights, size)
+            except UNREADABLE as error:
                 raise InvalidModelError(f"{WEIGHTS} is no HDF5 file: {error}; save the model again") from None
         config = json.loads(archive.read("config.json"))
+    check_declared(config, sizes)
+
+
+def check_declared(config: Any, sizes: set[int]) -> None:
+    """Refuse a description that asks for parameters of other sizes than are there; InvalidModelError."""
     for kind, key, value in _declared(config):
         if value not in sizes:
             raise InvalidModelError(
@@ -42,7 +48,7 @@ def check_weights(path: Path) -> None:
             )
 
 
-def _sizes(weights: Any, size: int) -> set[int]:
+def sizes_of(weights: Any, size: int) -> set[int]:
     """Return every size of every parameter; InvalidModelError for those that can't be taken."""
     sizes, declared = {1}, 0
     for name, dataset in _datasets(weights):

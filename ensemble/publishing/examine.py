@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import InvalidModelError
 from ..loading.convert import Conversion, convert, parity
-from ..loading.formats import format_of
+from ..loading.formats import Format, format_of
 from ..loading.keras_file import check_keras_file
 from ..loading.onnx_file import read_signature
 from ..loading.probe import probe
@@ -25,12 +25,12 @@ class Passed:
     found: str
 
 
-def examine(path: Path, work: Path) -> Iterator[Passed]:
+def examine(path: Path, work: Path, allowed: frozenset[Format] = frozenset()) -> Iterator[Passed]:
     """Check the model at `path` step by step, writing below `work`; InvalidModelError at the step that fails.
 
     What is checked is a private copy: the file may change meanwhile.
     """
-    kind = format_of(path)
+    kind = format_of(path, allowed)
     yield Passed("format", f"{kind}, told by its bytes")
     copy, name = work / "file", _name(path)
     private_copy(path, copy)
@@ -42,7 +42,7 @@ def examine(path: Path, work: Path) -> Iterator[Passed]:
         check_keras_file(copy)
         yield Passed("contents", "layers, operations and functions of Keras that are known to be harmless")
     if kind != "onnx":
-        conversion = convert({name: copy}, work)[name]
+        conversion = convert({name: copy}, work, formats={name: kind})[name]
         yield Passed("loading", f"loaded and converted in a confined process by {conversion.made_by}")
         copy = conversion.onnx
     signature = read_signature(copy)

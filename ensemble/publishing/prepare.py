@@ -1,6 +1,7 @@
 """From files that somebody names to members that can be published: checked, converted, tried."""
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +16,18 @@ from model_store.output import AS_IT_IS, Output
 
 from ..errors import InvalidModelError, MemberError
 from ..loading.convert import TOLERANCE, Conversion, convert, parity
-from ..loading.formats import Format, format_of
+from ..loading.formats import OPTIONAL, Format, format_of
 from ..loading.golden import golden_rows
 from ..loading.onnx_file import read_signature
 from ..loading.probe import probe
+from ..loading.saved_model import pack
 from ..member import Rows, Scores
 from ..runtimes.onnx_runtime import OnnxMember
 from ..runtimes.sample import random_rows
 from ..signature import ANY_SIZE, Signature, TensorSpec
 from .agreement import with_scores_output
+
+log = logging.getLogger("unisono.publishing")
 
 # How far a row's scores may move with the rows beside it: further is no rounding, the model mixes rows.
 MOST_SPREAD = 1e-3
@@ -37,6 +41,8 @@ class Wishes:
     outputs: Mapping[str, str] = field(default_factory=dict)
     sample: Rows | None = None
     tolerance: float = TOLERANCE
+    # The optional formats that are taken.
+    allowed: frozenset[Format] = frozenset()
     # By the file's digest: members of earlier versions, whose conversion need not be done again.
     earlier: Mapping[str, MemberRecord] = field(default_factory=dict)
 
@@ -80,13 +86,15 @@ class _Copy:
 def prepare(files: Mapping[str, Path], work: Path, wishes: Wishes) -> dict[str, Prepared]:
     """Check every file, convert what needs it, try every member; InvalidModelError names the bad one."""
     copies = {
-        name: _copy(name, path, work / f"file-{index}") for index, (name, path) in enumerate(files.items())
+        name: _copy(name, path, work / f"file-{index}", wishes.allowed)
+        for index, (name, path) in enumerate(files.items())
     }
     known = {name: record for name, copy in copies.items() if (record := _earlier(name, copy, wishes))}
     signatures = {name: _onnx_signature(name, copy) for name, copy in copies.items() if copy.format == "onnx"}
     to_convert = {name: copy.file for name, copy in copies.items() if name not in known | signatures}
     with _naming(copies):
-        conversions = convert(to_convert, work, sample=wishes.sample)
+        formats = {name: copies[name].format for name in to_convert}
+        conversions = convert(to_convert, work, formats=formats, sample=wishes.sample)
     probe(_to_try(signatures, conversions, copies, wishes), work)
     prepared = {}
     for name, copy in copies.items():
@@ -114,22 +122,35 @@ def _to_try(
     }
 
 
-def _copy(name: str, given: Path, target: Path) -> _Copy:
+def _copy(name: str, given: Path, target: Path, allowed: frozenset[Format]) -> _Copy:
     """Copy one file, if it is of a format that is taken."""
     try:
-        found = format_of(given)
+        found = format_of(given, allowed)
         private_copy(given, target)
         with target.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except InvalidModelError as error:
         raise InvalidModelError(f"member {name!r}: {error}") from None
+    if found in OPTIONAL:
+        log.warning(
+            "member %s is taken because %s was given: what the file asks for was checked and is run once, "
+            "confined, to make an ONNX file from it; publish such files only from people you trust",
+            name,
+            OPTIONAL[found],
+        )
     return _Copy(given, target, found, digest)
 
 
 def private_copy(given: Path, target: Path) -> None:
-    """Copy a file that somebody named, so that nobody changes it between check and use; InvalidModelError."""
+    """Copy a file that somebody named, so that nobody changes it between check and use; InvalidModelError.
+
+    A SavedModel's folder becomes one file.
+    """
     try:
-        shutil.copyfile(given, target)
+        if given.is_dir():
+            pack(given, target)
+        else:
+            shutil.copyfile(given, target)
     except OSError as error:
         raise InvalidModelError(f"{str(given)!r} can't be copied: {error.strerror}") from error
 

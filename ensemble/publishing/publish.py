@@ -18,6 +18,7 @@ from model_store.weights import weights_json
 
 from ..errors import InvalidModelError, InvalidWeightsError
 from ..loading.convert import TOLERANCE
+from ..loading.formats import Format
 from ..loading.golden import Golden, golden_rows
 from ..member import Rows
 from ..pooling.linear import LinearPool
@@ -35,8 +36,8 @@ class PublishOptions:
     `member_classes` are the names of a member's columns in its own order, `kinds` says what they are, see
     `outputs.KINDS`; both are found out where they are left out. `outputs` says which output of a member is
     the scores, where it has several. `sample`: real rows to compare converted members on, besides made-up
-    ones; `tolerance`: how far a conversion may be off. `expect_seq` and `publish_id` are those of
-    `Store.publish`.
+    ones; `tolerance`: how far a conversion may be off. `allowed`: formats that are taken only if
+    asked for. `expect_seq` and `publish_id` are those of `Store.publish`.
     """
 
     classes: tuple[str, ...] | None = None
@@ -48,6 +49,7 @@ class PublishOptions:
     why: str = ""
     sample: Rows | None = None
     tolerance: float = TOLERANCE
+    allowed: frozenset[Format] = frozenset()
     expect_seq: int | None = None
     publish_id: str | None = None
 
@@ -66,7 +68,7 @@ def publish(store: Store, name: str, files: Mapping[str, Path], options: Publish
     weights = _weights(files, options.weights)
     earlier = _earlier(store, name)
     known = _known(earlier, options)
-    wishes = Wishes(options.outputs, options.sample, options.tolerance, known)
+    wishes = Wishes(options.outputs, options.sample, options.tolerance, options.allowed, known)
     with tempfile.TemporaryDirectory(prefix="unisono-publish-") as work:
         members = prepare(files, Path(work), wishes)
         members, classes = adapt_members(members, Path(work), options.meaning, options.sample)

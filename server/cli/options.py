@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from ensemble.loading.formats import Format
 from server.wire.client_security import ClientSecurity
 
 StoreOption = Annotated[
@@ -33,8 +34,30 @@ ExpectOption = Annotated[
         help="Do it only if this is the newest journal entry, 0 for none: nobody was faster.",
     ),
 ]
+AllowH5Option = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Take HDF5 files (.h5), which Keras checks less than .keras: only ones that you trust. They are "
+        "checked, and run once in a confined process.",
+    ),
+]
+AllowSavedModelOption = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Take SavedModel folders, which are programs: only ones that you trust. They are checked, and "
+        "run once in a confined process.",
+    ),
+]
 SecurityOptions = Annotated[ClientSecurity, Parameter(name="*")]
 PLAIN_TEXT = ClientSecurity()
+
+
+def allowed_formats(*, h5: bool, saved_model: bool) -> frozenset[Format]:
+    """Return the formats that these options allow."""
+    chosen: dict[Format, bool] = {"h5": h5, "saved_model": saved_model}
+    return frozenset(kind for kind, wanted in chosen.items() if wanted)
 
 
 @dataclass(frozen=True, slots=True)

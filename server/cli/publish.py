@@ -15,7 +15,14 @@ from model_store.store import Store
 
 from . import tables
 from .main import EXIT_DONE
-from .options import DEFAULT_STORE, ExpectOption, StoreOption
+from .options import (
+    DEFAULT_STORE,
+    AllowH5Option,
+    AllowSavedModelOption,
+    ExpectOption,
+    StoreOption,
+    allowed_formats,
+)
 from .user import user_name
 
 MemberOption = Annotated[
@@ -86,6 +93,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
     by: ByOption = None,
     expect_seq: ExpectOption = None,
     publish_id: IdOption = None,
+    allow_h5: AllowH5Option = False,
+    allow_saved_model: AllowSavedModelOption = False,
     store: StoreOption = DEFAULT_STORE,
 ) -> int:
     """Publish model files as a new version of ensemble NAME, which running servers take up.
@@ -108,9 +117,10 @@ def publish(  # noqa: PLR0913 - one parameter an option
         why=why,
         expect_seq=expect_seq,
         publish_id=publish_id,
+        allowed=allowed_formats(h5=allow_h5, saved_model=allow_saved_model),
     )
     opened = Store.open(store)
-    if any(path.suffix == ".keras" for path in files.values()):
+    if any(path.suffix != ".onnx" for path in files.values()):
         # The conversion takes some seconds; without a word it would look stuck.
         Console(stderr=True, highlight=False).print("checking and converting the members ...", markup=False)
     entry = publishing.publish(opened, name, files, options)

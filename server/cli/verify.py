@@ -9,13 +9,21 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ensemble.errors import InvalidModelError
+from ensemble.loading.formats import Format
 from model_store.store import Store
 from model_store.verify import Verified
 from model_store.verify import verify as verify_layout
 
 from . import tables
 from .main import EXIT_DONE, EXIT_VERIFY_FAILED
-from .options import DEFAULT_STORE, OutputOption, StoreOption
+from .options import (
+    DEFAULT_STORE,
+    AllowH5Option,
+    AllowSavedModelOption,
+    OutputOption,
+    StoreOption,
+    allowed_formats,
+)
 
 
 def verify(
@@ -24,10 +32,12 @@ def verify(
     model: Annotated[
         Path | None,
         Parameter(
-            help="Check this .keras or .onnx file instead, as publish would, and say what was found (needs "
+            help="Check this model file instead, as publish would, and say what was found (needs "
             "the keras extra)."
         ),
     ] = None,
+    allow_h5: AllowH5Option = False,
+    allow_saved_model: AllowSavedModelOption = False,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -36,7 +46,8 @@ def verify(
     Exit code 4 if anything is wrong; each finding says what and the way out.
     """
     if model is not None:
-        return _verify_model(model, output_format)
+        allowed = allowed_formats(h5=allow_h5, saved_model=allow_saved_model)
+        return _verify_model(model, allowed, output_format)
     opened = Store.open(store)
     # A name that isn't there must not count as one without faults.
     names = opened.ensembles() if name is None else [name]
@@ -51,7 +62,7 @@ def verify(
     return EXIT_VERIFY_FAILED if any(report.findings for report in reports.values()) else EXIT_DONE
 
 
-def _verify_model(model: Path, output_format: str) -> int:
+def _verify_model(model: Path, allowed: frozenset[Format], output_format: str) -> int:
     """Print what each check of a model file found, and why it was refused, if it was."""
     try:
         from ensemble.publishing.examine import examine  # noqa: PLC0415 - heavy: only when the command runs
@@ -62,7 +73,7 @@ def _verify_model(model: Path, output_format: str) -> int:
     passed, refused = [], None
     with tempfile.TemporaryDirectory(prefix="unisono-verify-") as work:
         try:
-            for each in examine(model, Path(work)):
+            for each in examine(model, Path(work), allowed):
                 passed.append(each)  # noqa: PERF402 - those before the one that raises must stay
         except InvalidModelError as error:
             refused = str(error).replace(str(Path(work) / "file"), str(model))

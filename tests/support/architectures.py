@@ -5,7 +5,7 @@ Run as a module with a folder and names as its arguments, it writes them there.
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ APPLICATIONS = ("MobileNet", "Xception", "DenseNet121")
 _SIDES = {"MobileNet": 32, "Xception": 71, "DenseNet121": 32}
 
 
-def make(folder: Path, names: Sequence[str] = NAMES) -> dict[str, Path]:
+def make(folder: Path, names: Iterable[str] = NAMES) -> dict[str, Path]:
     """Write the networks of these names into `folder`; return their files."""
+    names = tuple(names)
     words = [sys.executable, "-m", "tests.support.architectures", str(folder), *names]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from ensemble.loading.convert import make_constants
+from ensemble.loading.keras_export import make_constants
 from training.architectures import catalogue, sepconv
 from training.architectures.task import Task, task_of
 from training.callbacks.choose import Places

@@ -1,6 +1,5 @@
 """`.keras` files become ONNX in a child process, with Keras' names and Keras' answers."""
 
-import json
 import os
 import signal
 import sys
@@ -13,12 +12,19 @@ import pytest
 from ensemble.errors import InvalidModelError
 from ensemble.loading import convert as converting
 from ensemble.loading.convert import Conversion, convert, parity
+from ensemble.loading.formats import Format
+from ensemble.loading.golden import Golden
+from ensemble.loading.load import load_servable
 from ensemble.loading.onnx_file import read_signature
+from ensemble.loading.saved_model import pack
+from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.signature import Signature, TensorSpec
+from model_store.store import Store
 from tests.support import keras_models
 from tests.support.members import Constant
 
+FORMATS: tuple[Format, ...] = ("h5", "saved_model")
 PICTURE = TensorSpec("picture", "float32", (8, 8, 1))
 AGE = TensorSpec("age", "float32", (3,))
 DIGIT = TensorSpec("digit", "float32", (3,))
@@ -35,7 +41,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def conversions(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Conversion]:
     names = ("two_inputs", "two_outputs", "resized", "broken")
     files = {name: models / f"{name}.keras" for name in names}
-    return convert(files, tmp_path_factory.mktemp("work"))
+    files |= {"h5": models / "two_inputs.h5", "saved_model": tmp_path_factory.mktemp("packed") / "model"}
+    pack(models / "two_inputs", files["saved_model"])
+    return convert(files, tmp_path_factory.mktemp("work"), formats={name: name for name in FORMATS})
 
 
 def opened(conversion: Conversion, output: str) -> OnnxMember:
@@ -64,6 +72,67 @@ def keras_file(path: Path) -> Path:
 def test_names_and_order_are_keras_own(conversions: dict[str, Conversion]) -> None:
     assert conversions["two_inputs"].signature == Signature((PICTURE, AGE), (DIGIT,))
     assert read_signature(conversions["two_inputs"].onnx) == Signature((PICTURE, AGE), (DIGIT,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "inputs", "output", "origin"),
+    [
+        ("h5", (PICTURE, AGE), DIGIT, "keras 3."),
+        # By name, and the output is called what the export calls it.
+        ("saved_model", (AGE, PICTURE), TensorSpec("output_0", "float32", (3,)), "tensorflow 2."),
+    ],
+)
+def test_the_optional_formats_keep_signature_and_answers(
+    conversions: dict[str, Conversion],
+    name: str,
+    inputs: tuple[TensorSpec, ...],
+    output: TensorSpec,
+    origin: str,
+) -> None:
+    made, keras = conversions[name], conversions["two_inputs"]
+
+    assert made.signature == Signature(inputs, (output,))
+    found = parity(made, opened(made, output.name))
+    assert found["max_abs_error"] < 1e-6
+    assert found["against"].startswith(origin)
+    # They are the same model.
+    scores = opened(made, output.name).predict(keras.rows)
+    np.testing.assert_allclose(scores, keras.answers["digit"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_files_that_were_allowed_are_compared_on_real_rows_too_published_and_loaded(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    files = {"old": models / "two_inputs.h5", "folder": models / "two_inputs"}
+    sample = {"age": np.full((5, 3), 7.0, np.float32), "picture": np.ones((5, 8, 8, 1), np.float32)}
+    frameworks = {"tensorflow", "keras"} & set(sys.modules)
+
+    publish(store, "pair", files, PublishOptions(allowed=frozenset(FORMATS), sample=sample))
+
+    # TensorFlow stays in the child.
+    assert {"tensorflow", "keras"} & set(sys.modules) == frameworks
+    manifest = store.manifest("pair")
+    assert [member.format for member in manifest.members] == ["h5", "saved_model"]
+    assert [member.derived["onnx"].parity["rows"] for member in manifest.members] == [69, 69]
+    assert all(member.derived["onnx"].parity["max_abs_error"] <= 1e-5 for member in manifest.members)
+    assert "member old is taken because --allow-h5 was given" in caplog.text
+    assert "member folder is taken because --allow-saved-model was given" in caplog.text
+    golden = Golden.read(store, manifest)
+    assert golden is not None
+    # They are the same model.
+    np.testing.assert_allclose(golden.members["old"], golden.members["folder"], atol=1e-6)
+    np.testing.assert_allclose(load_servable(store, "pair").score(golden.rows), golden.scores, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_saved_model_that_reads_a_file_is_refused_though_allowed(models: Path, tmp_path: Path) -> None:
+    pack(models / "reader", tmp_path / "reader")
+
+    with pytest.raises(InvalidModelError, match=r"has the operations \['ReadFile', 'StringLength'\]"):
+        convert({"evil": tmp_path / "reader"}, tmp_path / "work", formats={"evil": "saved_model"})
 
 
 @pytest.mark.slow
@@ -104,23 +173,10 @@ def test_scores_that_are_not_finite_are_refused(conversions: dict[str, Conversio
         parity(conversions["broken"], opened(conversions["broken"], "digit"))
 
 
-@pytest.mark.slow
-def test_real_rows_are_compared_too_and_tensorflow_stays_in_the_child(models: Path, tmp_path: Path) -> None:
-    sample = {"age": np.full((5, 3), 7.0, np.float32), "picture": np.ones((5, 8, 8, 1), np.float32)}
-
-    frameworks = {"tensorflow", "keras"} & set(sys.modules)
-
-    made = convert({"one": models / "two_inputs.keras"}, tmp_path, sample=sample)["one"]
-
-    assert made.rows["age"].shape == (69, 3)
-    assert made.rows["age"][-1].tolist() == [7.0, 7.0, 7.0]
-    assert parity(made, opened(made, "digit"))["rows"] == 69
-    assert {"tensorflow", "keras"} & set(sys.modules) == frameworks
-
-
-@pytest.mark.slow
-def test_what_keras_refuses_is_said_with_its_reason(tmp_path: Path) -> None:
-    with pytest.raises(InvalidModelError, match=r"member 'bad' can't be converted to ONNX: \w+: "):
+def test_what_the_child_refuses_is_said_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidModelError, match=r"member 'bad' can't be converted to ONNX: \w+: model.weights.h5 is"
+    ):
         convert({"bad": keras_file(tmp_path / "bad.keras")}, tmp_path / "work")
 
 
@@ -197,15 +253,3 @@ def test_large_scores_are_compared_relative_to_their_size() -> None:
 def test_scores_of_another_shape_are_refused() -> None:
     with pytest.raises(InvalidModelError, match=r"scores of shape \(1, 2\), keras 3.0 \(1, 3\)"):
         parity(conversion_of([[0.5, 0.25, 0.25]]), Constant("one", (0.5, 0.5)))
-
-
-def test_arrays_keep_names_that_no_file_could_have(tmp_path: Path) -> None:
-    given = {"file": np.arange(2), "a/b": np.zeros((2, 2)), "../c": np.ones(1)}
-
-    converting._write_arrays(tmp_path / "arrays", given)  # noqa: SLF001 - the seam between the two processes
-
-    assert json.loads((tmp_path / "arrays.json").read_text()) == ["file", "a/b", "../c"]
-    assert {
-        name: array.tolist()
-        for name, array in converting._read_arrays(tmp_path / "arrays").items()  # noqa: SLF001
-    } == {"file": [0, 1], "a/b": [[0, 0], [0, 0]], "../c": [1]}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import InvalidModelError
-from ensemble.loading.formats import format_of
+from ensemble.loading.formats import OPTIONAL, Format, format_of
 from tests.support.onnx_models import write_forest, write_linear
 
 
@@ -47,7 +47,7 @@ def test_a_keras_file_is_known_under_any_name(tmp_path: Path) -> None:
         (b"", "is empty; copy it again"),
         (
             b"\x89HDF\r\n\x1a\n" + bytes(100),
-            r"is an HDF5 file, .* save it with model\.save\('model\.keras'\)",
+            r"is an HDF5 file, .* save it with model\.save\('model\.keras'\), or allow it with --allow-h5",
         ),
         (pickle.dumps({"a": 1}), "is a pickle, which runs code on loading; export it to ONNX"),
         (pickle.dumps([1], protocol=2), "is a pickle"),
@@ -86,7 +86,7 @@ def test_a_truncated_onnx_file_is_refused(tmp_path: Path) -> None:
 def test_a_saved_model_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").touch()
 
-    with pytest.raises(InvalidModelError, match="is a SavedModel folder"):
+    with pytest.raises(InvalidModelError, match=r"a SavedModel folder, .* --allow-saved-model"):
         format_of(tmp_path)
 
 
@@ -98,3 +98,20 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidModelError, match="can't be read: No such file or directory; check the path"):
         format_of(tmp_path / "nothing.keras")
+
+
+@pytest.mark.parametrize(("kind", "other"), [("h5", "saved_model"), ("saved_model", "h5")])
+def test_an_optional_format_is_taken_only_where_it_is_allowed(
+    tmp_path: Path, kind: Format, other: Format
+) -> None:
+    path = tmp_path / "model"
+    if kind == "saved_model":
+        path.mkdir()
+        (path / "saved_model.pb").touch()
+    else:
+        path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+
+    assert format_of(path, frozenset({kind})) == kind
+    for allowed in (frozenset[Format](), frozenset[Format]({other})):
+        with pytest.raises(InvalidModelError, match=f"or allow it with {OPTIONAL[kind]} if you trust who"):
+            format_of(path, allowed)

@@ -126,3 +126,36 @@ def test_who_expects_another_journal_publishes_nothing(folder: Path) -> None:
 
     with pytest.raises(ConflictError, match="the journal of 'digits' is at entry 1, not 0"):
         call(folder, "--expect-seq", "0")
+
+
+def optional_files(folder: Path) -> dict[str, Path]:
+    """An HDF5 file that holds no model, and a SavedModel that holds code beside it."""
+    (folder / "old.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (folder / "exported").mkdir()
+    for name in ("saved_model.pb", "evil.py"):
+        (folder / "exported" / name).touch()
+    return {"--allow-h5": folder / "old.h5", "--allow-saved-model": folder / "exported"}
+
+
+@pytest.mark.parametrize("option", ["--allow-h5", "--allow-saved-model"])
+def test_an_optional_format_is_refused_with_the_option_that_allows_it(folder: Path, option: str) -> None:
+    file = optional_files(folder)[option]
+
+    with pytest.raises(InvalidModelError, match=f"member 'more': .* or allow it with {option} if you trust"):
+        call(folder, f"--member=more={file}")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        # Both are looked into, and found wanting.
+        ("--allow-h5", "'more' can't be converted to ONNX: InvalidModelError: it is a damaged HDF5 file"),
+        ("--allow-saved-model", "holds 'evil.py', which isn't read from a SavedModel"),
+    ],
+)
+def test_an_optional_format_that_is_allowed_is_still_checked(folder: Path, option: str, said: str) -> None:
+    file = optional_files(folder)[option]
+
+    with pytest.raises(InvalidModelError, match=said):
+        call(folder, f"--member=more={file}", option)
+    assert not (folder / "store").exists()

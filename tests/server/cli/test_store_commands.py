@@ -333,6 +333,23 @@ def test_verify_of_a_hostile_model_file_says_why_it_is_refused(tmp_path: Path, c
     assert said["refused"].startswith(f"'{tmp_path}/evil.keras' holds a Lambda layer, which runs code")
 
 
+def test_verify_of_a_model_file_takes_optional_formats_where_they_are_allowed(
+    tmp_path: Path, call: Any
+) -> None:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    for name in ("saved_model.pb", "evil.py"):
+        (folder / name).touch()
+
+    refused = call("verify", "--model", str(folder))
+    allowed = call("verify", "--model", str(folder), "--allow-saved-model")
+
+    assert (refused[0], allowed[0]) == (EXIT_VERIFY_FAILED, EXIT_VERIFY_FAILED)
+    assert "allow it with --allow-saved-model" in refused[1]
+    assert "format saved_model, told by its bytes" in allowed[1]
+    assert "holds 'evil.py', which isn't read from a SavedModel" in allowed[1]
+
+
 def write_several(path: Path) -> None:
     """Write a model whose two outputs could both be scores."""
     nodes = [helper.make_node("Identity", ["x"], ["one"]), helper.make_node("Neg", ["x"], ["two"])]
