@@ -1,7 +1,8 @@
 """What an ONNX file may hold, and the signature that its graph has.
 
 Refused: operators of domains that ONNX Runtime doesn't come with, since they need code of their own;
-parameters in other files, since those would not be what was published.
+parameters in other files, since those would not be what was published; more nodes, or deeper ones, than any
+model has, also where functions that call functions make many of few.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 ROWS = "rows"
 # A loop in a branch in a loop is three.
 MAX_DEPTH = 16
+# Networks have some thousand; a forest of any size is one.
+MAX_NODES = 100_000
 
 
 def read_signature(path: Path) -> Signature:
@@ -71,6 +74,7 @@ def _load(path: Path) -> Any:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's errors have no class in common with onnx's
         raise _invalid(path, error) from error
+    _check_count(path, model)
     _check_one_file(path, model)
     _check_domains(path, model)
     try:
@@ -85,10 +89,27 @@ def _invalid(path: Path, error: Exception) -> InvalidModelError:
     return InvalidModelError(f"{str(path)!r} is not a valid ONNX model: {text}; export it again")
 
 
+def _check_count(path: Path, model: Any) -> None:
+    """Refuse too many nodes, those of a function counted at every call: ONNX Runtime writes them out."""
+    functions = {(each.domain, each.name, each.overload): each for each in model.functions}
+    waiting, count = [model.graph], 0
+    while waiting:
+        for node in _nodes(waiting.pop()):
+            count += 1
+            if count > MAX_NODES:
+                raise InvalidModelError(
+                    f"{str(path)!r} has over {MAX_NODES} nodes with its functions written out, as no model "
+                    "has: export it with fewer layers, or loops in place of their steps"
+                )
+            if (called := functions.get((node.domain, node.op_type, node.overload))) is not None:
+                waiting.append(called)
+
+
 def _check_domains(path: Path, model: Any) -> None:
     """Refuse operators that ONNX Runtime doesn't come with."""
-    used = {opset.domain for opset in model.opset_import} | {node.domain for node in _nodes(model.graph)}
-    used |= {function.domain for function in model.functions}
+    opsets = (opset for part in (model, *model.functions) for opset in part.opset_import)
+    used = {opset.domain for opset in opsets} | {function.domain for function in model.functions}
+    used |= {node.domain for body in _bodies(model) for node in _nodes(body)}
     foreign = sorted(used - DOMAINS)
     if foreign:
         raise InvalidModelError(
@@ -107,8 +128,13 @@ def _check_one_file(path: Path, model: Any) -> None:
         )
 
 
+def _bodies(model: Any) -> tuple[Any, ...]:
+    """Return what has nodes: the graph and the functions."""
+    return (model.graph, *model.functions)
+
+
 def _graphs(graph: Any) -> Iterator[Any]:
-    """Return the graph and those inside its nodes: bodies of loops, branches."""
+    """Return the graph, or function, and those inside its nodes: bodies of loops, branches."""
     waiting = [(graph, 0)]
     while waiting:
         found, depth = waiting.pop()
@@ -130,14 +156,18 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 def _tensors(model: Any) -> Iterator[Any]:
     """Return every tensor that is written into the model."""
-    functions = (node for function in model.functions for node in function.node)
-    for inner in _graphs(model.graph):
-        yield from inner.initializer
-        for sparse in inner.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in (*_nodes(model.graph), *functions):
+    graphs = [graph for body in _bodies(model) for graph in _graphs(body)]
+    for graph in graphs:
+        # Functions have no parameters of their own.
+        if isinstance(graph, onnx.GraphProto):
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+    for node in (node for graph in graphs for node in graph.node):
         for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors, attribute.sparse_tensor.values)
+            sparse = (attribute.sparse_tensor, *attribute.sparse_tensors)
+            yield from (attribute.t, *attribute.tensors)
+            yield from (tensor for each in sparse for tensor in (each.values, each.indices))
 
 
 def _input(path: Path, put: Any) -> TensorSpec:

@@ -10,10 +10,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from ensemble.errors import InvalidModelError
+from ensemble.loading import onnx_file
 from ensemble.loading.onnx_file import read_signature, rename
 from ensemble.signature import Signature, TensorSpec
 from tests.support.onnx_models import save_graph, write_forest, write_linear
 
+# A domain that ONNX' checker leaves alone.
+OURS = "com.microsoft"
 EYE = {"matrix": np.eye(3, dtype=np.float32)}
 
 
@@ -225,3 +228,69 @@ def test_branches_nested_deeper_than_any_models_are_refused(tmp_path: Path) -> N
 
     with pytest.raises(InvalidModelError, match="nested over 16 deep"):
         read_signature(edited(tmp_path / "deep.onnx", nest))
+
+
+def with_functions(path: Path, *bodies: list[onnx.NodeProto]) -> Path:
+    """Write a model that calls function 0, of these bodies."""
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(OURS, 1)]
+
+    def add(model: onnx.ModelProto) -> None:
+        model.graph.node[0].op_type = "F0"
+        model.graph.node[0].domain = OURS
+        model.opset_import.append(opsets[1])
+        for index, nodes in enumerate(bodies):
+            model.functions.append(helper.make_function(OURS, f"F{index}", ["x"], ["y"], nodes, opsets))
+
+    return edited(path, add)
+
+
+def called(name: str, times: int) -> list[onnx.NodeProto]:
+    """A chain of calls of an operator, or of a function `F...`."""
+    domain = OURS if name.startswith("F") else ""
+    names = ["x", *(f"t{index}" for index in range(times - 1)), "y"]
+    return [helper.make_node(name, [names[at]], [names[at + 1]], domain=domain) for at in range(times)]
+
+
+def test_more_nodes_than_any_model_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "MAX_NODES", 3)
+
+    def make_long(model: onnx.ModelProto) -> None:
+        del model.graph.node[:]
+        model.graph.node.extend(called("Neg", 4))
+
+    with pytest.raises(InvalidModelError, match=r"has over 3 nodes with its functions written out, .*fewer"):
+        read_signature(edited(tmp_path / "long.onnx", make_long))
+
+
+def test_a_few_functions_that_make_a_million_nodes_are_refused(tmp_path: Path) -> None:
+    tens = [called(f"F{index}", 10) for index in range(1, 6)]
+
+    with pytest.raises(InvalidModelError, match="has over 100000 nodes with its functions written out"):
+        read_signature(with_functions(tmp_path / "bomb.onnx", *tens, called("Neg", 10)))
+
+
+def test_a_function_that_calls_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelError, match="has over 100000 nodes with its functions written out"):
+        read_signature(with_functions(tmp_path / "endless.onnx", called("F0", 1)))
+
+
+def test_a_foreign_operator_in_a_function_is_refused(tmp_path: Path) -> None:
+    node = helper.make_node("Steal", ["x"], ["y"], domain="evil.ops")
+
+    with pytest.raises(InvalidModelError, match=r"uses operators of \['evil\.ops'\]"):
+        read_signature(with_functions(tmp_path / "foreign.onnx", [node]))
+
+
+def test_a_parameter_in_another_file_is_found_in_a_functions_branch(tmp_path: Path) -> None:
+    tensor = TensorProto(name="secret", data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["z"])], "branch", [], [], [tensor])
+    node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+
+    with pytest.raises(InvalidModelError, match="keeps 2 of its tensors, such as 'secret', in another file"):
+        read_signature(with_functions(tmp_path / "outside.onnx", [node]))
+
+
+def test_a_model_with_functions_of_its_own_is_taken(tmp_path: Path) -> None:
+    path = with_functions(tmp_path / "model.onnx", called("F1", 2), called("Neg", 3))
+
+    assert read_signature(path).outputs == (TensorSpec("y", "float32", (3,)),)
