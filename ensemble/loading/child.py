@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -69,6 +70,8 @@ def _begin(work: Callable[..., None], arguments: tuple[object, ...], folder: str
     """Confine this process, then do the work. Runs in the child."""
     # Whoever asks for a temporary place is to get one where writing is allowed.
     os.environ.update(dict.fromkeys(_FOLDERS, folder))
+    # There is no network here: libraries that try a socket to find out, as urllib3 on its import, needn't.
+    socket.has_ipv6 = False
     reason = confine(Path(folder), limits)
     if reason is not None:
         (Path(folder) / _UNCONFINED).write_text(reason)

@@ -1,7 +1,8 @@
 """Takes from this process what loading a model doesn't need: writing elsewhere, other programs, the network.
 
-By Linux' Landlock, spoken to through ctypes: no library is needed, and no privilege. What the kernel can't
-do is told, so that it can be said; nothing is taken from a process that is to go on with other work.
+By Linux' Landlock and a filter of system calls (`no_sockets`), spoken to through ctypes: no library is
+needed, and no privilege. What the kernel can't do is told, so that it can be said; nothing is taken from a
+process that is to go on with other work.
 """
 
 import ctypes
@@ -11,6 +12,8 @@ import resource
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from .no_sockets import refuse_sockets
 
 CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION, _PATH_BENEATH = 1, 1
@@ -51,13 +54,19 @@ def confine(folder: Path, limits: Limits) -> str | None:
     Threads that run already keep what they may do, so this comes first in a process.
     """
     _limit(limits)
+    missing = []
     try:
+        _gain_no_privileges()
         version = _landlock(folder)
+        if version == 0:
+            missing.append("this system has no Landlock: models may write files")
     except OSError as error:
-        return f"Landlock failed ({error.strerror}): models may write files and use the network"
-    if version == 0:
-        return "this kernel has no Landlock: models may write files and use the network"
-    return None if version >= _TCP_SINCE else "this kernel's Landlock can't close the network to models"
+        version = 0
+        missing.append(f"Landlock failed ({error.strerror}): models may write files")
+    if not refuse_sockets():
+        network = "networks other than TCP" if version >= _TCP_SINCE else "the network"
+        missing.append(f"this system can't refuse sockets: models may use {network}")
+    return "; ".join(missing) or None
 
 
 def _limit(limits: Limits) -> None:
@@ -96,7 +105,6 @@ def _landlock(folder: Path) -> int:
     try:
         for path in (folder, Path(os.devnull)):
             _allow(ruleset, path, rights & ~_EXECUTE)
-        _gain_no_privileges()
         system_call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
@@ -104,8 +112,11 @@ def _landlock(folder: Path) -> int:
 
 
 def _gain_no_privileges() -> None:
-    """Promise never to gain privileges by running a program, which Landlock asks for."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+    """Promise never to gain privileges by running a program, which Landlock and filters ask for."""
+    if (
+        platform.system() == "Linux"
+        and ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0
+    ):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 

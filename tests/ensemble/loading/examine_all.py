@@ -1,28 +1,35 @@
 """Examines model files and writes down why each was refused: run as a module, to be watched from outside.
 
 python -m tests.ensemble.loading.examine_all FOLDER FILE...
+
+The optional formats are allowed for files whose name ends in `.allowed`.
 """
 
 import json
+import resource
 import sys
 from pathlib import Path
 
 from ensemble.errors import InvalidModelError
+from ensemble.loading.formats import OPTIONAL
 from ensemble.publishing.examine import examine
 
 
 def main(folder: Path, files: list[str]) -> None:
-    """Write FOLDER/ends.json: by file, the reason; and by how many bytes the peak of memory grew."""
+    """Write FOLDER/ends.json: by file, the reason; by how many bytes the peak grew; the children's peak."""
     before = _peak()
     ends = {}
     for index, file in enumerate(files):
         work = folder / f"work-{index}"
         work.mkdir()
         try:
-            list(examine(Path(file), work))
+            allowed = frozenset(OPTIONAL) if file.endswith(".allowed") else frozenset()
+            list(examine(Path(file), work, allowed))
         except InvalidModelError as error:
             ends[file] = str(error)
-    (folder / "ends.json").write_text(json.dumps({"ends": ends, "grown": _peak() - before}))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    found = {"ends": ends, "grown": _peak() - before, "children": children}
+    (folder / "ends.json").write_text(json.dumps(found))
 
 
 def _peak() -> int:

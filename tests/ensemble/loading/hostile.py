@@ -97,7 +97,7 @@ def _custom_onnx(path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-# What is refused without starting Keras: how it is made, and what the refusal says.
+# What is refused without any child: how it is made, and what the refusal says.
 REFUSED_AT_ONCE: dict[str, tuple[Callable[[Path], object], str]] = {
     "lambda": (_of("keras.layers", "Lambda", function={"class_name": "__lambda__"}), "holds a Lambda layer"),
     "nested lambda": (
@@ -127,7 +127,43 @@ def _linked(weights: Any) -> None:
     weights["layers/dense/vars/2"] = h5py.ExternalLink("/etc/hostname", "/")
 
 
-# What only the confined child can tell.
+def write_h5(path: Path, *layers: Mapping[str, Any], fill: Fill = dense) -> None:
+    """Write a stack of layers on four inputs in Keras' older format."""
+    given = {"class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "x"}}
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": "Sequential", "config": {"name": "stack", "layers": [given, *layers]}}
+        )
+        fill(file)
+
+
+def _h5(kind: str, fill: Fill = dense, **config: Any) -> Callable[[Path], None]:
+    return lambda path: write_h5(path, {"class_name": kind, "config": config}, fill=fill)
+
+
+def _saved_model(name: str, target: str = "") -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        (path / name).parent.mkdir(parents=True)
+        (path / "saved_model.pb").touch()
+        if target:
+            (path / name).symlink_to(target)
+        else:
+            (path / name).touch()
+
+    return write
+
+
+# What is refused though its format is allowed, without starting Keras.
+REFUSED_THOUGH_ALLOWED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "h5 with code": (_h5("Lambda"), "holds a Lambda layer"),
+    "h5 with a link": (_h5("Dense", _linked, units=3), "holds the link '/layers/dense/vars/2'"),
+    "h5 of any size": (_h5("Dense", units=500_000_000), "units=500000000, and no parameter"),
+    "saved model beside code": (_saved_model("assets.extra/evil.py"), "holds 'assets.extra/evil.py'"),
+    "saved model with a link": (
+        _saved_model("variables/variables.index", "/etc/passwd"), "holds 'variables/variables.index'",
+    ),
+}  # fmt: skip
+# What only the confined child can tell, without starting Keras.
 REFUSED_BY_THE_CHILD: dict[str, tuple[Callable[[Path], None], str]] = {
     "units": (_of("keras.layers", "Dense", units=500_000_000), "units=500000000, and no parameter"),
     "link": (
@@ -139,3 +175,9 @@ REFUSED_BY_THE_CHILD: dict[str, tuple[Callable[[Path], None], str]] = {
         "units=3, and no parameter",
     ),
 }
+
+
+def write_bomb(path: Path) -> None:
+    """Write a model whose parameters are few and whose answers to 64 rows are 38 gigabytes."""
+    repeat = layer("keras.layers", "RepeatVector", n=50_000_000, name="repeat")
+    write_keras(path, layer("keras.layers", "Dense", units=3), repeat)

@@ -38,6 +38,8 @@ def write_outside(folder: str, port: int) -> None:
         "move": lambda: (Path(folder) / "own").rename(outside / "moved"),
         "connect": lambda: socket.create_connection(("127.0.0.1", port), timeout=5),
         "listen": lambda: socket.create_server(("127.0.0.1", 0)),
+        "send": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", port)),
+        "call a neighbour": lambda: socket.socket(socket.AF_UNIX),
         "run": lambda: subprocess.run(["/bin/true"], check=True),
         "signal": lambda: os.kill(os.getppid(), 0),
         "large": lambda: (Path(folder) / "large").write_bytes(bytes(2**20 + 1)),
@@ -77,9 +79,10 @@ def test_a_confined_child_writes_in_its_folder_alone_and_reaches_nobody(folder: 
 
     assert ended == "the conversion ended with exit code 0"
     said = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    refused = ("make", "change", "remove", "move", "connect", "listen", "run", "signal")
+    refused = ("make", "change", "remove", "move", "run", "signal")
+    sockets = ("connect", "listen", "send", "call a neighbour")
     assert said == {
-        **dict.fromkeys(refused, "PermissionError"),
+        **dict.fromkeys((*refused, *sockets), "PermissionError"),
         "large": "OSError",
         **dict.fromkeys(("read", "temporary", "null"), "done"),
     }
@@ -135,22 +138,31 @@ def test_other_systems_are_not_asked_for_landlock(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("kernel", "said"),
+    ("kernel", "filters", "said"),
     [
-        (answering(0), "this kernel has no Landlock: models may write files and use the network"),
-        (answering(3), "this kernel's Landlock can't close the network to models"),
-        (answering(7, 1), "Landlock failed (Operation not permitted): models may write files and use the"),
-        (answering(7), None),
+        (answering(0), True, "this system has no Landlock: models may write files"),
+        (answering(3), True, None),
+        (answering(3), False, "this system can't refuse sockets: models may use the network"),
+        (answering(7), False, "this system can't refuse sockets: models may use networks other than TCP"),
+        (answering(7, 1), True, "Landlock failed (Operation not permitted): models may write files"),
+        (
+            answering(0),
+            False,
+            (
+                "this system has no Landlock: models may write files; "
+                "this system can't refuse sockets: models may use the network"
+            ),
+        ),
+        (answering(7), True, None),
     ],
 )
 def test_what_a_kernel_cannot_do_is_said(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, kernel: Callable[..., int], said: str | None
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kernel: Callable[..., int], filters: bool, said: str | None
 ) -> None:
     monkeypatch.setattr(confine, "system_call", kernel)
-    # What these two do is for good, and this process goes on.
+    # What these do is for good, and this process goes on.
     monkeypatch.setattr(confine, "_limit", lambda _limits: None)
     monkeypatch.setattr(confine, "_gain_no_privileges", lambda: None)
+    monkeypatch.setattr(confine, "refuse_sockets", lambda: filters)
 
-    found = confine.confine(folder, ENOUGH)
-
-    assert found is None if said is None else str(found).startswith(said)
+    assert confine.confine(folder, ENOUGH) == said
