@@ -90,3 +90,13 @@ def test_the_page_of_commands_is_what_the_commands_say() -> None:
 def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_decision_has_a_number_of_its_own_and_says_it() -> None:
+    files = sorted((ROOT / "docs/decisions").glob("*.md"))
+
+    numbers = [int(path.name.split("-")[0]) for path in files]
+    assert numbers == list(range(1, len(files) + 1))
+    titles = [path.read_text().splitlines()[0] for path in files]
+    for number, title in zip(numbers, titles, strict=True):
+        assert title.startswith(f"# {number}. ")
