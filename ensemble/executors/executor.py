@@ -5,13 +5,22 @@ it has done one and before it could say so. So the work itself must make the sec
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 # The item, and how many of its rows are done so far.
 Report = Callable[[int, int], None]
 # What one item came to, in the words of JSON.
 Result = dict[str, Any]
 Task = Callable[[int, Report], Result]
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """A task that overlaps its items: it begins one before it is done with the last."""
+
+    def stream(self, items: Iterable[int], report: Report) -> Iterator[Result]:
+        """Give each item's result once the item is done, in order."""
+        ...
 
 
 class Work(Protocol):

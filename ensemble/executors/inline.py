@@ -1,9 +1,9 @@
-"""In this process, one item after another."""
+"""In this process, one item after another, or overlapping where the work knows how to."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .executor import Report, Result, Work
+from .executor import Report, Result, Stream, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +15,8 @@ class InlineExecutor:
     def run(self, work: Work, items: Iterable[int], report: Report) -> Iterator[Result]:
         """Give each item's result, in order."""
         task = work.start(self.threads)
+        if isinstance(task, Stream):
+            yield from task.stream(items, report)
+            return
         for item in items:
             yield task(item, report)

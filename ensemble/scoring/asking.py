@@ -6,15 +6,18 @@ Rule 3: if all parts of a batch pass that failed as a whole, memory was short: b
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from ..data.chunk import Chunk
 from ..data.sifting import BadRow, bad_row
 from ..data.tensors import Place
 from ..errors import MemberError
-from ..member import Rows, row_count
+from ..member import Rows, Scores, row_count
 from ..servable import Servable
 from .columns import Answer, Asked
+from .pace import Pace
 
 CODE = "member"
 Failure = tuple[Chunk, MemberError]
@@ -22,11 +25,11 @@ Failure = tuple[Chunk, MemberError]
 
 @dataclass(slots=True)
 class Asker:
-    """Asks a servable; `asked` says which members' own scores are wanted too."""
+    """Asks a servable, in batches as `pace` says; `asked` says which members' own scores are wanted too."""
 
     servable: Servable
+    pace: Pace
     asked: Asked = "none"
-    most: int | None = None  # rows that are known to fit into memory together
     _taken: Chunk | None = field(default=None, init=False)  # a row that was scored
 
     def ask(self, chunk: Chunk) -> tuple[list[tuple[Chunk, Answer]], list[BadRow]]:
@@ -36,24 +39,35 @@ class Asker:
         """
         answers: list[tuple[Chunk, Answer]] = []
         failures: list[Failure] = []
-        count = row_count(chunk.rows)
-        most = self.most or count
-        for start in range(0, count, most):
-            part = chunk if most >= count else chunk.slice(start, min(most, count - start))
-            for found in self._pieces(part):
-                if isinstance(found[1], Answer):
-                    answers.append((found[0], found[1]))
-                else:
-                    failures.append((found[0], found[1]))
+        start, count = 0, row_count(chunk.rows)
+        while start < count:
+            size = min(self.pace.size, count - start)
+            self._batch(chunk if size == count else chunk.slice(start, size), answers, failures)
+            start += size
         if answers:
             self._taken = answers[0][0].slice(0, 1)
         if failures:
             self._blame(failures[0][1])
         elif len(answers) > 1:
-            self.most = max(row_count(piece.rows) for piece, _ in answers)
+            answers = [(chunk, Answer.joined([answer for _, answer in answers]))]
         return answers, [
             bad_row(Place(row.source, row.row), error, CODE, row.identity) for row, error in failures
         ]
+
+    def _batch(self, batch: Chunk, answers: list[tuple[Chunk, Answer]], failures: list[Failure]) -> None:
+        """Ask for one batch; put what came of it where it belongs."""
+        began, count, failed = perf_counter(), len(answers), len(failures)
+        for piece, found in self._pieces(batch):
+            if isinstance(found, Answer):
+                answers.append((piece, found))
+            else:
+                failures.append((piece, found))
+        if len(failures) > failed:
+            return
+        if len(answers) == count + 1:
+            self.pace.took(row_count(batch.rows), perf_counter() - began)
+        else:
+            self.pace.limit(max(row_count(piece.rows) for piece, _ in answers[count:]))
 
     def _pieces(self, chunk: Chunk) -> Iterator[tuple[Chunk, Answer | MemberError]]:
         """Give what `chunk` falls into."""
@@ -71,14 +85,24 @@ class Asker:
             yield chunk, answer
 
     def _answer(self, rows: Rows) -> Answer:
-        """Score `rows`; where members' own scores are wanted, ask them one after another."""
-        servable = self.servable
+        """Score `rows` in the quickest way; where that fails, the member whose fault it is says so."""
+        servable, members = self.servable, self.servable.voters
+        by_member: dict[str, Scores] = {}
+        if servable.together is not None:
+            # Members that run together fail together: asked one after another, each answers for itself.
+            with suppress(MemberError):
+                by_member |= servable.together.predict(rows)
+        if self.asked == "all":
+            members = servable.members
+        for member in members:
+            if member.name not in by_member:
+                by_member[member.name] = member.predict(rows)
+        pooled = servable.pool(by_member)
         if self.asked == "none":
-            return Answer(servable.score(rows), {}, {})
-        members = servable.members if self.asked == "all" else servable.voters
-        by_member = {member.name: member.predict(rows) for member in members}
+            return Answer(pooled, {}, {})
         weights = {member.name: servable.weights.by_member[member.name] for member in servable.voters}
-        return Answer(servable.pool(by_member), by_member, weights)
+        # In the members' own order, however they ran.
+        return Answer(pooled, {member.name: by_member[member.name] for member in members}, weights)
 
     def _blame(self, error: MemberError) -> None:
         """Raise `error` if it isn't the row's fault."""

@@ -53,6 +53,15 @@ class Answer:
     by_member: Mapping[str, Scores]
     weights: Mapping[str, float]
 
+    @classmethod
+    def joined(cls, answers: Sequence["Answer"]) -> "Answer":
+        """Return as one what was found for rows that follow each other."""
+        first = answers[0]
+        by_member = {
+            name: np.concatenate([answer.by_member[name] for answer in answers]) for name in first.by_member
+        }
+        return cls(np.concatenate([answer.pooled for answer in answers]), by_member, first.weights)
+
 
 def results_schema(target: Target, columns: Columns, kept_types: Mapping[str, Any]) -> Any:
     """Return the Arrow schema of the results, with what was scored by what in the metadata."""

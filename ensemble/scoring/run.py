@@ -13,19 +13,12 @@ from ..errors import InvalidDataError
 from ..executors.executor import Executor, Work
 from ..executors.inline import InlineExecutor
 from ..servable import Servable
-from ..signature import ANY_SIZE, Signature
 from .columns import Columns
 from .ledger import ERRORS_FOLDER, Done, Ledger
 from .overwriting import place_for, put_in_place
 from .plan import Plan
 from .shard import LoadedWork, StoredWork
 from .target import Target
-
-# Batches are cut to this: what a convolution makes of more no longer fits the caches, and is slower.
-BATCH_BYTES = 1 << 20
-# Fewer rows than these are slow too, unless they have this many bytes.
-BATCH_ROWS = 16
-BATCH_BYTES_AT_MOST = 64 << 20
 
 # The rows done so far, those that failed included; and of those, how many are known to have failed.
 Progress = Callable[[int, int], None]
@@ -56,9 +49,13 @@ class ErrorLimit:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """How a job runs and what it writes. `batch_size` changes the speed; `part_rows` None: what suits."""
+    """How a job runs and what it writes. `part_rows` None: what suits.
 
-    batch_size: int = 256
+    `batch_size` is how many rows a batch has at most; None: as many as are found to be quickest. It
+    changes no byte.
+    """
+
+    batch_size: int | None = None
     part_rows: int | None = None
     columns: Columns = field(default_factory=Columns)
     errors_allowed: ErrorLimit = field(default_factory=ErrorLimit)
@@ -66,10 +63,9 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         """Refuse sizes that hold no row."""
-        if self.batch_size < 1 or (self.part_rows is not None and self.part_rows < 1):
-            raise InvalidDataError(
-                f"batch size and rows in a part must be >= 1; got {self.batch_size}, {self.part_rows}"
-            )
+        for what, rows in (("the batch size", self.batch_size), ("the rows in a part", self.part_rows)):
+            if rows is not None and rows < 1:
+                raise InvalidDataError(f"{what} must be >= 1; got {rows}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +116,7 @@ def score(
     before, finished = sum(one.part.rows + one.failed for one in done.values()), ledger.finished()
     waiting = [shard.index for shard in plan.shards if shard.index not in done]
     if waiting:
-        batch_size = min(options.batch_size, rows_that_suit(target.signature))
-        work, executor = _work(scorer, dataset, ledger, batch_size)
+        work, executor = _work(scorer, dataset, ledger, options.batch_size)
         counted = _Counted(before, on_progress, sum(one.failed for one in done.values()))
         for result in executor.run(work, waiting, counted.report):
             one = Done.from_json(result)
@@ -140,30 +135,13 @@ def score(
 
 
 def _work(
-    scorer: Servable | Stored, dataset: Dataset, ledger: Ledger, batch_size: int
+    scorer: Servable | Stored, dataset: Dataset, ledger: Ledger, batch_size: int | None
 ) -> tuple[Work, Executor]:
     """Return what is to be done on shards, and who does it."""
     if isinstance(scorer, Stored):
         work = StoredWork(scorer.store, str(ledger.folder), ledger.plan.fingerprint, batch_size)
         return work, scorer.executor
     return LoadedWork(scorer, dataset, ledger, batch_size), InlineExecutor()
-
-
-def rows_that_suit(signature: Signature) -> int:
-    """How many rows a batch should have at most, by their size."""
-    size = row_bytes(signature)
-    return max(BATCH_BYTES // size, min(BATCH_ROWS, BATCH_BYTES_AT_MOST // size), 1)
-
-
-def row_bytes(signature: Signature) -> int:
-    """Roughly how many bytes a row of inputs has; a size that is free counts as one."""
-    total = 0
-    for spec in signature.inputs:
-        size = {"bool": 1, "bytes": 64}.get(spec.dtype) or int(spec.dtype.lstrip("uintfloa")) // 8
-        for axis in spec.shape:
-            size *= 1 if axis == ANY_SIZE else axis
-        total += size
-    return max(total, 1)
 
 
 @dataclass(slots=True)

@@ -1,28 +1,43 @@
-"""One shard: its rows -> the servable's scores -> its part, and the list of the rows that failed."""
+"""Shards: their rows -> the servable's scores -> a part each, and the list of the rows that failed.
 
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+Three stages run side by side: a thread reads, another asks the members, the caller's own writes. Each is a
+few blocks ahead of the next at most, and goes on into the next shard while the last one is written.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from model_store.store import Store
 
-from ..data.cursor import Cursor
+from ..data.chunk import Chunk
 from ..data.dataset import Dataset
 from ..data.sifting import BadRow
 from ..data.table import rebatched
 from ..errors import InvalidDataError
 from ..executors.executor import Report, Result, Task
-from ..loading.load import load_servable
+from ..loading.load import Runtimes, load_servable
+from ..runtimes.choice import REFERENCE
+from ..runtimes.measurements import Measurements, cache_folder
+from ..runtimes.merged import Merger
+from ..runtimes.opening import opener
 from ..servable import Servable
+from .ahead import ahead
 from .asking import Asker
 from .columns import results_batch
 from .ledger import ERRORS_FOLDER, JOB_FOLDER, Done, Ledger, read_json
+from .pace import Pace, rows_at_once
 from .parts import errors_batch, write_parquet
 from .plan import GROUP_ROWS, Plan, Shard
 from .target import Target
+
+# How far reading may be ahead of the members, and they of the writing, in blocks.
+BLOCKS_AHEAD = 2
+SCORED_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +47,7 @@ class LoadedWork:
     servable: Servable
     dataset: Dataset
     ledger: Ledger
-    batch_size: int
+    batch_size: int | None
 
     def start(self, threads: int) -> Task:  # noqa: ARG002 - whoever loaded it has decided
         """Return what scores one shard."""
@@ -46,7 +61,7 @@ class StoredWork:
     store: str
     folder: str
     fingerprint: str  # of the plan in that folder
-    batch_size: int
+    batch_size: int | None
 
     def start(self, threads: int) -> Task:
         """Load the version that the plan names, each byte checked, and return what scores one shard."""
@@ -57,65 +72,122 @@ class StoredWork:
             raise InvalidDataError(
                 f"{self.folder}: the plan in it isn't that of this job: name an empty folder"
             )
-        servable = load_servable(store, target.ensemble, target.version, threads=threads)
+        servable = load_servable(
+            store, target.ensemble, target.version, threads=threads, runtimes=_runtimes(plan, threads)
+        )
         return ShardScorer(servable, plan.open_dataset(), Ledger(Path(self.folder), plan), self.batch_size)
 
 
-@dataclass(slots=True)
+def _runtimes(plan: Plan, threads: int) -> Runtimes:
+    """Return how to run the members: in the way that is measured to be fastest, as a server does.
+
+    Every way gives the same bits. A job of one part would be over before what is measured could pay.
+    """
+    if plan.rows <= plan.part_rows:
+        return Runtimes()
+    measurements = Measurements(cache_folder())
+    return Runtimes(opener(REFERENCE, measurements), Merger(measurements, threads))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A block of a shard: the rows that have what the members take, and those that don't."""
+
+    shard: Shard
+    chunks: list[Chunk]
+    unfit: list[BadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A block of a shard: its results, and its rows that have none, in order."""
+
+    shard: Shard
+    batches: list[Any]
+    failed: list[BadRow]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it had."""
+        return sum(int(batch.num_rows) for batch in self.batches) + len(self.failed)
+
+
 class ShardScorer:
     """Scores the shards it is asked for; in order, no row is read twice."""
 
-    servable: Servable
-    dataset: Dataset
-    ledger: Ledger
-    batch_size: int
-    _asker: Asker = field(init=False)
-    _cursor: Cursor = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Stand at the first row."""
-        self._asker = Asker(self.servable, self.ledger.plan.columns.asked)
-        self._cursor = self.dataset.cursor(self.batch_size)
+    def __init__(
+        self, servable: Servable, dataset: Dataset, ledger: Ledger, batch_size: int | None = None
+    ) -> None:
+        rows = rows_at_once(servable.signature)
+        pace = Pace(min(batch_size or rows, rows), fixed=batch_size is not None)
+        self._dataset = dataset
+        self._ledger = ledger
+        self._asker = Asker(servable, pace, ledger.plan.columns.asked)
+        self._cursor = dataset.cursor(pace.most)
 
     def __call__(self, item: int, report: Report) -> Result:
         """Score shard number `item`, and say in the ledger that it is done."""
-        began = monotonic()
-        shard = self.ledger.plan.shards[item]
-        bad: list[BadRow] = []
-        temps = {}
-        part = self.ledger.temp(shard)
-        errors = self.ledger.temp(shard, ERRORS_FOLDER)
+        (result,) = self.stream([item], report)
+        return result
+
+    def stream(self, items: Iterable[int], report: Report) -> Iterator[Result]:
+        """Score the shards `items`; give what each came to once the ledger says that it is done."""
+        scored = ahead(self._scored(ahead(self._read(items), BLOCKS_AHEAD)), SCORED_AHEAD)
+        with closing(scored):
+            began = monotonic()
+            for first in scored:
+                done = self._write(first.shard, chain([first], scored), report, began)
+                began = monotonic()
+                yield done.to_json()
+
+    def _read(self, items: Iterable[int]) -> Generator[_Read]:
+        """Give the shards' rows, block by block."""
+        for item in items:
+            shard = self._ledger.plan.shards[item]
+            for chunks, unfit in self._dataset.sifted(self._cursor, shard.start, shard.stop):
+                yield _Read(shard, chunks, unfit)
+
+    def _scored(self, blocks: Generator[_Read]) -> Generator[_Scored]:
+        """Ask the members about each block."""
+        schema, classes = self._ledger.plan.schema, self._ledger.plan.target.classes
+        with closing(blocks):
+            for block in blocks:
+                failed, batches = list(block.unfit), []
+                for chunk in block.chunks:
+                    answers, refused = self._asker.ask(chunk)
+                    failed += refused
+                    batches += [results_batch(piece, answer, classes, schema) for piece, answer in answers]
+                yield _Scored(block.shard, batches, sorted(failed, key=lambda row: row.row))
+
+    def _write(self, shard: Shard, blocks: Iterable[_Scored], report: Report, began: float) -> Done:
+        """Write the part of a shard, and its list of errors if there are any; say that it is done."""
+        plan, bad, temps = self._ledger.plan, list[BadRow](), {}
+        part, errors = self._ledger.temp(shard), self._ledger.temp(shard, ERRORS_FOLDER)
         try:
-            batches = rebatched(self._scored(shard, bad, report), GROUP_ROWS)
-            schema = self.ledger.plan.schema
-            temps[part] = write_parquet(part, f"{shard.name}.parquet", schema, batches)
+            batches = rebatched(_told(blocks, bad, report), GROUP_ROWS)
+            temps[part] = write_parquet(part, f"{shard.name}.parquet", plan.schema, batches)
             if bad:
                 name = f"{ERRORS_FOLDER}/{shard.name}.parquet"
-                errors_schema = self.ledger.plan.errors_schema
-                batch = errors_batch(bad, errors_schema, self.ledger.plan.identity)
-                temps[errors] = write_parquet(errors, name, errors_schema, [batch])
-            for file in self.ledger.plan.files:
+                batch = errors_batch(bad, plan.errors_schema, plan.identity)
+                temps[errors] = write_parquet(errors, name, plan.errors_schema, [batch])
+            for file in plan.files:
                 file.check()
-            done = Done(item, temps[part], temps.get(errors), round(monotonic() - began, 3))
-            self.ledger.commit(done, temps)
+            done = Done(shard.index, temps[part], temps.get(errors), round(monotonic() - began, 3))
+            self._ledger.commit(done, temps)
         finally:
             for temp in (part, errors):
                 with suppress(OSError):
                     temp.unlink()
-        return done.to_json()
+        return done
 
-    def _scored(self, shard: Shard, bad: list[BadRow], report: Report) -> Iterator[Any]:
-        """Give the results of the rows of a shard, in order; put those that fail into `bad`."""
-        schema, classes, done = self.ledger.plan.schema, self.ledger.plan.target.classes, 0
-        for chunks, unfit in self.dataset.sifted(self._cursor, shard.start, shard.stop):
-            failed = list(unfit)
-            for chunk in chunks:
-                answers, refused = self._asker.ask(chunk)
-                failed += refused
-                done += len(refused)
-                for piece, answer in answers:
-                    yield results_batch(piece, answer, classes, schema)
-                    done += len(answer.pooled)
-            done += len(unfit)
-            bad += sorted(failed, key=lambda row: row.row)
-            report(shard.index, done)
+
+def _told(blocks: Iterable[_Scored], bad: list[BadRow], report: Report) -> Iterator[Any]:
+    """Give the results of one shard's blocks and no more; put the rows that failed into `bad`."""
+    done = 0
+    for block in blocks:
+        yield from block.batches
+        bad += block.failed
+        done += block.rows
+        report(block.shard.index, done)
+        if done == block.shard.stop - block.shard.start:
+            return

@@ -24,7 +24,8 @@ VersionOption = Annotated[
     int | None, Parameter(name="--version", help="The version to score with; the current one if not given.")
 ]
 BatchSizeOption = Annotated[
-    int, Parameter(name="--batch-size", help="Rows a batch; changes the speed, never the scores.")
+    int | None,
+    Parameter(name="--batch-size", help="Rows a batch at most; if not given, what is found to be quickest."),
 ]
 KeepOption = Annotated[
     str, Parameter(name="--keep", help="Columns to copy beside the scores, separated by commas.")
@@ -64,7 +65,7 @@ def score(  # noqa: PLR0913 - one parameter an option
     inputs: InputOption,
     output: OutputOption,
     version: VersionOption = None,
-    batch_size: BatchSizeOption = 256,
+    batch_size: BatchSizeOption = None,
     id_column: IdOption = None,
     keep: KeepOption = "",
     outputs: OutputsOption = "scores",

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from ensemble.errors import InvalidDataError
 from ensemble.scoring import shard
-from ensemble.scoring.run import ErrorLimit, ScoreOptions, row_bytes, rows_that_suit, score
-from ensemble.signature import TensorSpec
-from tests.support.members import Failing, servable, signature_of
+from ensemble.scoring.run import ErrorLimit, ScoreOptions, score
+from tests.support.members import Failing, servable
 
 from .jobs import ENSEMBLE, Jobs, dataset_of, features, tree, written
 
@@ -114,33 +113,47 @@ def test_sizes_below_one_are_refused(options: dict[str, int]) -> None:
         ScoreOptions(**options)  # type: ignore[arg-type]
 
 
-def test_no_more_than_a_row_group_waits_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Chunks asked for and row groups written take turns: reading never runs further ahead than one group.
+def test_reading_is_only_some_blocks_ahead_of_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shard, "GROUP_ROWS", 100)
-    behind: list[int] = []
-    handed = 0
-    scored = shard.ShardScorer._scored  # noqa: SLF001 - the seam between reading and writing
+    ahead: list[int] = []
+    read = 0
+    blocks = shard.ShardScorer._read  # noqa: SLF001 - the seam between reading and asking
 
     def counted(*args: Any) -> Iterator[Any]:
-        nonlocal handed
-        for batch in scored(*args):
-            handed += batch.num_rows
-            yield batch
+        nonlocal read
+        for block in blocks(*args):
+            read += sum(len(chunk.row_numbers) for chunk in block.chunks)
+            yield block
 
     class Counting(pq.ParquetWriter):  # type: ignore[misc]
         rows = 0
 
         def write_batch(self, batch: Any) -> None:
+            ahead.append(read - Counting.rows)
             super().write_batch(batch)
             Counting.rows += batch.num_rows
-            behind.append(handed - Counting.rows)
 
-    monkeypatch.setattr(shard.ShardScorer, "_scored", counted)
+    monkeypatch.setattr(shard.ShardScorer, "_read", counted)
     monkeypatch.setattr(pq, "ParquetWriter", Counting)
-    dataset = dataset_of(written(tmp_path / "in", 1000, ("a",)))
+    dataset = dataset_of(written(tmp_path / "in", 2000, ("a",)))
     score(ENSEMBLE, dataset, tmp_path / "out", ScoreOptions(batch_size=30))
-    assert Counting.rows == 1000
-    assert max(behind) < 30
+    assert Counting.rows == 2000
+    # One row group, what waits before the members and behind them, and the blocks that they have in hand.
+    assert max(ahead) <= 100 + 30 * (shard.BLOCKS_AHEAD + shard.SCORED_AHEAD + 3)
+
+
+def test_a_file_that_breaks_off_leaves_the_parts_before_it(tmp_path: Path) -> None:
+    folder = written(tmp_path / "in", 8, ("a", "b"))
+    dataset = dataset_of(folder)
+    np.savez(folder / "b.npz", x=features(2))
+    with pytest.raises(InvalidDataError, match=r"b.npz: array 'x' is cut short"):
+        score(ENSEMBLE, dataset, tmp_path / "out", ScoreOptions(batch_size=1, part_rows=4))
+    assert sorted(path.name for path in (tmp_path / "out").glob("*part-*")) == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
 
 
 def test_bad_rows_are_listed_and_their_neighbours_scored(tmp_path: Path) -> None:
@@ -197,21 +210,3 @@ def test_a_limit_of_error_rows_is_a_number_or_a_percentage(text: str, allowed: i
 def test_other_limits_are_refused(text: str) -> None:
     with pytest.raises(InvalidDataError, match="a number or a percentage; got"):
         ErrorLimit.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("shape", "rows"),
-    [((2,), 131_072), ((28, 28), 334), ((64, 64, 3), 21), ((1024, 1024), 16), ((2**22,), 4), ((2**26,), 1)],
-)
-def test_large_rows_come_in_small_batches(shape: tuple[int, ...], rows: int) -> None:
-    assert rows_that_suit(signature_of(TensorSpec("x", "float32", shape))) == rows
-
-
-def test_the_bytes_of_a_row_count_all_inputs() -> None:
-    specs = (
-        TensorSpec("image", "float32", (28, 28, 1)),
-        TensorSpec("flag", "bool", ()),
-        TensorSpec("text", "bytes", (2,)),
-        TensorSpec("any", "int16", (-1,)),
-    )
-    assert row_bytes(signature_of(*specs)) == 28 * 28 * 4 + 1 + 128 + 2
