@@ -93,7 +93,7 @@ demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and s
 	@$(BIN)/unisono demo
 
 test: install .venv-peers/fastapi/.done ## Run every test, with branch coverage.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term --durations=25 --durations-min=5
 
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
 	$(BIN)/python -m pytest -m "not slow"
