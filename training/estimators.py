@@ -1,6 +1,6 @@
 """scikit-learn's estimators, exported to ONNX with the same input and outputs as any other member."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from math import prod
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ensemble.errors import InvalidModelError
 
+from . import hist_boosting
 from .data.parts import Part
 
 LABEL_OUTPUT = "label"
@@ -53,6 +54,16 @@ KINDS: Mapping[str, Kind] = {
         "GradientBoostingClassifier",
         "GradientBoostingRegressor",
         {"trees": ("n_estimators", 100), "depth": ("max_depth", 3), "learning_rate": ("learning_rate", 0.1)},
+    ),
+    "hist-gradient-boosting": Kind(
+        "sklearn.ensemble",
+        "HistGradientBoostingClassifier",
+        "HistGradientBoostingRegressor",
+        {
+            "trees": ("max_iter", 100),
+            "leaves": ("max_leaf_nodes", 31),
+            "learning_rate": ("learning_rate", 0.1),
+        },
     ),
     "logistic": Kind(
         "sklearn.linear_model",
@@ -113,6 +124,8 @@ def outputs(estimator: Any, rows: Part) -> dict[str, NDArray[Any]]:
 def parameter_count(estimator: Any) -> int:
     """How many nodes all trees have together, or numbers a linear model: 0 for what keeps the rows."""
     last = estimator[-1] if hasattr(estimator, "steps") else estimator
+    if hist_boosting.is_one(last):
+        return hist_boosting.node_count(last)
     if hasattr(last, "coef_"):
         return int(np.size(last.coef_) + np.size(last.intercept_))
     trees = np.ravel(np.asarray(getattr(last, "estimators_", []), dtype=object))
@@ -133,27 +146,11 @@ def save(estimator: Any, path: Path, rows: Part) -> None:
 
 def to_onnx(estimator: Any, rows: Part) -> Any:
     """Return the ONNX model of `estimator`, fitted on `rows`."""
-    from skl2onnx import convert_sklearn  # noqa: PLC0415 - heavy: only when members are trained
-    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType  # noqa: PLC0415 - heavy: as above
-
     name = _only_input(rows)
     shape = rows.inputs[name].shape[1:]
-    if rows.label is None:
-        final, more = [(VALUE_OUTPUT, FloatTensorType([None, 1]))], {}
-    else:
-        final = [
-            (LABEL_OUTPUT, Int64TensorType([None])),
-            (SCORES_OUTPUT, FloatTensorType([None, len(estimator.classes_)])),
-        ]
-        more = {"options": {id(estimator): {"zipmap": False}}}
-    model = convert_sklearn(
-        estimator,
-        name="estimator",
-        initial_types=[(_COLUMNS, FloatTensorType([None, prod(shape)]))],
-        final_types=final,
-        target_opset=_OPSETS,
-        **more,
-    )
+    outputs = (VALUE_OUTPUT,) if rows.label is None else (LABEL_OUTPUT, SCORES_OUTPUT)
+    write = hist_boosting.to_onnx if hist_boosting.is_one(estimator) else _exported
+    model = write(estimator, (_COLUMNS, prod(shape)), outputs, _OPSETS)
     _take_rows(model.graph, name, shape)
     model.producer_name, model.producer_version, model.domain = "unisono", "", ""
     # The exporter lists them in the order of a set, which Python's hash seed decides.
@@ -162,6 +159,29 @@ def to_onnx(estimator: Any, rows: Part) -> Any:
     model.opset_import.extend(opsets)
     model.doc_string, model.graph.doc_string, model.model_version = "", "", 0
     return model
+
+
+def _exported(
+    estimator: Any, columns: tuple[str, int], outputs: Sequence[str], opsets: Mapping[str, int]
+) -> Any:
+    """Have skl2onnx write the model, with these columns, a name and how many, and these outputs."""
+    from skl2onnx import convert_sklearn  # noqa: PLC0415 - heavy: only when members are trained
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType  # noqa: PLC0415 - heavy: as above
+
+    if len(outputs) == 1:
+        final, more = [(outputs[0], FloatTensorType([None, 1]))], {}
+    else:
+        scores = FloatTensorType([None, len(estimator.classes_)])
+        final = [(outputs[0], Int64TensorType([None])), (outputs[1], scores)]
+        more = {"options": {id(estimator): {"zipmap": False}}}
+    return convert_sklearn(
+        estimator,
+        name="estimator",
+        initial_types=[(columns[0], FloatTensorType([None, columns[1]]))],
+        final_types=final,
+        target_opset=dict(opsets),
+        **more,
+    )
 
 
 def _take_rows(graph: Any, name: str, shape: tuple[int, ...]) -> None:

@@ -2,7 +2,7 @@
 
 Rows are 32-bit floats, LightGBM's thresholds 64-bit. Rounded to the nearest 32-bit float, a threshold could
 let a row on it go the other way, and its scores move by a whole leaf. So thresholds are rounded down first:
-for every 32-bit x, x <= t holds exactly where x <= down(t) does. XGBoost's are 32-bit already.
+for every 32-bit x, x <= t holds exactly where x <= rounded_down(t) does. XGBoost's are 32-bit already.
 """
 
 import json
@@ -148,14 +148,14 @@ def _thresholds_down(lines: list[str]) -> Iterator[str]:
     for line in lines:
         key, equals, values = line.partition("=")
         if key == "threshold" and equals:
-            yield f"threshold={' '.join(repr(_down(float(value))) for value in values.split())}"
+            yield f"threshold={' '.join(repr(rounded_down(float(value))) for value in values.split())}"
         elif key != "tree_sizes":
             # Sizes in bytes, which no longer hold and may be left out.
             yield line
 
 
-def _down(value: float) -> float:
-    """Return the largest 32-bit float that is not above `value`."""
+def rounded_down(value: float) -> float:
+    """Return the largest 32-bit float that is not above `value`: for 32-bit x, x <= one is x <= the other."""
     with np.errstate(over="ignore"):
         near = np.float32(value)
     return float(near if float(near) <= value else np.nextafter(near, -INFINITY))

@@ -10,10 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ensemble.errors import InvalidModelError
 from training import estimators
 from training.data.parts import Data, Part
+from training.data.sources import breast_cancer as load_breast_cancer
 from training.data.sources import diabetes as load_diabetes
 from training.data.sources import digits as load_digits
 
@@ -29,6 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "random-forest": {"trees": 20},
     "extra-trees": {"trees": 20},
     "gradient-boosting": {"trees": 5, "depth": 2},
+    "hist-gradient-boosting": {"trees": 5, "leaves": 8},
     "logistic": {"freedom": 0.5},
     "ridge": {"penalty": 2.0},
     "knn": {"neighbours": 3},
@@ -100,6 +103,37 @@ def test_the_same_forest_is_the_same_bytes_whatever_the_hash_seed(tmp_path: Path
         subprocess.run([sys.executable, "-c", SAVE_FIVE_TREES, str(path)], env=environment, check=True)
         digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+def test_histogram_boosting_of_two_classes_goes_its_trees_way_on_thresholds_and_with_missing_values(
+    tmp_path: Path,
+) -> None:
+    rows = load_breast_cancer().train
+    rows.inputs["features"][::3, ::4] = np.nan
+    made = estimators.fit("hist-gradient-boosting", rows, {"trees": 20, "leaves": 8}, seed=0)
+    estimators.save(made, tmp_path / "made.onnx", rows)
+    session = onnxruntime.InferenceSession(tmp_path / "made.onnx")
+    nodes = np.concatenate([tree.nodes for (tree,) in made._predictors])  # noqa: SLF001 - no public way
+
+    for step in (0, 1, -1):
+        features = rows.inputs["features"].copy()
+        for node in nodes[nodes["is_leaf"] == 0]:
+            near = np.float32(node["num_threshold"])
+            features[node["left"] :: 7, node["feature_idx"]] = np.nextafter(near, near + np.float32(step))
+        label, scores = session.run(["label", "scores"], {"features": features})
+
+        np.testing.assert_allclose(scores, made.predict_proba(features), rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(label, made.predict(features))
+
+
+def test_histogram_boosting_that_splits_by_category_is_refused(tmp_path: Path) -> None:
+    rows = Part({"kind": np.tile(np.arange(4, dtype=np.float32), 50)[:, None]}, np.tile([0, 1, 0, 1], 50))
+    made = HistGradientBoostingClassifier(max_iter=2, categorical_features=[0]).fit(
+        estimators.columns(rows), rows.label
+    )
+
+    with pytest.raises(InvalidModelError, match="trees that split by category can't be written as ONNX"):
+        estimators.save(made, tmp_path / "made.onnx", rows)
 
 
 def test_a_forest_is_as_large_as_all_its_trees(digits: Data) -> None:
