@@ -82,6 +82,13 @@ PEERS := bentoml fastapi litserve mlserver pytriton ray-serve
 	@.venv-autogluon/bin/python $(PIP) install --no-deps --require-hashes -r requirements/autogluon.lock
 	@touch $@
 
+# Only for writing tests/support/pytorch/ anew, which is checked in: see requirements/torch.in.
+.venv-torch/.done: requirements/torch.lock
+	@echo "installing PyTorch and its exporter into .venv-torch"
+	@test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
+	@.venv-torch/bin/python $(PIP) install --require-hashes -r $<
+	@touch $@
+
 .venv-profile/.done: requirements/profile.lock
 	@test -x .venv-profile/bin/python || $(PYTHON) -m venv .venv-profile
 	@.venv-profile/bin/python $(PIP) install --require-hashes -r $<
@@ -159,8 +166,9 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) --upgrade requirements/profile.in -o requirements/profile.lock
 	for peer in $(PEERS); do $(COMPILE) --upgrade requirements/peers-$$peer.in -o requirements/peers-$$peer.lock; done
 	$(COMPILE) --upgrade requirements/s3.in -o requirements/s3.lock
+	-$(COMPILE) --upgrade requirements/torch.in -c requirements.lock -o requirements/torch.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-autogluon .venv-peers .venv-profile .venv-s3 .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-torch .venv-autogluon .venv-peers .venv-profile .venv-s3 .cache dist demo

@@ -12,7 +12,7 @@ from model_store import canonical
 from model_store.canonical import parsed, part
 from model_store.errors import InvalidDraftError
 from model_store.names import check_name, is_digest
-from model_store.output import AS_IT_IS, Output
+from model_store.output import AS_IT_IS, Output, identity_with_inputs
 
 SCHEMA = 1
 
@@ -59,6 +59,7 @@ class MemberRecord:
     """One member as published: `format` says of what kind its file is; `derived`, by format, was made of it.
 
     `output` says what its scores are, and what was done to them; versions of older releases don't tell.
+    `inputs` are the ensemble's, by the file's own names, where it takes them by others or in another shape.
     """
 
     name: str
@@ -67,6 +68,7 @@ class MemberRecord:
     signature: Mapping[str, Any]
     derived: Mapping[str, Derived] = field(default_factory=dict)
     output: Output = AS_IT_IS
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a name that can't be one."""
@@ -74,15 +76,20 @@ class MemberRecord:
 
     @property
     def digest(self) -> str:
-        """The sha256 that its weight is tied to: of the published file, and of what its scores go through."""
-        return self.output.identity(self.blob.digest)
+        """The sha256 that its weight is tied to: of the published file, and of what goes in and comes out."""
+        return self.output.identity(identity_with_inputs(self.blob.digest, self.inputs))
+
+    @property
+    def adapted(self) -> bool:
+        """Whether it is served from a file that takes or gives something else than the published one."""
+        return self.output.adapted or bool(self.inputs)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold."""
-        output = self.output.to_json()
-        found = {key: value for key, value in asdict(self).items() if key != "output"}
+        said = {"output": self.output.to_json(), "inputs": dict(self.inputs)}
+        found = {key: value for key, value in asdict(self).items() if key not in said}
         # Left out where nothing is known, so that the bytes of such a version stay what they were.
-        return found | ({"output": output} if output else {})
+        return found | {key: value for key, value in said.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -95,7 +102,13 @@ class MemberRecord:
             signature=part(dict, data, "signature"),
             derived={name: Derived.from_json(part(dict, derived, name)) for name in derived},
             output=Output.from_json(part(dict, data, "output")) if "output" in data else AS_IT_IS,
+            inputs=_inputs(part(dict, data, "inputs")) if "inputs" in data else {},
         )
+
+
+def _inputs(data: Mapping[str, Any]) -> dict[str, str]:
+    """Read a member's `inputs`."""
+    return {name: part(str, data, name) for name in data}
 
 
 @dataclass(frozen=True, slots=True)

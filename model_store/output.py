@@ -62,6 +62,16 @@ class Output:
 AS_IT_IS = Output()
 
 
+def identity_with_inputs(digest: str, inputs: Mapping[str, str]) -> str:
+    """Return the digest of a member whose file has this one and takes the ensemble's inputs by other names.
+
+    `inputs` are the ensemble's by the file's own.
+    """
+    if not inputs:
+        return digest
+    return sha256(canonical.encode({"file": digest, "inputs": dict(inputs)})).hexdigest()
+
+
 def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """Read a list of texts that may be missing."""
     found = part(list, data, key) if key in data else []

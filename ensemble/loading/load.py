@@ -159,7 +159,7 @@ def served_blob(record: MemberRecord) -> BlobRef:
     """Return the ONNX file of a member: the published one, or the one derived from it; InvalidModelError."""
     if "onnx" in record.derived:
         return record.derived["onnx"].blob
-    if record.format == "onnx" and not record.output.adapted:
+    if record.format == "onnx" and not record.adapted:
         return record.blob
     raise InvalidModelError(
         f"member {record.name!r} has the format {record.format!r} and no ONNX file made from it; "
@@ -191,8 +191,8 @@ def source_of(store: Store, ensemble: str, record: MemberRecord) -> Source:
             yield path
 
     signature = signature_of(record.signature, f"member {record.name!r}")
-    # Only the ONNX file of an adapted member gives the ensemble's scores.
-    formats = frozenset({ONNX} if record.output.adapted else {ONNX, record.format})
+    # Only the ONNX file of an adapted member takes the ensemble's inputs and gives its scores.
+    formats = frozenset({ONNX} if record.adapted else {ONNX, record.format})
     return Source(record.name, record.digest, signature, served.digest, copied, formats)
 
 

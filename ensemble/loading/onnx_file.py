@@ -19,8 +19,6 @@ DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 ROWS = "rows"
 # A loop in a branch in a loop is three.
 MAX_DEPTH = 16
-# Protobuf takes no more; what is refused need not be read first.
-MAX_BYTES = 2**31 - 1
 # Networks have some thousand; a forest of any size is one.
 MAX_NODES = 100_000
 
@@ -72,10 +70,6 @@ def rename(path: Path, signature: Signature, target: Path) -> None:
 
 def _load(path: Path) -> Any:
     """Parse and check the file, without touching any other: onnx's checker would look for those it names."""
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise InvalidModelError(
-            f"{str(path)!r} has {size} bytes; {MAX_BYTES} may be in ONNX: keep parameters in fewer bits"
-        )
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's errors have no class in common with onnx's
@@ -226,10 +220,14 @@ def _matched(path: Path, puts: Sequence[Any], specs: Sequence[TensorSpec]) -> li
 
 def _without_clashes(graph: Any, names: Mapping[str, str]) -> dict[str, str]:
     """Add to `names` new ones for inner tensors that have a name which an input or output is to get."""
-    inner = {name for found in _graphs(graph) for node in found.node for name in node.output}
-    inner |= {tensor.name for found in _graphs(graph) for tensor in found.initializer}
-    clashing = (inner & set(names.values())) - set(names)
+    clashing = (inner_names(graph) & set(names.values())) - set(names)
     return {**names, **{name: f"{name}__inner" for name in clashing}}
+
+
+def inner_names(graph: Any) -> set[str]:
+    """Return the names of all tensors that are computed or kept in `graph`, its outputs among them."""
+    computed = {name for found in _graphs(graph) for node in found.node for name in node.output}
+    return computed | {tensor.name for found in _graphs(graph) for tensor in found.initializer}
 
 
 def rename_tensors(graph: Any, names: Mapping[str, str]) -> None:

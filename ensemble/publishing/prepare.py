@@ -52,7 +52,8 @@ class Prepared:
     """A member that may be published: a private copy of its file and what came of it.
 
     `converted` is the ONNX file made from it now, `parity` how well it agrees; `earlier` one made before.
-    `golden` is what it gives to golden rows; None of a member that was not opened now.
+    `golden` is what it gives to golden rows; None of a member that was not opened now. `inputs` are the
+    ensemble's by the file's own names, where they differ.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Prepared:
     earlier: MemberRecord | None = None
     golden: Scores | None = None
     output: Output = AS_IT_IS
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def served(self) -> Path:

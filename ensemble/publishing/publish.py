@@ -26,6 +26,7 @@ from ..weights import Weights
 from .adapting import Meaning, adapt_members
 from .agreement import ensemble_signature
 from .golden_scores import golden_scores
+from .inputs import take_inputs
 from .prepare import Prepared, Wishes, prepare
 
 
@@ -35,15 +36,17 @@ class PublishOptions:
 
     `member_classes` are the names of a member's columns in its own order, `kinds` says what they are, see
     `outputs.KINDS`; both are found out where they are left out. `outputs` says which output of a member is
-    the scores, where it has several. `sample`: real rows to compare converted members on, besides made-up
-    ones; `tolerance`: how far a conversion may be off. `allowed`: formats that are taken only if
-    asked for. `expect_seq` and `publish_id` are those of `Store.publish`.
+    the scores, where it has several; `inputs`, by member, the ensemble's inputs by the member's own names.
+    `sample`: real rows to compare converted members on, besides made-up ones, under every name of an input;
+    `tolerance`: how far a conversion may be off. `allowed`: formats that are taken only if asked for.
+    `expect_seq` and `publish_id` are those of `Store.publish`.
     """
 
     classes: tuple[str, ...] | None = None
     member_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     weights: Mapping[str, float] | None = None
     by: str = ""
     why: str = ""
@@ -71,6 +74,7 @@ def publish(store: Store, name: str, files: Mapping[str, Path], options: Publish
     wishes = Wishes(options.outputs, options.sample, options.tolerance, options.allowed, known)
     with tempfile.TemporaryDirectory(prefix="unisono-publish-") as work:
         members = prepare(files, Path(work), wishes)
+        members = take_inputs(members, Path(work), options.inputs, options.sample)
         members, classes = adapt_members(members, Path(work), options.meaning, options.sample)
         signature = ensemble_signature(
             {member: made.signature for member, made in members.items()}, len(classes)
@@ -107,9 +111,10 @@ def _check_names(name: str, files: Mapping[str, Path], options: PublishOptions) 
         check_name(member, "member")
     if not files:
         raise InvalidModelError(f"ensemble {name!r} needs a member; name one: --member NAME=FILE")
-    unknown = sorted(set(options.outputs) - set(files))
-    if unknown:
-        raise InvalidModelError(f"scores outputs are named for {unknown}; the members are {sorted(files)}")
+    for what, named in (("scores outputs", options.outputs), ("inputs", options.inputs)):
+        unknown = sorted(set(named) - set(files))
+        if unknown:
+            raise InvalidModelError(f"{what} are named for {unknown}; the members are {sorted(files)}")
 
 
 def _weights(files: Mapping[str, Path], given: Mapping[str, float] | None) -> Weights:
@@ -133,12 +138,12 @@ def _earlier(store: Store, name: str) -> list[Manifest]:
 def _known(earlier: list[Manifest], options: PublishOptions) -> dict[str, MemberRecord]:
     """Return members published before, by the digest of their file, if nothing new is said about any.
 
-    One whose scores were adapted is left out: that depends on the other members, and is done anew.
+    One that was adapted is left out: that depends on the other members, and is done anew.
     """
-    if options.member_classes or options.kinds:
+    if options.member_classes or options.kinds or options.inputs:
         return {}
     records = (record for manifest in earlier for record in manifest.members)
-    return {record.blob.digest: record for record in records if not record.output.adapted}
+    return {record.blob.digest: record for record in records if not record.adapted}
 
 
 def _record(store: Store, name: str, member: Prepared) -> MemberRecord:
@@ -150,4 +155,4 @@ def _record(store: Store, name: str, member: Prepared) -> MemberRecord:
         derived = {"onnx": Derived(store.put_blob(name, member.converted), dict(member.parity or {}))}
     blob = store.put_blob(name, member.file)
     signature = member.signature.to_json()
-    return MemberRecord(member.name, member.format, blob, signature, derived, member.output)
+    return MemberRecord(member.name, member.format, blob, signature, derived, member.output, member.inputs)

@@ -100,6 +100,7 @@ def _member_json(member: MemberRecord) -> dict[str, Any]:
         "format": member.format,
         "signature": member.signature,
         "output": member.output.to_json(),
+        "inputs": dict(member.inputs),
         "derived": {
             name: {"digest": made.blob.digest, "size": made.blob.size, "parity": made.parity}
             for name, made in member.derived.items()

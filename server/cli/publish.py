@@ -49,6 +49,15 @@ ScoresOption = Annotated[
         help="Which output of a member is its scores, as NAME=OUTPUT; needed where several could be.",
     ),
 ]
+InputOption = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--member-input",
+        negative=(),
+        help="Which of the ensemble's inputs a member takes as its own INPUT, as NAME=INPUT:ENSEMBLES, where "
+        "it has another name for it or wants it flat or channels first; once for each.",
+    ),
+]
 MemberClassesOption = Annotated[
     list[str] | None,
     Parameter(
@@ -87,6 +96,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     weights: WeightsOption = None,
     classes: ClassesOption = None,
     scores_output: ScoresOption = None,
+    member_input: InputOption = None,
     member_classes: MemberClassesOption = None,
     output_kind: KindOption = None,
     why: WhyOption = "",
@@ -107,6 +117,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     options = publishing.PublishOptions(
         classes=None if classes is None else tuple(classes.split(",")),
         outputs=_pairs(scores_output or [], "--scores-output", "NAME=OUTPUT"),
+        inputs=_inputs(member_input or []),
         member_classes={
             key: tuple(text.split(","))
             for key, text in _pairs(member_classes or [], "--member-classes", "NAME=B,C,A").items()
@@ -150,6 +161,22 @@ def _pairs(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
             problem = "is named twice" if key in found else f"is not {form}"
             raise InvalidModelError(f"{option} {text!r} {problem}; give each once, as {option} {form}")
         found[key] = value
+    return found
+
+
+def _inputs(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read NAME=INPUT:ENSEMBLES texts; InvalidModelError for another form, or an input named twice."""
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        member, _, names = text.partition("=")
+        # TensorFlow's names have colons in them.
+        own, _, ensembles = names.rpartition(":")
+        if not (member and own and ensembles) or own in found.get(member, {}):
+            problem = "names an input twice" if own and ensembles else "is not NAME=INPUT:ENSEMBLES"
+            raise InvalidModelError(
+                f"--member-input {text!r} {problem}; give each once, as --member-input NAME=INPUT:ENSEMBLES"
+            )
+        found.setdefault(member, {})[own] = ensembles
     return found
 
 

@@ -27,6 +27,7 @@ MEMBERS = st.builds(
     blob=REFS,
     signature=JSON,
     derived=st.dictionaries(st.just("onnx"), st.builds(Derived, REFS, JSON)),
+    inputs=st.dictionaries(NAMES, NAMES, max_size=2),
 )
 DRAFTS = st.builds(
     Draft,
@@ -262,3 +263,17 @@ def test_weights_of_other_members_are_corrupt(digests: dict[str, str]) -> None:
 def test_weights_that_are_none_are_corrupt(rows: list[Any], reason: str) -> None:
     with pytest.raises(StoreCorruptError, match=reason):
         parse_weights(canonical.encode({"weights": rows}), {"forest": A})
+
+
+def test_a_member_that_takes_its_inputs_by_other_names_says_so_and_is_another_member() -> None:
+    plain = MemberRecord("forest", "onnx", BlobRef(A, 3), {})
+    named = MemberRecord("forest", "onnx", BlobRef(A, 3), {}, inputs={"x": "image"})
+
+    assert (plain.digest, plain.adapted, named.adapted) == (A, False, True)
+    text = f'{{"file":"{A}","inputs":{{"x":"image"}}}}\n'
+    assert named.digest == hashlib.sha256(text.encode()).hexdigest()
+    assert named.to_json()["inputs"] == {"x": "image"}
+    assert "inputs" not in plain.to_json()
+    assert MemberRecord.from_json(named.to_json()) == named
+    with pytest.raises(TypeError, match="'x' is 3, not str"):
+        MemberRecord.from_json({**named.to_json(), "inputs": {"x": 3}})

@@ -1,5 +1,6 @@
 """`unisono publish`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,21 @@ def test_a_members_own_classes_and_kind_are_written_down(
     assert "the file's own scores" in capsys.readouterr().out
 
 
+def test_which_inputs_a_member_takes_is_written_down_and_shown(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(
+        folder, "--member-input=constant=x:flower", "--member-input=forest=x:flower",
+        "--scores-output=forest=probabilities",
+    )  # fmt: skip
+    capsys.readouterr()
+    application()(["inspect", "digits", "--store", str(folder / "store"), "-o", "json"])
+
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["members"]["forest"]["inputs"] == {"x": "flower"}
+    assert [put["name"] for put in shown["signature"]["inputs"]] == ["flower"]
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -75,6 +91,11 @@ def test_a_members_own_classes_and_kind_are_written_down(
         (("--weights=constant",), "--weights 'constant' is not NAME=NUMBER"),
         (("--weights=constant=much,forest=1",), "holds no number: .*'much'"),
         (("--scores-output=forest",), "--scores-output 'forest' is not NAME=OUTPUT"),
+        (("--member-input=forest=x",), "--member-input 'forest=x' is not NAME=INPUT:ENSEMBLES"),
+        (
+            ("--member-input=forest=x:y", "--member-input=forest=x:z"),
+            "--member-input 'forest=x:z' names an input twice; give each once, as --member-input NAME=INPUT:",
+        ),
     ],
 )
 def test_options_of_another_form_are_refused(folder: Path, words: tuple[str, ...], what: str) -> None:

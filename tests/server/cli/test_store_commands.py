@@ -100,6 +100,7 @@ def test_inspect_prints_one_object_for_programs(store: Store, call: Any) -> None
         "format": "onnx",
         "signature": SIGNATURE,
         "output": {},
+        "inputs": {},
         "derived": {},
     }
     assert said["members"]["sepconv"]["derived"]["onnx"]["parity"] == {
