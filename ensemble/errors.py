@@ -58,6 +58,10 @@ class InvalidDataError(EnsembleError):
         self.code = code
 
 
+class TooManyErrorRowsError(InvalidDataError):
+    """More rows of a scoring job failed than may; the others are scored."""
+
+
 class SolverError(EnsembleError):
     """The solver did not converge, so there are no weights to use."""
 

@@ -1,4 +1,8 @@
-"""Arrow IPC files, which are Feather files too: mapped into memory, one record batch after another."""
+"""Arrow IPC files, which are Feather files too: mapped into memory, one record batch after another.
+
+A record batch that can't be unpacked, or holds what no batch may, is lost with all its rows. Files that
+aren't compressed carry nothing by which other values could be told from those that were written.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -11,9 +15,13 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InvalidDataError
+from .damage import Damage, blocks_around
 from .source import Block, Wanted
-from .table import check_columns, table_blocks, used_columns
+from .table import check_columns, used_columns
 from .tensors import Place
+
+MAGIC_BYTES = 8  # before the first message
+NO_COLUMNS = pa.schema([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +37,14 @@ class ArrowFile:
     def open(cls, path: Path) -> "ArrowFile":
         """Read the schema of `path`, and how many rows its batches have."""
         with _clear_errors(path), pa.memory_map(str(path)) as file:
-            names = tuple(pa.ipc.open_file(file).schema.names)
-            # One column is enough to count, and spares unpacking the others.
-            reader = _reader(file, [0] if names else [])
-            counts = (reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
-            return cls(path, names, tuple(accumulate(counts, initial=0)))
+            reader = pa.ipc.open_file(file)
+            counts = _counts(file)
+            if len(counts) != reader.num_record_batches:
+                raise InvalidDataError(
+                    f"{path}: has {len(counts)} record batches, and says {reader.num_record_batches}:"
+                    " write it again"
+                )
+            return cls(path, tuple(reader.schema.names), tuple(accumulate(counts, initial=0)))
 
     def check(self, wanted: Wanted) -> None:
         """Raise `InvalidDataError` unless the wanted columns are there."""
@@ -52,15 +63,37 @@ class ArrowFile:
         used = used_columns(wanted, self.names, Place(self.path))
         first = bisect_right(self.starts, start) - 1
         with _clear_errors(self.path), pa.memory_map(str(self.path)) as file:
-            reader = _reader(file, sorted(self.names.index(name) for name in used))
-            batches = (reader.get_batch(index) for index in range(first, reader.num_record_batches))
+            fields = sorted(self.names.index(name) for name in used)
+            reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
+            pieces = (
+                self._batch(reader, index, wanted.lenient) for index in range(first, len(self.starts) - 1)
+            )
             skip = start - self.floor(start)
-            yield from table_blocks(batches, wanted, Place(self.path, start), rows, skip)
+            yield from blocks_around(pieces, wanted, Place(self.path, start), rows, skip)
+
+    def _batch(self, reader: Any, index: int, lenient: bool) -> Any:
+        """Read one record batch; if `lenient`, what can't be read is `Damage`."""
+        try:
+            batch = reader.get_batch(index)
+            # What isn't packed isn't checked by reading it, and offsets may point anywhere.
+            batch.validate(full=True)
+        except (pa.ArrowException, OSError) as error:
+            if not lenient:
+                raise
+            rows = self.starts[index + 1] - self.starts[index]
+            return Damage(rows, f"can't be read as Arrow, nor the rest of its record batch: {error}")
+        return batch
 
 
-def _reader(file: Any, fields: list[int]) -> Any:
-    """Open the columns of those numbers."""
-    return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
+def _counts(file: Any) -> list[int]:
+    """Return the rows of each record batch, as the messages say, without unpacking a column."""
+    file.seek(MAGIC_BYTES)
+    messages = pa.ipc.MessageReader.open_stream(file)
+    return [
+        pa.ipc.read_record_batch(message, NO_COLUMNS).num_rows
+        for message in messages
+        if message.type == "record batch"
+    ]
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from io import SEEK_CUR
 from math import prod
 from pathlib import Path
@@ -18,10 +19,13 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
+from .damage import CUT, Damage, damaged_blocks
 from .source import Block, Raw, Wanted
 from .tensors import Place
 
 ENDING = ".npy"
+ENDS = "the file ends before it is whole: write it again"
+READ_SIZE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class NpzFile:
     path: Path
     headers: Mapping[str, Header]
     untyped: bool = False
+    # What is wrong with an array of an archive; None: nothing. By name, once it was looked at.
+    verified: dict[str, str | None] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path, only_input: str | None) -> "NpzFile":
@@ -59,7 +65,8 @@ class NpzFile:
         headers = {}
         for name in names:
             with _clear_errors(path), ExitStack() as stack:
-                headers[name] = _header(_stream(stack, path, name), path, name)
+                # A small array is read whole with its header; whether its bytes are sound is asked later.
+                headers[name] = _header(_stream(stack, path, name, verified=False), path, name)
         return cls(path, headers)
 
     def check(self, wanted: Wanted) -> None:
@@ -95,14 +102,48 @@ class NpzFile:
 
     def read(self, wanted: Wanted, rows: int, start: int = 0) -> Iterator[Block]:
         """Give the wanted arrays in order from row `start`, `rows` rows at a time."""
-        names = _names(wanted)
+        names, place = _names(wanted), Place(self.path, start)
         total = self.count(wanted)
+        if wanted.lenient and (why := self._damage(names)):
+            yield from damaged_blocks(Damage(total - start, why), wanted, place, rows)
+            return
         with ExitStack() as stack, _clear_errors(self.path):
             take = {name: _reader(stack, self.path, name, start) for name in names}
             for first in range(start, total, rows):
                 count = min(rows, total - first)
                 arrays = {name: take[name](first, count) for name in names}
-                yield ArrayBlock(arrays, wanted, count, Place(self.path, first))
+                whole = min(len(array) for array in arrays.values())
+                if whole < count and not wanted.lenient:
+                    raise InvalidDataError(f"{self.path}: row {first + whole}: {ENDS}", code=CUT)
+                if whole:
+                    some = {name: array[:whole] for name, array in arrays.items()}
+                    yield ArrayBlock(some, wanted, whole, Place(self.path, first))
+                if whole < count:
+                    lost = Damage(total - first - whole, ENDS, CUT)
+                    yield from damaged_blocks(lost, wanted, Place(self.path, first + whole), rows)
+                    return
+
+    def _damage(self, names: Sequence[str]) -> str | None:
+        """Say what is wrong with the bytes of an archive, by its CRCs: they cover arrays, not rows."""
+        if self.path.suffix == ENDING:
+            return None
+        for name in names:
+            if name not in self.verified:
+                self.verified[name] = _unpacked_badly(self.path, name)
+        return next(filter(None, (self.verified[name] for name in names)), None)
+
+
+def _unpacked_badly(path: Path, name: str) -> str | None:
+    """Read one array of an archive to its end; return what is wrong with it."""
+    try:
+        with ExitStack() as stack, _clear_errors(path):
+            stream = _stream(stack, path, name)
+            while stream.read(READ_SIZE):
+                pass
+    except InvalidDataError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        return f"array {name!r} is damaged, and nothing tells which of its values are: {why}"
+    return None
 
 
 def _names(wanted: Wanted) -> list[str]:
@@ -152,20 +193,26 @@ def _column(array: NDArray[Any], name: str, place: Place) -> Any:
     return column
 
 
-def _stream(stack: ExitStack, path: Path, name: str) -> IO[bytes]:
+def _stream(stack: ExitStack, path: Path, name: str, *, verified: bool = True) -> IO[bytes]:
     """Open the bytes of one array; each has a handle of its own, so several can be read in step."""
     if path.suffix == ENDING:
         return stack.enter_context(path.open("rb"))
     archive = stack.enter_context(zipfile.ZipFile(path))
-    return stack.enter_context(archive.open(name + ENDING))
+    info = copy(archive.getinfo(name + ENDING))
+    if not verified:
+        del info.CRC  # what has none isn't held against it
+    return stack.enter_context(archive.open(info))
 
 
 def _reader(stack: ExitStack, path: Path, name: str, first: int) -> Callable[[int, int], NDArray[Any]]:
-    """Return what gives `count` rows from row `start` of one array; to be called in order, from `first`."""
+    """Return what gives `count` rows from row `start` of one array, or those that are there.
+
+    To be called in order, from `first`.
+    """
     stream = _stream(stack, path, name)
     header = _header(stream, path, name)
     if header.by_column:
-        spilled = _spilled(stack, stream, header, f"{path}: array {name!r}")
+        spilled = _spilled(stack, stream, header)
         return lambda start, count: np.ascontiguousarray(spilled[start : start + count])
 
     stream.seek(replace(header, shape=(first, *header.shape[1:])).size, SEEK_CUR)
@@ -173,20 +220,23 @@ def _reader(stack: ExitStack, path: Path, name: str, first: int) -> Callable[[in
     def take(_: int, count: int) -> NDArray[Any]:
         part = replace(header, shape=(count, *header.shape[1:]))
         data = stream.read(part.size)
-        if len(data) != part.size:
-            raise InvalidDataError(f"{path}: array {name!r} is cut short: write the file again")
-        return np.frombuffer(data, dtype=part.dtype).reshape(part.shape)
+        size = part.size // count
+        whole = len(data) // size if size else count
+        return np.frombuffer(data[: whole * size], part.dtype).reshape((whole, *part.shape[1:]))
 
     return take
 
 
-def _spilled(stack: ExitStack, stream: IO[bytes], header: Header, whose: str) -> NDArray[Any]:
-    """Copy an array that lies column by column to a temp file, where rows can be picked from all columns."""
+def _spilled(stack: ExitStack, stream: IO[bytes], header: Header) -> NDArray[Any]:
+    """Copy an array that lies column by column to a temp file, where rows can be picked from all columns.
+
+    Where it ends too early, no row is whole, and none is returned.
+    """
     # pandas' to_numpy gives such arrays, so they are common; a stream can't be read at many places at once.
     file = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack is the context
     copyfileobj(stream, file)
     if file.tell() < header.size:
-        raise InvalidDataError(f"{whose} is cut short: write the file again")
+        return np.empty((0, *header.shape[1:]), header.dtype)
     file.flush()
     return np.memmap(file, header.dtype, "r", shape=header.shape, order="F")
 

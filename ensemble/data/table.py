@@ -53,12 +53,12 @@ def table_blocks(
 ) -> Iterator[TableBlock]:
     """Cut record batches into blocks of `rows`, without the first `skip`; `place` is the first kept one."""
     done = 0
-    for batch in rebatched(_after(batches, skip), rows):
+    for batch in rebatched(after(batches, skip), rows):
         yield TableBlock(batch, wanted, place.after(done))
         done += batch.num_rows
 
 
-def _after(batches: Iterable[Any], skip: int) -> Iterator[Any]:
+def after(batches: Iterable[Any], skip: int) -> Iterator[Any]:
     """Leave out the first `skip` rows."""
     for batch in batches:
         if batch.num_rows > skip:

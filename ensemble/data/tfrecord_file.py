@@ -1,14 +1,13 @@
 """TFRecord files of tf.Example: each record framed by its length and two CRCs, all of them checked.
 
-A record whose bytes are damaged is one bad row. A damaged length hides where the next record begins, so such
-a file, or one that is cut short, is refused when it is opened.
+A record whose bytes are damaged is one bad row, and so is the one in which the file ends. A damaged length
+hides where the next record begins, so such a file is refused when it is opened.
 """
 
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import SEEK_CUR
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from ..errors import InvalidDataError
 from .crc32c import masked_crc32c
+from .damage import CUT
 from .source import Block, Raw, Wanted
 from .table import check_columns, to_raw, used_columns
 from .tensors import Place
@@ -25,6 +25,7 @@ from .tf_example import Values, features
 HEADER = struct.Struct("<QI")  # the length, its CRC
 FOOTER = struct.Struct("<I")  # the CRC of the bytes
 HEADERS_CHECKED = 4096  # at once
+ENDS = -1  # no CRC: the file ends in this record
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class TfRecordFile:
         """Go from record to record, check every length, and count them."""
         total = 0
         with _clear_errors(self.path), self.path.open("rb") as file:
-            size = self.path.stat().st_size
-            headers = _headers(file, self.path, size)
+            headers = _headers(file, self.path.stat().st_size)
             while some := list(islice(headers, HEADERS_CHECKED)):
-                sums = masked_crc32c([header[:8] for header in some])
-                for index, header in enumerate(some):
+                whole = [header for header in some if len(header) == HEADER.size]
+                sums = masked_crc32c([header[:8] for header in whole])
+                for index, header in enumerate(whole):
                     if HEADER.unpack(header)[1] != int(sums[index]):
                         raise _lost(self.path, total + index)
+                if not total and not whole:
+                    raise _lost(self.path, 0)
                 total += len(some)
         return total
 
@@ -106,7 +109,7 @@ class RecordBlock:
         sums = masked_crc32c([data for data, _ in self.records])
         for index, (_, crc) in enumerate(self.records):
             if crc != int(sums[index]):
-                raise _damaged(self.place.after(index))
+                raise _damaged(self.place.after(index), crc)
         found = []
         for index, (data, _) in enumerate(self.records):
             found.append(_parsed(data, self.place.after(index)))
@@ -144,7 +147,7 @@ def _single(values: Values | None, name: str, place: Place) -> Any:
 def _checked(data: bytes, crc: int, place: Place) -> dict[str, Values]:
     """Return the features of one record, if its bytes are whole."""
     if crc != int(masked_crc32c([data])[0]):
-        raise _damaged(place)
+        raise _damaged(place, crc)
     return _parsed(data, place)
 
 
@@ -157,32 +160,35 @@ def _parsed(data: bytes, place: Place) -> dict[str, Values]:
 
 
 def _records(file: IO[bytes], path: Path) -> Iterator[tuple[bytes, int]]:
-    """Give each record's bytes and the CRC they should have."""
-    row, size = 0, path.stat().st_size
+    """Give each record's bytes and the CRC they should have; `ENDS` for the one in which the file ends."""
+    size = path.stat().st_size
     while header := file.read(HEADER.size):
         length = HEADER.unpack(header)[0] if len(header) == HEADER.size else size
         if length >= size:  # before so many bytes are asked for
-            raise _cut_short(path, row)
+            yield b"", ENDS
+            return
         data, footer = file.read(length), file.read(FOOTER.size)
-        if len(data) < length or len(footer) < FOOTER.size:
-            raise _cut_short(path, row)
+        if len(footer) < FOOTER.size:
+            yield b"", ENDS
+            return
         yield data, FOOTER.unpack(footer)[0]
-        row += 1
 
 
-def _headers(file: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
-    """Give each record's header."""
-    row = 0
+def _headers(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Give each record's header, also that of the one in which the file ends: of that, what there is."""
     while header := file.read(HEADER.size):
-        length = HEADER.unpack(header)[0] if len(header) == HEADER.size else size
-        yield header.ljust(HEADER.size, b"\0")
-        if file.tell() + length + FOOTER.size > size:
-            raise _cut_short(path, row)
-        file.seek(length + FOOTER.size, SEEK_CUR)
-        row += 1
+        yield header
+        if len(header) < HEADER.size:
+            return
+        end = file.tell() + HEADER.unpack(header)[0] + FOOTER.size
+        if end > size:
+            return
+        file.seek(end)
 
 
-def _damaged(place: Place) -> InvalidDataError:
+def _damaged(place: Place, crc: int) -> InvalidDataError:
+    if crc == ENDS:
+        return InvalidDataError(f"{place.row(0)}: the file ends in it: write it again", code=CUT)
     return InvalidDataError(
         f"{place.row(0)}: its bytes don't fit their CRC: write the record again", code="crc"
     )
@@ -190,14 +196,8 @@ def _damaged(place: Place) -> InvalidDataError:
 
 def _lost(path: Path, row: int) -> InvalidDataError:
     return InvalidDataError(
-        f"{path}: row {row}: its length is damaged, so what follows can't be found: write the file again"
-        " (a compressed one must be unpacked first)"
-    )
-
-
-def _cut_short(path: Path, row: int) -> InvalidDataError:
-    return InvalidDataError(
-        f"{path}: row {row}: the file is cut short, or isn't a TFRecord file: write it again"
+        f"{path}: row {row}: its length is damaged, so what follows can't be found, or this is no TFRecord"
+        " file: write it again (a compressed one must be unpacked first)"
     )
 
 

@@ -3,12 +3,17 @@
 Rule 1: a batch that fails is halved until the rows that fail stand alone.
 Rule 2: a row is to blame only if the member still takes another row, which it took before.
 Rule 3: if all parts of a batch pass that failed as a whole, memory was short: batches stay that small.
+Rule 4: a row whose scores are no numbers, as of an infinite input, has no scores.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data.chunk import Chunk
 from ..data.sifting import BadRow, bad_row
@@ -19,7 +24,7 @@ from ..servable import Servable
 from .columns import Answer, Asked
 from .pace import Pace
 
-CODE = "member"
+CODE, NOT_FINITE = "member", "scores"
 Failure = tuple[Chunk, MemberError]
 
 
@@ -50,9 +55,9 @@ class Asker:
             self._blame(failures[0][1])
         elif len(answers) > 1:
             answers = [(chunk, Answer.joined([answer for _, answer in answers]))]
-        return answers, [
-            bad_row(Place(row.source, row.row), error, CODE, row.identity) for row, error in failures
-        ]
+        bad = [bad_row(Place(row.source, row.row), error, CODE, row.identity) for row, error in failures]
+        finite = [part for answer in answers for part in _finite(*answer, bad)]
+        return finite, bad
 
     def _batch(self, batch: Chunk, answers: list[tuple[Chunk, Answer]], failures: list[Failure]) -> None:
         """Ask for one batch; put what came of it where it belongs."""
@@ -109,3 +114,20 @@ class Asker:
         if self._taken is None:
             raise error
         self._answer(self._taken.rows)
+
+
+def _finite(chunk: Chunk, answer: Answer, bad: list[BadRow]) -> Iterator[tuple[Chunk, Answer]]:
+    """Give the rows whose scores are all finite, in runs; put the others into `bad`."""
+    fine: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(answer.pooled), axis=1)
+    if fine.all():
+        yield chunk, answer
+        return
+    edges = np.flatnonzero(np.diff(fine)) + 1
+    for start, stop in pairwise([0, *edges.tolist(), len(fine)]):
+        if fine[start]:
+            yield chunk.slice(start, stop - start), answer.slice(start, stop)
+            continue
+        for index in range(start, stop):
+            row = chunk.slice(index, 1)
+            error = MemberError(f"the ensemble's scores of it aren't finite: {answer.pooled[index].tolist()}")
+            bad.append(bad_row(Place(row.source, row.row), error, NOT_FINITE, row.identity))

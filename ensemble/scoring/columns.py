@@ -62,6 +62,11 @@ class Answer:
         }
         return cls(np.concatenate([answer.pooled for answer in answers]), by_member, first.weights)
 
+    def slice(self, start: int, stop: int) -> "Answer":
+        """Return what was found for the rows from `start` to before `stop`."""
+        by_member = {name: scores[start:stop] for name, scores in self.by_member.items()}
+        return Answer(self.pooled[start:stop], by_member, self.weights)
+
 
 def results_schema(target: Target, columns: Columns, kept_types: Mapping[str, Any]) -> Any:
     """Return the Arrow schema of the results, with what was scored by what in the metadata."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from ..data.dataset import Dataset
-from ..errors import InvalidDataError
+from ..errors import InvalidDataError, TooManyErrorRowsError
 from ..executors.executor import Executor, Work
 from ..executors.inline import InlineExecutor
 from ..servable import Servable
@@ -101,9 +101,9 @@ def score(
 
     The scores are bit for bit those of `Servable.score`. Rows that can't be scored are listed in
     `output/_errors`. A job that was cut off goes on; one that is done is left alone. `InvalidDataError` for
-    a folder with other results, unless they may be overwritten, and at the end if more rows failed than
-    allowed; `StoreUnavailableError` if the folder can't be written; `MemberError` if a member fails whatever
-    the row.
+    a folder with other results, unless they may be overwritten; `TooManyErrorRowsError` at the end if more
+    rows failed than allowed; `StoreUnavailableError` if the folder can't be written; `MemberError` if a
+    member fails whatever the row.
     """
     options = options or ScoreOptions()
     began = monotonic()
@@ -166,7 +166,7 @@ class _Counted:
 def _check_failed(failed: int, plan: Plan, limit: ErrorLimit, output: Path) -> None:
     """Raise if more rows failed than may; the scores of the others stay, and count if more are allowed."""
     if failed > limit.of(plan.rows):
-        raise InvalidDataError(
+        raise TooManyErrorRowsError(
             f"{failed:,} of {plan.rows:,} rows can't be scored, and {limit.of(plan.rows):,} are allowed;"
             f" {output / ERRORS_FOLDER} lists them. The others are scored: allow more error rows to finish,"
             " nothing is scored again"

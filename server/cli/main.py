@@ -8,7 +8,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, config
 from rich.console import Console
 
-from ensemble.errors import EnsembleError
+from ensemble.errors import EnsembleError, TooManyErrorRowsError
 from model_store.errors import StoreError
 
 EXIT_DONE = 0
@@ -16,6 +16,7 @@ EXIT_USAGE = 1
 EXIT_ERROR_ROWS = 2
 EXIT_HELD = 3
 EXIT_VERIFY_FAILED = 4
+EXIT_TOO_MANY_ERROR_ROWS = 5
 EXIT_INTERRUPTED = 130
 
 # Name -> where its function is and what it does, in the order people meet them. Imported only when chosen.
@@ -88,7 +89,7 @@ def run() -> NoReturn:
         console = Console(stderr=True, highlight=False)
         console.print("error:", style="bold red", end=" ")
         console.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(EXIT_USAGE)
+        sys.exit(EXIT_TOO_MANY_ERROR_ROWS if isinstance(error, TooManyErrorRowsError) else EXIT_USAGE)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code or EXIT_DONE)

@@ -25,6 +25,7 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     errors.InvalidModelError: Code.FAILED_PRECONDITION,
     errors.GoldenMismatchError: Code.FAILED_PRECONDITION,
     errors.InvalidDataError: Code.INVALID_ARGUMENT,
+    errors.TooManyErrorRowsError: Code.INVALID_ARGUMENT,
     errors.SolverError: Code.FAILED_PRECONDITION,
     errors.MemberError: Code.INTERNAL,
     access.UnauthenticatedError: Code.UNAUTHENTICATED,

@@ -59,7 +59,7 @@ def test_arrays_stored_column_by_column_are_read_row_by_row(rows: int, tmp_path:
 def test_an_array_stored_column_by_column_and_cut_short_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.asfortranarray(np.ones((3, 2), np.float32)))
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
-    with pytest.raises(InvalidDataError, match="array 'x' is cut short: write the file again"):
+    with pytest.raises(InvalidDataError, match="row 0: the file ends before it is whole: write it again"):
         next(NpzFile.open(tmp_path / "a.npy", "x").read(Wanted((X,)), 8))
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_cut_short_is_refused_when_its_end_is_reached(tmp_path: P
     (tmp_path / "a.npy").write_bytes(whole[:-1])
     raws = NpzFile.open(tmp_path / "a.npy", "x").read(Wanted((X,)), 2)
     assert next(raws).rows == 2
-    with pytest.raises(InvalidDataError, match="array 'x' is cut short: write the file again"):
+    with pytest.raises(InvalidDataError, match="row 2: the file ends before it is whole: write it again"):
         next(raws)
 
 
