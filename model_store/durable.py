@@ -173,11 +173,12 @@ class Writer:
     def _make_folders(self, folder: Path, role: str) -> None:
         """Make `folder` and what is missing above it, and see that each is on disk."""
         with explained(f"make the folder of {role}", folder):
-            missing = list(takewhile(lambda path: not path.is_dir(), (folder, *folder.parents)))
+            above = (folder, *folder.parents)
+            missing = list(takewhile(lambda path: not path.is_dir(), above))
             for path in reversed(missing):
                 with suppress(FileExistsError):
                     self.disk.make_folder(path)
             # Also those that were there: who made them may have died before they were on disk.
-            ours = [path for path in (folder, *folder.parents) if self.root in path.parents]
+            ours = takewhile(lambda path: path != self.root, above)
             for path in sorted({*missing, *ours}):
                 self.disk.sync_folder(path.parent)

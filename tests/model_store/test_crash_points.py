@@ -1,6 +1,8 @@
 """Publishing dies, or its disk fails, at every operation; readers and the next publisher don't mind."""
 
 import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,24 @@ def publish(store: Store, weights: dict[str, float]) -> int:
     return store.publish("digits", draft_in(store, weights=weights), by="ann", why="because").version
 
 
-def operations(root: Path, *, first: bool) -> list[str]:
-    """The operations of a publish that nothing disturbs, in a store of its own."""
+def with_old(folder: Path, *, first: bool = False) -> Path:
+    """A store with OLD, unless NEW is to be the first."""
+    root = folder / "old"
+    root.mkdir()
     if not first:
         publish(store_in(root, noon, QuickDisk()), OLD)
+    return root
+
+
+def copy(root: Path, name: str) -> Store:
+    """The same store beside it. Its files are the same ones: nothing in a store is ever written to."""
+    return store_in(shutil.copytree(root, root.with_name(name), copy_function=os.link), noon, QuickDisk())
+
+
+def operations(root: Path) -> list[str]:
+    """The operations of a publish into the store at `root` that nothing disturbs."""
     disk = CountingDisk()
-    publish(store_in(root, noon, disk), NEW)
+    publish(store_in(root_of(copy(root, "probe")), noon, disk), NEW)
     return disk.record
 
 
@@ -58,15 +72,14 @@ def check_after(store: Store, old: dict[str, float] | None, what: str) -> bool:
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
 def test_dying_at_any_operation_leaves_the_old_version_or_the_new(tmp_path: Path, *, first: bool) -> None:
-    steps = operations(tmp_path / "probe", first=first)
+    root = with_old(tmp_path, first=first)
+    steps = operations(root)
     # Six files, each with a temp file, its bytes, an fsync and a link: fewer would mean some go unseen.
     assert len(steps) > 40
     commit = max(number for number, step in enumerate(steps, 1) if step == "link")
 
     for number, step in enumerate(steps, 1):
-        store = store_in(tmp_path / str(number), noon, QuickDisk())
-        if not first:
-            publish(store, OLD)
+        store = copy(root, str(number))
         with pytest.raises(Died):
             publish(store_in(root_of(store), noon, dying_disk(number)), NEW)
 
@@ -80,11 +93,11 @@ def test_dying_at_any_operation_leaves_the_old_version_or_the_new(tmp_path: Path
 def test_a_disk_that_fails_at_any_operation_is_told_and_leaves_the_old_version_or_the_new(
     tmp_path: Path, error: int
 ) -> None:
-    steps = operations(tmp_path / "probe", first=False)
+    root = with_old(tmp_path)
+    steps = operations(root)
 
     for number, step in enumerate(steps, 1):
-        store = store_in(tmp_path / str(number), noon, QuickDisk())
-        publish(store, OLD)
+        store = copy(root, str(number))
         disk = failing_disk(number, error)
         if step == "remove":
             # A temp name that stays is no reason to fail: the file is published.
@@ -98,10 +111,10 @@ def test_a_disk_that_fails_at_any_operation_is_told_and_leaves_the_old_version_o
 
 
 def test_dying_in_a_rollback_leaves_one_version_or_the_other(tmp_path: Path) -> None:
+    root = with_old(tmp_path)
+    publish(store_in(root, noon, QuickDisk()), NEW)
     for number in range(1, 100):
-        store = store_in(tmp_path / str(number), noon, QuickDisk())
-        publish(store, OLD)
-        publish(store, NEW)
+        store = copy(root, str(number))
         try:
             store_in(root_of(store), noon, dying_disk(number)).rollback("digits", 1, by="ann", why="x")
         except Died:

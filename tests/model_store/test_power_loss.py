@@ -1,5 +1,9 @@
-"""The power goes at any moment of a publish: what was told stays, and what wasn't does no harm."""
+"""The power goes at any moment of a publish: what was told stays, and what wasn't does no harm.
 
+`UNISONO_PROOF=whole` tries each moment more often.
+"""
+
+import os
 import random
 from pathlib import Path
 
@@ -15,7 +19,10 @@ from tests.support.places import store_in
 
 OLD, NEW, NEXT = 0.5, 0.25, 0.125
 # How often each moment is tried: what is left is drawn anew.
-DRAWS = 4
+WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
+DRAWS = 16 if WHOLE else 2
+# `make proof` runs what is slow.
+pytestmark = [pytest.mark.slow] if WHOLE else []
 
 
 def publish(store: Store, share: float) -> int:

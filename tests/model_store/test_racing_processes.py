@@ -164,7 +164,7 @@ def run(race: Race) -> str:
 def test_racing_and_dying_processes_share_out_the_entries(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    race = Race(tmp_path, publishers=4, times=8, seed=random.SystemRandom().randrange(10**6))
+    race = Race(tmp_path, publishers=4, times=5, seed=random.SystemRandom().randrange(10**6))
 
     report(pytestconfig, "sample: " + run(race))
 
