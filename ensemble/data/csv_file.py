@@ -7,14 +7,17 @@ import csv as lines
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from pyarrow import csv
 
 from ..errors import InvalidDataError
+from .damage import CUT, Damage
+from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, is_packed, opened
 from .source import Block, Raw, Wanted
 from .table import check_columns, columns_of, table_blocks, to_raw, used_columns
 from .tensors import Place
@@ -37,7 +40,7 @@ class CsvFile:
         """Read the names in the first line of `path`."""
         with _clear_errors(path):
             names = next(_records(path), None)
-        if names is None:
+        if names is None or isinstance(names, Damage):
             raise InvalidDataError(f"{path}: can't be read as CSV: Empty CSV file")
         return cls(path, tuple(names))
 
@@ -101,7 +104,7 @@ class CsvFile:
 class TextBlock:
     """Rows as lists of texts, any of which may be wrong."""
 
-    records: list[list[str]]
+    records: list[list[str] | Damage]
     names: tuple[str, ...]
     types: dict[str, Any]
     wanted: Wanted
@@ -124,6 +127,8 @@ class TextBlock:
     def raw(self) -> Raw:
         """Parse them, or raise `InvalidDataError`."""
         for index, record in enumerate(self.records):
+            if isinstance(record, Damage):
+                raise InvalidDataError(f"{self.place.row(index)}: {record.why}", code=record.code)
             if len(record) != len(self.names):
                 raise InvalidDataError(
                     f"{self.place.row(index)}: has {len(record)} values, the header {len(self.names)} names",
@@ -136,7 +141,7 @@ class TextBlock:
     def _column(self, name: str, dtype: Any) -> Any:
         """Parse one column by the rules that Arrow's reader of CSV has."""
         index = self.names.index(name)
-        texts: list[str | None] = [record[index] for record in self.records]
+        texts = [None if isinstance(record, Damage) else record[index] for record in self.records]
         try:
             if dtype == pa.string():
                 return pa.array(texts, dtype)
@@ -149,10 +154,22 @@ class TextBlock:
             ) from None
 
 
-def _records(path: Path) -> Iterator[list[str]]:
+def _records(path: Path) -> Iterator[list[str] | Damage]:
     """Give the lines as lists of texts, the header first; empty lines are no rows, as in Arrow."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield from (record for record in lines.reader(file) if record)
+    # BufferedReader is what it is; IO[bytes] is what its opener may promise.
+    with TextIOWrapper(cast("Any", opened(path)), "utf-8-sig", "surrogateescape", newline="") as file:
+        try:
+            yield from (record for record in lines.reader(_lines(file, path)) if record)
+        except EndsEarlyError as error:
+            yield Damage(1, str(error), CUT)
+
+
+def _lines(file: TextIOWrapper, path: Path) -> Iterator[str]:
+    """Give the lines; none may be without an end."""
+    while line := file.readline(ROW_BYTES_AT_MOST):
+        if len(line) == ROW_BYTES_AT_MOST:
+            raise InvalidDataError(f"{path}: has a line of over {ROW_BYTES_AT_MOST:,} characters: split it")
+        yield line
 
 
 def _parsed_as(dtype: str) -> Any:
@@ -166,8 +183,9 @@ def _parsed_as(dtype: str) -> Any:
 
 def _open(path: Path, options: Any) -> Any:
     """Open a reader that parses one block after another."""
+    # Arrow would unpack it too, and says nothing where it ends early.
     return csv.open_csv(
-        path,
+        opened(path) if is_packed(path) else path,
         read_options=csv.ReadOptions(block_size=BLOCK_SIZE),
         parse_options=csv.ParseOptions(newlines_in_values=True),
         convert_options=options,

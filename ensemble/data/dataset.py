@@ -24,6 +24,7 @@ from .images import IMAGE_ENDINGS
 from .jsonl_file import JsonlFile
 from .labels import OUTSIDE, LabelRule
 from .npz_file import NpzFile
+from .opening import kind
 from .parquet_file import ParquetFile
 from .paths import find_files
 from .sifting import BadRow, sift
@@ -241,7 +242,7 @@ def _open(path: Path, only_input: str | None) -> Source:
     }
     if path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS:
         return ImageFolder.open(path)
-    opened = known.get(path.suffix)
+    opened = known.get(kind(path))
     return opened(path) if opened else NpzFile.open(path, only_input)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InvalidDataError
+from .damage import CUT, Damage
+from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, opened
 from .source import Block, Raw, Wanted
 from .table import check_columns, to_raw, used_columns
 from .tensors import Place
@@ -65,7 +67,7 @@ class JsonlFile:
 class LineBlock:
     """Lines, not parsed yet."""
 
-    lines: list[bytes]
+    lines: list[bytes | Damage]
     names: tuple[str, ...]
     wanted: Wanted
     place: Place
@@ -95,8 +97,10 @@ class LineBlock:
         return to_raw(pa.record_batch(columns, names=used), self.wanted, self.place)
 
 
-def _record(line: bytes, place: Place) -> dict[str, Any]:
+def _record(line: bytes | Damage, place: Place) -> dict[str, Any]:
     """Return the object in a line."""
+    if isinstance(line, Damage):
+        raise InvalidDataError(f"{place.row(0)}: {line.why}", code=line.code)
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -106,10 +110,19 @@ def _record(line: bytes, place: Place) -> dict[str, Any]:
     return record
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path) -> Iterator[bytes | Damage]:
     """Give the lines that aren't empty."""
-    with path.open("rb") as file:
-        yield from (line for line in file if line.strip())
+    with opened(path) as file:
+        try:
+            while line := file.readline(ROW_BYTES_AT_MOST):
+                if len(line) == ROW_BYTES_AT_MOST:
+                    while (rest := file.readline(ROW_BYTES_AT_MOST)) and not rest.endswith(b"\n"):
+                        pass
+                    yield Damage(1, f"has over {ROW_BYTES_AT_MOST:,} bytes", "size")
+                elif line.strip():
+                    yield line
+        except EndsEarlyError as error:
+            yield Damage(1, str(error), CUT)
 
 
 @contextmanager

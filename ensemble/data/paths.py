@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ..errors import InvalidDataError
 from .images import IMAGE_ENDINGS
+from .opening import PACKINGS, is_packed, kind
 
-# How a file's name ends says how it is read.
-ENDINGS = (
-    ".arrow", ".csv", ".feather", ".jsonl", ".ndjson", ".npy", ".npz", ".parquet", ".tfrecord", ".tfrecords",
-)  # fmt: skip
+# How a file's name ends says how it is read. Those that are read from start to end may be packed.
+WHOLE = (".arrow", ".feather", ".npy", ".npz", ".parquet")
+STREAMS = (".csv", ".jsonl", ".ndjson", ".tfrecord", ".tfrecords")
+ENDINGS = (*sorted((*WHOLE, *STREAMS)), *(ending + packing for packing in PACKINGS for ending in STREAMS))
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -29,7 +30,7 @@ def _files_of(path: Path) -> list[Path]:
     """Return the files that one path names."""
     known = (*ENDINGS, *IMAGE_ENDINGS)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix in ENDINGS and _shown(file, path))
+        files = sorted(file for file in path.rglob("*") if _is_data(file) and _shown(file, path))
         if not files and any(_is_image(file) and _shown(file, path) for file in path.rglob("*")):
             return [path]
         if not files:
@@ -41,9 +42,13 @@ def _files_of(path: Path) -> list[Path]:
     if not files:
         raise InvalidDataError(f"{path}: no such file, folder or pattern")
     for file in files:
-        if file.suffix not in ENDINGS and not _is_image(file):
+        if not (_is_data(file) or _is_image(file)):
             raise InvalidDataError(f"{file}: can't be read; known endings are {', '.join(known)}")
     return files
+
+
+def _is_data(file: Path) -> bool:
+    return kind(file) in (STREAMS if is_packed(file) else (*WHOLE, *STREAMS))
 
 
 def _is_image(file: Path) -> bool:

@@ -6,7 +6,7 @@ hides where the next record begins, so such a file is refused when it is opened.
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa
 from ..errors import InvalidDataError
 from .crc32c import masked_crc32c
 from .damage import CUT
+from .opening import PIECE, ROW_BYTES_AT_MOST, EndsEarlyError, is_packed, opened
 from .source import Block, Raw, Wanted
 from .table import check_columns, to_raw, used_columns
 from .tensors import Place
@@ -30,7 +31,7 @@ ENDS = -1  # no CRC: the file ends in this record
 
 @dataclass(frozen=True, slots=True)
 class TfRecordFile:
-    """One TFRecord file, not compressed. `names` are the features of its first record that can be read."""
+    """One TFRecord file. `names` are the features of its first record that can be read."""
 
     path: Path
     names: tuple[str, ...]
@@ -39,7 +40,7 @@ class TfRecordFile:
     @classmethod
     def open(cls, path: Path) -> "TfRecordFile":
         """Read the first records of `path`."""
-        with _clear_errors(path), path.open("rb") as file:
+        with _clear_errors(path), opened(path) as file:
             for index, (data, crc) in enumerate(islice(_records(file, path), 64)):
                 try:
                     return cls(path, tuple(_checked(data, crc, Place(path, index))))
@@ -55,8 +56,8 @@ class TfRecordFile:
     def count(self, wanted: Wanted) -> int:  # noqa: ARG002 - a record is a row, whatever it holds
         """Go from record to record, check every length, and count them."""
         total = 0
-        with _clear_errors(self.path), self.path.open("rb") as file:
-            headers = _headers(file, self.path.stat().st_size)
+        with _clear_errors(self.path), opened(self.path) as file:
+            headers = _headers(file, self.path)
             while some := list(islice(headers, HEADERS_CHECKED)):
                 whole = [header for header in some if len(header) == HEADER.size]
                 sums = masked_crc32c([header[:8] for header in whole])
@@ -74,7 +75,7 @@ class TfRecordFile:
 
     def read(self, wanted: Wanted, rows: int, start: int = 0) -> Iterator[Block]:
         """Give the records from row `start`, `rows` at a time."""
-        with _clear_errors(self.path), self.path.open("rb") as file:
+        with _clear_errors(self.path), opened(self.path) as file:
             records = islice(_records(file, self.path), start, None)
             while some := list(islice(records, rows)):
                 yield RecordBlock(some, self.names, wanted, Place(self.path, start))
@@ -161,29 +162,67 @@ def _parsed(data: bytes, place: Place) -> dict[str, Values]:
 
 def _records(file: IO[bytes], path: Path) -> Iterator[tuple[bytes, int]]:
     """Give each record's bytes and the CRC they should have; `ENDS` for the one in which the file ends."""
-    size = path.stat().st_size
-    while header := file.read(HEADER.size):
-        length = HEADER.unpack(header)[0] if len(header) == HEADER.size else size
-        if length >= size:  # before so many bytes are asked for
-            yield b"", ENDS
+    most = ROW_BYTES_AT_MOST if is_packed(path) else path.stat().st_size
+    crc = 0
+    while crc != ENDS:
+        try:
+            found = _record(file, most)
+        except EndsEarlyError:
+            found = b"", ENDS
+        if found is None:
             return
-        data, footer = file.read(length), file.read(FOOTER.size)
-        if len(footer) < FOOTER.size:
-            yield b"", ENDS
-            return
-        yield data, FOOTER.unpack(footer)[0]
+        yield found
+        crc = found[1]
 
 
-def _headers(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Give each record's header, also that of the one in which the file ends: of that, what there is."""
-    while header := file.read(HEADER.size):
-        yield header
-        if len(header) < HEADER.size:
-            return
-        end = file.tell() + HEADER.unpack(header)[0] + FOOTER.size
-        if end > size:
-            return
-        file.seek(end)
+def _record(file: IO[bytes], most: int) -> tuple[bytes, int] | None:
+    """Read one record, of at most so many bytes; None if there is no more."""
+    header = file.read(HEADER.size)
+    if not header:
+        return None
+    length = HEADER.unpack(header)[0] if len(header) == HEADER.size else most + 1
+    if length > most:  # before so many bytes are asked for
+        return b"", ENDS
+    data, footer = file.read(length), file.read(FOOTER.size)
+    return (data, FOOTER.unpack(footer)[0]) if len(footer) == FOOTER.size else (b"", ENDS)
+
+
+def _headers(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Give each record's header; of the one in which the file ends, what there is of it."""
+    size = None if is_packed(path) else path.stat().st_size
+    header = b""
+    with suppress(EndsEarlyError):
+        while header := _header(file):
+            yield header
+            if len(header) < HEADER.size:
+                return
+            length = HEADER.unpack(header)[0]
+            if size is None and length > ROW_BYTES_AT_MOST:
+                raise InvalidDataError(
+                    f"{path}: a record has {length:,} bytes; where files are packed, rows have"
+                    f" {ROW_BYTES_AT_MOST:,} at most: unpack it first"
+                )
+            if not _pass(file, length + FOOTER.size, size):
+                return
+
+
+def _header(file: IO[bytes]) -> bytes:
+    """Read a header; where a packed file ends, it has a byte at least that never came out."""
+    try:
+        return file.read(HEADER.size)
+    except EndsEarlyError:
+        return b"?"
+
+
+def _pass(file: IO[bytes], length: int, size: int | None) -> bool:
+    """Go over so many bytes; whether there are. `size` is the file's; None where it must be read."""
+    if size is not None:
+        end = file.tell() + length
+        file.seek(min(end, size))
+        return end <= size
+    while length and (data := file.read(min(length, PIECE))):
+        length -= len(data)
+    return not length
 
 
 def _damaged(place: Place, crc: int) -> InvalidDataError:
@@ -197,7 +236,7 @@ def _damaged(place: Place, crc: int) -> InvalidDataError:
 def _lost(path: Path, row: int) -> InvalidDataError:
     return InvalidDataError(
         f"{path}: row {row}: its length is damaged, so what follows can't be found, or this is no TFRecord"
-        " file: write it again (a compressed one must be unpacked first)"
+        " file: write it again (the name of a compressed one ends in .gz or .zst)"
     )
 
 

@@ -1,5 +1,6 @@
 """A file with corrupted rows in each format: the good ones scored, the bad ones listed, exit code 2."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -225,8 +226,61 @@ def images(folder: Path) -> Written:
     return written
 
 
+def packed(folder: Path, name: str, data: bytes, bad: Sequence[tuple[int, str, str]]) -> Written:
+    """The packed file ends within its checksum."""
+    (folder / name).write_bytes(gzip.compress(data)[:-1])
+    written = Written()
+    written.all_but(name, bad)
+    return written
+
+
+ENDS = "the packed file ends in it"
+
+
+def csv_gz(folder: Path) -> Written:
+    """All rows come out; that there are no more can't be known."""
+    written = packed(folder, "a.csv.gz", csv_bytes(), CSV_BAD)
+    written.bad.append(("a.csv.gz", 12, "cut", ENDS))
+    return written
+
+
+def jsonl_gz(folder: Path) -> Written:
+    written = packed(folder, "a.jsonl.gz", jsonl_bytes(), JSONL_BAD)
+    written.bad.append(("a.jsonl.gz", 12, "cut", ENDS))
+    return written
+
+
+def tfrecord_gz(folder: Path) -> Written:
+    written = packed(folder, "a.tfrecord.gz", tfrecord_bytes(), TFRECORD_BAD)
+    written.bad.append(("a.tfrecord.gz", 12, "cut", "the file ends in it"))
+    return written
+
+
+def jsonl_zst(folder: Path) -> Written:
+    """A row is spoilt, and nothing is missing."""
+    (folder / "a.jsonl.zst").write_bytes(pa.compress(jsonl_bytes(), codec="zstd", asbytes=True))
+    written = Written()
+    written.all_but("a.jsonl.zst", JSONL_BAD)
+    return written
+
+
 Case = Callable[[Path], Written]
-CASES: tuple[Case, ...] = (parquet, arrow, feather, csv, jsonl, ndjson, npy, npz, tfrecord, images)
+CASES: tuple[Case, ...] = (
+    parquet,
+    arrow,
+    feather,
+    csv,
+    jsonl,
+    ndjson,
+    npy,
+    npz,
+    tfrecord,
+    images,
+    csv_gz,
+    jsonl_gz,
+    tfrecord_gz,
+    jsonl_zst,
+)
 
 
 @pytest.fixture(scope="module")
