@@ -19,6 +19,8 @@ DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 ROWS = "rows"
 # A loop in a branch in a loop is three.
 MAX_DEPTH = 16
+# Protobuf takes no more; what is refused need not be read first.
+MAX_BYTES = 2**31 - 1
 # Networks have some thousand; a forest of any size is one.
 MAX_NODES = 100_000
 
@@ -70,6 +72,10 @@ def rename(path: Path, signature: Signature, target: Path) -> None:
 
 def _load(path: Path) -> Any:
     """Parse and check the file, without touching any other: onnx's checker would look for those it names."""
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise InvalidModelError(
+            f"{str(path)!r} has {size} bytes; {MAX_BYTES} may be in ONNX: keep parameters in fewer bits"
+        )
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's errors have no class in common with onnx's

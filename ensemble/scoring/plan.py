@@ -6,10 +6,11 @@ killed can be gone on with by anybody, and two that race do no harm.
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +20,9 @@ from model_store.canonical import encode
 from ..data.dataset import Dataset, reopen_dataset
 from ..data.image_folder import folder_stamp
 from ..errors import InvalidDataError
+from ..runtimes.choice import Plan as Way
 from ..signature import Signature
+from .choosing import Settled
 from .columns import ERROR_COLUMNS, OWN_COLUMNS, Columns, errors_schema, results_schema
 from .target import Target
 
@@ -31,6 +34,7 @@ PARTS_WANTED = 64
 GROUPS_AT_MOST = 16
 # The releases that have a say in the bytes.
 MADE_WITH = ("unisono", "onnxruntime", "pyarrow")
+NOT_SETTLED: Settled = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,17 @@ class Plan:
     part_rows: int
     made_with: Mapping[str, str]
     identity: str | None = None  # the column that names the rows
+    settled: Settled = field(default_factory=dict)
 
     @classmethod
-    def of(cls, target: Target, dataset: Dataset, columns: Columns, part_rows: int | None) -> "Plan":
+    def of(
+        cls,
+        target: Target,
+        dataset: Dataset,
+        columns: Columns,
+        part_rows: int | None,
+        settled: Settled = NOT_SETTLED,
+    ) -> "Plan":
         """Plan the scoring of `dataset` by `target`, `part_rows` a part; None: as many as suit the whole."""
         own = {*OWN_COLUMNS, *([] if dataset.identity is None else ERROR_COLUMNS)}
         clash = sorted(set(dataset.keep) & own)
@@ -87,8 +99,10 @@ class Plan:
             for path, rows in zip(dataset.files, dataset.counts, strict=True)
         )
         rows = part_rows or part_rows_for(dataset.rows)
-        made_with = {package: _release(package) for package in MADE_WITH}
-        return cls(target, tuple(files), dict(dataset.kept_types), columns, rows, made_with, dataset.identity)
+        packages = {*MADE_WITH, *(way.runtime for way in settled.values())}
+        made_with = {package: _release(package) for package in sorted(packages)}
+        types = dict(dataset.kept_types)
+        return cls(target, tuple(files), types, columns, rows, made_with, dataset.identity, settled)
 
     @property
     def rows(self) -> int:
@@ -143,6 +157,7 @@ class Plan:
             "kept_types": _types_to_text(self.kept_types),
             "part_rows": self.part_rows,
             "made_with": dict(self.made_with),
+            "runtimes": {name: way._asdict() for name, way in self.settled.items()},
             "files": [
                 {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns, "rows": file.rows}
                 for file in self.files
@@ -169,6 +184,7 @@ class Plan:
             data["part_rows"],
             data["made_with"],
             data["id_column"],
+            {name: Way(way["runtime"], way["threads"]) for name, way in data["runtimes"].items()},
         )
 
 

@@ -4,17 +4,23 @@ Resuming is the default: what the ledger says is done is left alone.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+
+from model_store.store import Store
 
 from ..data.dataset import Dataset
 from ..errors import InvalidDataError, TooManyErrorRowsError
 from ..executors.executor import Executor, Work
 from ..executors.inline import InlineExecutor
+from ..runtimes.choice import REFERENCE
+from ..runtimes.opening import AUTO
 from ..servable import Servable
+from .choosing import Settled, settle
 from .columns import Columns
-from .ledger import ERRORS_FOLDER, Done, Ledger
+from .ledger import ERRORS_FOLDER, JOB_FOLDER, Done, Ledger, read_json
 from .overwriting import place_for, put_in_place
 from .plan import Plan
 from .shard import LoadedWork, StoredWork
@@ -82,11 +88,15 @@ class ScoreResult:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A published version to score with, wherever the work is done: the store's address and who does it."""
+    """A published version to score with, wherever the work is done: the store's address and who does it.
+
+    `runtime` is what runs the members; "auto": for each the one that is measured to be fastest.
+    """
 
     store: str
     target: Target
     executor: Executor = field(default_factory=InlineExecutor)
+    runtime: str = REFERENCE
 
 
 def score(
@@ -108,7 +118,7 @@ def score(
     options = options or ScoreOptions()
     began = monotonic()
     target = scorer.target if isinstance(scorer, Stored) else Target.of_servable(scorer)
-    plan = Plan.of(target, dataset, options.columns, options.part_rows)
+    plan = _plan(scorer, target, dataset, output, options)
     folder = place_for(output, plan) if options.overwrite else output
     ledger = Ledger(folder, plan)
     ledger.claim()
@@ -132,6 +142,24 @@ def score(
         put_in_place(folder, output)
     parts = tuple(output / one.part.file for one in in_order)
     return ScoreResult(plan.rows - failed, failed, parts, monotonic() - began, before, finished)
+
+
+def _plan(
+    scorer: Servable | Stored, target: Target, dataset: Dataset, output: Path, options: ScoreOptions
+) -> Plan:
+    """Plan the job; if the one in `output` differs at most by what was once measured, it is that one."""
+
+    def of(settled: Settled) -> Plan:
+        return Plan.of(target, dataset, options.columns, options.part_rows, settled)
+
+    if isinstance(scorer, Servable) or scorer.runtime == REFERENCE:
+        return of({})
+    with suppress(KeyError, TypeError, ValueError):
+        there = read_json(output / JOB_FOLDER / "plan.json")
+        if scorer.runtime == AUTO and there and of(Plan.from_json(there).settled).to_json() == there:
+            return Plan.from_json(there)
+    store = Store.open(scorer.store)
+    return of(settle(store, store.manifest(target.ensemble, target.version), scorer.runtime))
 
 
 def _work(

@@ -21,13 +21,10 @@ from ..data.table import rebatched
 from ..errors import InvalidDataError
 from ..executors.executor import Report, Result, Task
 from ..loading.load import Runtimes, load_servable
-from ..runtimes.choice import REFERENCE
-from ..runtimes.measurements import Measurements, cache_folder
-from ..runtimes.merged import Merger
-from ..runtimes.opening import opener
 from ..servable import Servable
 from .ahead import ahead
 from .asking import Asker
+from .choosing import runtimes
 from .columns import results_batch
 from .ledger import ERRORS_FOLDER, JOB_FOLDER, Done, Ledger, read_json
 from .pace import Pace, rows_at_once
@@ -72,21 +69,11 @@ class StoredWork:
             raise InvalidDataError(
                 f"{self.folder}: the plan in it isn't that of this job: name an empty folder"
             )
-        servable = load_servable(
-            store, target.ensemble, target.version, threads=threads, runtimes=_runtimes(plan, threads)
-        )
+        # A job of one part would be over before what is measured could pay; the bits are the same.
+        plainly = plan.rows <= plan.part_rows and not plan.settled
+        how = Runtimes() if plainly else runtimes(plan.settled, threads)
+        servable = load_servable(store, target.ensemble, target.version, threads=threads, runtimes=how)
         return ShardScorer(servable, plan.open_dataset(), Ledger(Path(self.folder), plan), self.batch_size)
-
-
-def _runtimes(plan: Plan, threads: int) -> Runtimes:
-    """Return how to run the members: in the way that is measured to be fastest, as a server does.
-
-    Every way gives the same bits. A job of one part would be over before what is measured could pay.
-    """
-    if plan.rows <= plan.part_rows:
-        return Runtimes()
-    measurements = Measurements(cache_folder())
-    return Runtimes(opener(REFERENCE, measurements), Merger(measurements, threads))
 
 
 @dataclass(frozen=True, slots=True)

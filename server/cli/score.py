@@ -1,7 +1,7 @@
 """`unisono score`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -22,6 +22,13 @@ OutputOption = Annotated[
 ]
 VersionOption = Annotated[
     int | None, Parameter(name="--version", help="The version to score with; the current one if not given.")
+]
+RuntimeOption = Annotated[
+    Literal["onnxruntime", "openvino", "auto"],
+    Parameter(
+        name="--runtime",
+        help="What runs the members; auto: for each what is measured to be fastest, as in serve.",
+    ),
 ]
 BatchSizeOption = Annotated[
     int | None,
@@ -72,6 +79,7 @@ def score(  # noqa: PLR0913 - one parameter an option
     member_outputs: MembersOption = False,
     max_error_rows: ErrorsOption = "0",
     overwrite: OverwriteOption = False,
+    runtime: RuntimeOption = "onnxruntime",
     executor: ExecutorOption = "inline",
     workers: WorkersOption = 0,
     ray_address: RayAddressOption = None,
@@ -81,8 +89,9 @@ def score(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Score files with ensemble NAME into a folder of Parquet files; needs no server.
 
-    The scores are bit for bit those that the server gives. A job that was cut off goes on where it was; one
-    that is done is left alone. Rows that can't be scored are listed in _errors, and the exit code is 2.
+    The scores are bit for bit those of a server with the same --runtime. A job that was cut off goes on where
+    it was; one that is done is left alone. Rows that can't be scored are listed in _errors, and the exit code
+    is 2.
     """
     from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.scoring.columns import Columns  # noqa: PLC0415 - heavy: only when the command runs
@@ -97,7 +106,7 @@ def score(  # noqa: PLR0913 - one parameter an option
     opened = Store.open(store)
     target = Target.of_manifest(opened, opened.manifest(name, version))
     dataset = open_dataset(inputs, target.signature, keep=_names(keep), identity=id_column, lenient=True)
-    scorer = Stored(store, target, executor_of(executor, workers, ray_address))
+    scorer = Stored(store, target, executor_of(executor, workers, ray_address), runtime)
     with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:
         metrics = ScoreMetrics(metrics_file, dataset.rows, advance) if metrics_file else None
         told = metrics.advance if metrics else advance

@@ -1,24 +1,31 @@
 """The store goes, comes back, and is written slowly, in a folder and in a bucket: a real server serves on."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
 from ensemble.member import Rows
 from model_store.bucket_client import connect
+from model_store.durable import TEMP_PREFIX
+from model_store.journal import Entry
 from model_store.store import Store
+from model_store.weights import weights_json
 from server.cli.demonstration.scrape import samples_of
 from server.cli.demonstration.server_process import ServerProcess, serving
 from server.wire.client import Client
 from tests.model_store.disks import files_below
 from tests.model_store.places import BucketPlace, FolderPlace, Place
 from tests.support.s3 import BUCKET, S3Server, s3_server
+from tests.support.slow_publisher import Pauses, padded, pausing_within, slowly
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +41,8 @@ class Living:
     files: Path
     go: Callable[[], object]
     come: Callable[[], object]
+    # Whether part of a blob lies there that isn't one yet.
+    half_written: Callable[[], bool]
 
     def write(self, keys: set[str]) -> None:
         """Copy some of the files to the place."""
@@ -62,7 +71,10 @@ def in_folder(files: Path, tmp_path: Path) -> Living:
         root.rmdir()
         away.rename(root)
 
-    return Living(str(root), FolderPlace(root), files, unmount, mount)
+    def half_written() -> bool:
+        return any(path.stat().st_size for path in root.rglob(f"{TEMP_PREFIX}*"))
+
+    return Living(str(root), FolderPlace(root), files, unmount, mount, half_written)
 
 
 def in_bucket(server: S3Server, files: Path) -> Living:
@@ -80,7 +92,11 @@ def in_bucket(server: S3Server, files: Path) -> Living:
         for key, data in held.items():
             place.write(key, data)
 
-    return Living(place.bucket.address, place, files, stop, start)
+    def half_written() -> bool:
+        with urlopen(f"{server.url}/{BUCKET}?uploads", timeout=20) as answer:  # noqa: S310 - our own address
+            return b"<Upload>" in answer.read()
+
+    return Living(place.bucket.address, place, files, stop, start, half_written)
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -171,19 +187,52 @@ def test_a_store_that_goes_leaves_the_server_serving_and_a_metric_tells(
         assert figure(server, "unisono_store_last_read_timestamp_seconds") > seen
 
 
-def test_a_slow_uploader_is_never_activated_early(living: Living, server: ServerProcess, rows: Rows) -> None:
-    manifest, entry = second(living.files)
-    with Client(server.address) as client:
-        # Bytes that no version names, such as an upload begins with; then a manifest without its entry.
-        living.place.write(f"ensembles/{NAME}/blobs/sha256/00/{'0' * 64}", b"half of a model")
-        wait_for_looks(server, 3)
-        assert client.infer(NAME, rows).version == 1
-        living.write(manifest)
-        wait_for_looks(server, 3)
-        assert client.infer(NAME, rows).version == 1
-        assert Store.open(living.address).current(NAME) == 1
+def publish_with(forest: Path, store: Store) -> Entry:
+    """Publish the version again with another forest."""
+    manifest = store.manifest(NAME)
+    blob = store.put_blob(NAME, forest)
+    members = tuple(
+        replace(record, blob=blob) if record.name == "forest" else record for record in manifest.members
+    )
+    digests = {record.name: record.digest for record in members}
+    weights = store.put_blob(NAME, weights_json(store.weights(manifest), digests))
+    draft = replace(manifest.draft, members=members, weights=weights)
+    return store.publish(NAME, draft, by="ann", why="a slow line")
 
-        living.write(entry)
 
+# At which of the pauses in one place the server is looked at: everywhere at first, and when nine mebibytes
+# of twelve are under way; for a bucket a file is read once before, for its name.
+LOOKED_AT = (1, 9, 21)
+
+
+def test_a_slow_uploader_is_never_activated_early(
+    living: Living, server: ServerProcess, rows: Rows, small_members: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    pauses, seen, halves = Pauses(), Counter[str](), []
+    for name in ("folder", "bucket"):
+        monkeypatch.setattr(f"model_store.{name}.Hashed", pausing_within(pauses))
+    store = Store(slowly(living.place.objects(), pauses))
+    forest = padded(small_members / "forest.onnx", tmp_path / "forest.onnx")
+    with Client(server.address) as client, ThreadPoolExecutor(1) as threads:
+        upload = threads.submit(publish_with, forest, store)
+        upload.add_done_callback(lambda _: pauses.reached.put(""))
+        try:
+            while where := pauses.reached.get(timeout=120):
+                seen[where] += 1
+                if seen[where] in LOOKED_AT:
+                    wait_for_looks(server, 2)
+                    assert client.infer(NAME, rows).version == 1, where
+                    assert Store.open(living.address).current(NAME) == 1, where
+                    halves.append((where, living.half_written()))
+                pauses.go_on()
+        finally:
+            pauses.end()
+
+        assert upload.result().version == 2
         wait_until(lambda: client.infer(NAME, rows).version == 2)
     assert 'outcome="failed"' not in server.metrics()
+    assert ("within a blob", True) in halves
+    del seen["within a blob"]
+    # The member and the weights.
+    assert seen == {"before a blob": 2, "before the manifest": 1, "before the journal entry": 1}

@@ -33,6 +33,7 @@ OPEN = re.compile(
 WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND")
 CALL = re.compile(r"^\d+ +(?P<name>\w+)\(")
 QUOTED = re.compile(r'"([^"]*)"')
+THREAD_NAME = re.compile(r"/proc/self/task/\d+/comm")
 MIB = 2**20
 # What is said of files that are not refused.
 TAKEN = "taken"
@@ -71,16 +72,19 @@ def written_outside(lines: list[str], folder: Path) -> list[str]:
             paths = [os.path.normpath(Path(opened["at"] or ROOT, opened["path"]))]
         elif call and call["name"] in CHANGES:
             paths = [os.path.normpath(Path(ROOT, path)) for path in QUOTED.findall(line)]
-        # Shared memory of semaphores, as multiprocessing's are, has no file behind it.
+        # Semaphores' shared memory, as multiprocessing's, has no file behind it, nor have threads' names.
         allowed = (f"{folder}/", os.devnull, "/dev/shm/sem.", "/dev/shm/sm")  # noqa: S108 - what is allowed
-        found += [line for path in paths if not path.startswith(allowed)]
+        found += [line for path in paths if not path.startswith(allowed) and not THREAD_NAME.fullmatch(path)]
     return found
 
 
 def baited(lines: list[str]) -> list[str]:
-    """The paths of the corpus that were opened, but for the corpus' own files."""
+    """The paths of the corpus that were opened, but for the corpus' own files and Keras'."""
     paths = (opened["path"] for line in lines if (opened := OPEN.search(line)))
-    return [path for path in paths if any(bait in path for bait in BAIT) and "/corpus/" not in path]
+    known = ("/corpus/", "/site-packages/")
+    return [
+        path for path in paths if any(bait in path for bait in BAIT) and not any(own in path for own in known)
+    ]
 
 
 @pytest.mark.slow

@@ -294,3 +294,14 @@ def test_a_model_with_functions_of_its_own_is_taken(tmp_path: Path) -> None:
     path = with_functions(tmp_path / "model.onnx", called("F1", 2), called("Neg", 3))
 
     assert read_signature(path).outputs == (TensorSpec("y", "float32", (3,)),)
+
+
+def test_a_file_larger_than_any_message_is_refused_without_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "large.onnx").open("wb") as file:
+        file.truncate(2**31)
+    monkeypatch.setattr(onnx, "load", None)
+
+    with pytest.raises(InvalidModelError, match="has 2147483648 bytes; 2147483647 may be in ONNX"):
+        read_signature(tmp_path / "large.onnx")

@@ -6,7 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ensemble.errors import InvalidDataError
-from ensemble.loading.load import load_servable
+from ensemble.loading.load import Runtimes, load_servable
+from ensemble.runtimes.measurements import Measurements, cache_folder
+from ensemble.runtimes.opening import opener
+from ensemble.scoring import run as scoring
 from model_store.errors import VersionNotFoundError
 from model_store.store import Store
 from server.cli.main import EXIT_DONE, EXIT_ERROR_ROWS, application
@@ -121,3 +124,34 @@ def test_other_results_are_overwritten_when_told_to(store: Store, tmp_path: Path
         run(store, tmp_path, "--input", other)
     assert run(store, tmp_path, "--input", other, "--overwrite") == EXIT_DONE
     assert pq.read_table(tmp_path / "out").num_rows == 5
+
+
+def test_every_executor_runs_the_members_on_the_runtime_that_the_server_would(
+    store: Store, tmp_path: Path
+) -> None:
+    rows = write_rows(tmp_path / "a.npz", 20_000)
+    measurements = Measurements(cache_folder())
+    served = load_servable(store, NAME, runtimes=Runtimes(opener("openvino", measurements)))
+    expected = served.score({"x": np.load(rows)["x"]})
+    for executor in ("inline", "process"):
+        folder = tmp_path / executor
+        options = ["--runtime", "openvino", "--executor", executor, "--workers", "2"]
+        run(store, folder, "--input", str(rows), *options)
+        table = pq.read_table(folder / "out")
+        assert np.stack(table.column("scores").to_numpy()).tobytes() == expected.tobytes()
+        plan = json.loads((folder / "out/_job/plan.json").read_text())
+        assert {way["runtime"] for way in plan["runtimes"].values()} == {"openvino"}
+        assert "openvino" in plan["made_with"]
+
+
+def test_a_job_goes_on_with_the_runtimes_it_began_with(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = str(write_rows(tmp_path / "a.npz", 9))
+    run(store, tmp_path, "--input", rows, "--runtime", "openvino")
+    monkeypatch.setattr(scoring, "settle", lambda *_: {})
+    assert run(store, tmp_path, "--input", rows, "--runtime", "auto") == EXIT_DONE
+    with pytest.raises(InvalidDataError, match=r"another job \(made_with, runtimes differ\)"):
+        run(store, tmp_path, "--input", rows)
+    with pytest.raises(InvalidDataError, match="another job"):
+        run(store, tmp_path, "--input", rows, "--runtime", "auto", "--outputs", "label")
