@@ -21,7 +21,7 @@ from model_store.journal import Entry
 from model_store.manifest import BlobRef, Draft, Manifest, MemberRecord
 from model_store.weights import parse_weights, weights_json
 from tests.ensemble.loading.hostile import dense, harmless, layer
-from tests.fuzz.target import Target
+from tests.fuzz.target import Scratch, Target
 from tests.support.onnx_models import write_linear
 from tests.support.tfs import example
 
@@ -130,11 +130,5 @@ def as_file(
     read: Callable[[Path], object], wrap: Callable[[bytes], bytes] = bytes
 ) -> Callable[[bytes], object]:
     """Make a reader of files one of bytes."""
-    folder = tempfile.TemporaryDirectory()
-    path = Path(folder.name) / "file"
-
-    def of_bytes(data: bytes, _keep: object = folder) -> object:
-        path.write_bytes(wrap(data))
-        return read(path)
-
-    return of_bytes
+    scratch = Scratch()
+    return lambda data: read(scratch.holding(wrap(data)))

@@ -3,9 +3,8 @@
 import asyncio
 import base64
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from server.wire.tfs import Tfs
 from server.wire.tfs_models import TfsModels
 from server.wire.tfs_tensors import BY_DTYPE as TFS_TYPES
 from server.wire.tfs_tensors import to_proto
-from tests.fuzz.target import Target
+from tests.fuzz.target import Scratch, Target
 from tests.support.models import FakeModels, FakeRepository, infos
 
 # What a client may be told of its own mistake, and of a model that isn't ready.
@@ -254,13 +253,16 @@ class TokenFile:
     """Reads bytes as a file of tokens, and as a header."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self._file = Path(self._folder.name) / "tokens"
-        self._file.write_bytes(TOKEN_FILE)
-        self._tokens = read_tokens(self._file, b"s" * 32)
+        self._scratch = Scratch()
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return self._read(TOKEN_FILE)
+
+    def _read(self, data: bytes) -> Tokens:
+        return read_tokens(self._scratch.holding(data), b"s" * 32)
 
     def read(self, data: bytes) -> Tokens:
         """Nobody's header has scopes; UnusableFileError for a file that is none."""
         assert self._tokens.scopes_of(data.decode("latin-1")) is None or b"predict" not in data
-        self._file.write_bytes(data)
-        return read_tokens(self._file, b"s" * 32)
+        return self._read(data)
