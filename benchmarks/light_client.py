@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
-HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
+HEADER_TABLE_SIZE, MAX_STREAMS, INITIAL_WINDOW_SIZE = 1, 3, 4
 FRAME_HEAD = 9
 MOST_IN_FRAME = 16384
 FIRST_WINDOW = 65535
 OUR_WINDOW = 1 << 30
-# A trailer as gRPC writes it to a client that keeps no table of headers: name, length, digits.
-STATUS = re.compile(rb"grpc-status(?:\x01(\d)|\x02(\d\d))")
+# A trailer as gRPC writes it to a client that keeps no table of headers: name, length, digits. Envoy writes
+# the name in HPACK's Huffman code.
+STATUS = re.compile(rb"(?:grpc-status|\x9a\xca\xc8\xb2\x12\x34\xda\x8f)(?:\x01(\d)|\x02(\d\d))")
 CODES = {
     "0": "OK",
     "1": "CANCELLED",
@@ -28,7 +29,7 @@ CODES = {
     "13": "INTERNAL",
     "14": "UNAVAILABLE",
 }
-UNTOLD = "no status"
+UNTOLD, LOST = "no status", "connection lost"
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -46,6 +47,17 @@ def request_headers(authority: str, path: str, timeout_ms: int) -> bytes:
     named = b"\x04" + text(path) + b"\x01" + text(authority) + b"\x0f\x10" + text("application/grpc")
     others = {"te": "trailers", "grpc-timeout": f"{timeout_ms}m"}
     return known + named + b"".join(b"\x00" + text(name) + text(value) for name, value in others.items())
+
+
+def whole(headers: bytes, body: bytes, stream: int) -> bytes:
+    """Write a call at once: its headers, and all of its body."""
+    last = max(len(body) - 1, 0) // MOST_IN_FRAME * MOST_IN_FRAME
+    parts = [frame(HEADERS, END_HEADERS, stream, headers)]
+    parts += [
+        frame(DATA, END_STREAM * (at == last), stream, body[at : at + MOST_IN_FRAME])
+        for at in range(0, last + 1, MOST_IN_FRAME)
+    ]
+    return b"".join(parts)
 
 
 @dataclass(slots=True)
@@ -71,6 +83,9 @@ class Connection(asyncio.Protocol):
     _next: int = 1
     _window: int = FIRST_WINDOW
     _stream_window: int = FIRST_WINDOW
+    _most_streams: int = 100
+    _waiting: deque[asyncio.Future[str]] = field(default_factory=deque)
+    _lost: bool = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
@@ -82,14 +97,28 @@ class Connection(asyncio.Protocol):
         transport.write(PREFACE + frame(SETTINGS, 0, 0, settings) + grow)
 
     def call(self) -> asyncio.Future[str]:
-        """Send one call; the code of its answer comes later."""
+        """Send one call, or have it wait until the server takes as many at once; its code comes later."""
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        if self._lost:
+            answer.set_result(LOST)
+        elif len(self._calls) < self._most_streams:
+            self._begin(answer)
+        else:
+            self._waiting.append(answer)
+        return answer
+
+    def _begin(self, answer: asyncio.Future[str]) -> None:
         stream, self._next = self._next, self._next + 2
-        answer = asyncio.get_running_loop().create_future()
+        size = len(self.body)
+        if not self._unsent and size <= min(self._window, self._stream_window):
+            self._calls[stream] = Waiting(answer, memoryview(b""), self._stream_window - size)
+            self._window -= size
+            self._write(whole(self.headers, self.body, stream))
+            return
         self._calls[stream] = Waiting(answer, memoryview(self.body), self._stream_window)
         self._write(frame(HEADERS, END_HEADERS, stream, self.headers))
         self._unsent.append(stream)
         self._send()
-        return answer
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames; what is left waits for the rest."""
@@ -108,8 +137,12 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Tell whoever still waits."""
+        self._lost = True
+        waiting, self._waiting = self._waiting, deque()
+        for answer in waiting:
+            answer.set_result(LOST)
         for stream in list(self._calls):
-            self._end(stream, "connection lost")
+            self._end(stream, LOST)
 
     def close(self) -> None:
         """Hang up."""
@@ -144,6 +177,8 @@ class Connection(asyncio.Protocol):
                 for call in self._calls.values():
                     call.window += value - self._stream_window
                 self._stream_window = value
+            elif int.from_bytes(payload[at : at + 2], "big") == MAX_STREAMS:
+                self._most_streams = value
         self._write(frame(SETTINGS, ACK, 0))
         self._send()
 
@@ -175,6 +210,8 @@ class Connection(asyncio.Protocol):
             self._send()
         if not call.answer.done():
             call.answer.set_result(status if call.status == UNTOLD else call.status)
+        if self._waiting:
+            self._begin(self._waiting.popleft())
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -226,6 +263,8 @@ class Load:
         async def keep_asking(number: int) -> None:
             while time.monotonic() < end:
                 calls.append(await self.call(number))
+                if calls[-1].code == LOST:
+                    raise ConnectionError("the server closed a connection")
 
         await asyncio.gather(*(keep_asking(number) for number in range(callers)))
         return calls

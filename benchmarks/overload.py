@@ -1,19 +1,23 @@
 """A server that is asked for ten times what it can do: what it still answers, and how soon it says no.
 
-    python benchmarks/overload.py [--ensemble heavy] [--times 10] [--seconds 6] [--repeats 3]
-    python benchmarks/overload.py --server max-queue-wait-ms=250 max-in-flight=64
+    python benchmarks/overload.py [--ensembles heavy images] [--transports grpcio envoy] [--times 10]
+    python benchmarks/overload.py --ensembles images --add    # once more, beside what results/ holds
+    python benchmarks/overload.py --shared                    # the generator on the server's cores too
 
 Starts `unisono serve` with the flags of `--server`. First callers that wait for their answers tell what
 the server can do; then calls of one row come at `--times` that rate, on a timer, whether or not earlier ones
-were answered; then one caller asks again and again until it is served as fast as before. Members compute on
-one thread, so that the generator, which shares the cores, isn't what is measured.
+were answered; then one caller asks again and again until it is served as fast as before. The generator has
+the machine's last core and the server the others, so that the server is what is measured.
 """
 
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import re
+import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,30 +28,29 @@ import numpy as np
 from ensembles import ENSEMBLES, benchmark_store
 from light_client import Call, Load
 from measure import described, machine
-from peers.wires import open_inference_body
-from results import save, table
+from peers.processes import cpu_secs, family
+from peers.wires import METHOD, open_inference_body
+from results import RESULTS, save, table
 
 from ensemble.runtimes.sample import random_rows
 from ensemble.signature import Signature
 from model_store.store import Store
 from server.cli.demonstration.server_process import ServerProcess, serving
 
-METHOD = "/inference.GRPCInferenceService/ModelInfer"
 CONNECTIONS = 8
-CALM_SECS = 4.0
+CALLERS = 32
 DEADLINE_SECS = 5.0
 RECOVERY_SECS = 5.0
 SOON_SECS = 0.01
+NAME = "overload"
 OK, REFUSED = "OK", "RESOURCE_EXHAUSTED"
+Figures = dict[str, Any]
 
 
-def go_first() -> None:
-    """Let the generator have a core when it wants one, where that is allowed: else its waits count.
-
-    The server, which runs by then, keeps the priority that it has.
-    """
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
+def cores() -> tuple[set[int], set[int]]:
+    """Return the server's cores and the generator's: the last one, where there are two."""
+    everything = sorted(os.sched_getaffinity(0))
+    return set(everything[:-1] or everything), set(everything[-1:])
 
 
 def busy_secs() -> float:
@@ -56,10 +59,14 @@ def busy_secs() -> float:
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
-def cpu_secs(pid: int) -> float:
-    """Return the user and system time that a process has taken."""
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+def go_first(pid: int) -> None:
+    """Let this process and its descendants have their cores before whatever else runs, where that is allowed.
+
+    Linux shares cores out between sessions first (autogroups), so that nice values say nothing about others'.
+    """
+    for stat in family(pid):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{stat.pid}/autogroup").write_text("-20")
 
 
 async def recovery(load: Load, usual: float) -> float:
@@ -82,47 +89,54 @@ def refused_inside(page: str) -> tuple[float, float]:
     return figure("count"), figure("bucket", 'le="0.01",')
 
 
-async def measured(server: ServerProcess, body: bytes, options: argparse.Namespace) -> dict[str, Any]:
+async def measured(server: ServerProcess, body: bytes, options: argparse.Namespace) -> Figures:
     """Run the three parts, and put them in figures."""
     load = Load(server.address, METHOD, body, connections=CONNECTIONS, timeout=DEADLINE_SECS)
     await load.open()
-    before = os.getloadavg()[0]
-    await load.waiting(4, 0.5)  # warms the way
-    alone = await load.waiting(1, 1.0)
-    usual = float(np.median([call.seconds for call in alone]))
-    calm = await load.waiting(options.callers, CALM_SECS)
+    await load.waiting(CALLERS, 1.0)  # warms the way
+    usual = float(np.median([call.seconds for call in await load.waiting(1, 0.5)]))
+    spent = cpu_secs(server.process.pid)
+    calm = await load.waiting(CALLERS, options.seconds)
     capacity = _rate(calm, OK)
+    if not capacity:
+        raise SystemExit(f"nothing was answered in the calm: {_codes(calm)}")
+    served_cost = (cpu_secs(server.process.pid) - spent) / max(1, _codes(calm).get(OK, 0))
     seen = refused_inside(server.metrics())
-    spent = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
+    before = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
+    print(f"{capacity:,.0f} calls a second in the calm; now {options.times:g} times that", file=sys.stderr)
     storm = await load.on_a_timer(options.times * capacity, options.seconds)
-    now = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
-    busy, inside, generator = (
-        (after - before) / options.seconds for after, before in zip(now, spent, strict=True)
-    )
+    after = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
+    busy, inside, generator = (now - then for now, then in zip(after, before, strict=True))
     recovered = await recovery(load, usual)
     refused, soon = (now - then for now, then in zip(refused_inside(server.metrics()), seen, strict=True))
     load.close()
-    codes = sorted({call.code for call in storm})
+    codes = _codes(storm)
+    refusals = [call.seconds for call in storm if call.code == REFUSED]
+    refused_cost = (inside - codes.get(OK, 0) * served_cost) / max(1, len(refusals))
+    span = max(call.sent + call.seconds for call in storm) - min(call.sent for call in storm)
     return {
-        "load_before": before,
         "capacity_per_sec": capacity,
         "calm_p99_ms": _ms(calm, OK, 99),
         "offered_per_sec": len(storm) / options.seconds,
         "goodput_per_sec": _rate(storm, OK),
         "goodput_share": _rate(storm, OK) / capacity,
-        "accepted_p50_ms": _ms(storm, OK, 50),
-        "accepted_p99_ms": _ms(storm, OK, 99),
-        "accepted_p95_ms": _ms(storm, OK, 95),
-        "refusal_p50_ms": _ms(storm, REFUSED, 50),
-        "refusal_p95_ms": _ms(storm, REFUSED, 95),
-        "refusal_p99_ms": _ms(storm, REFUSED, 99),
-        "refused_under_10_ms": sum(call.seconds < SOON_SECS for call in storm if call.code == REFUSED)
-        / max(1, sum(call.code == REFUSED for call in storm)),
+        **{f"accepted_p{percent}_ms": _ms(storm, OK, percent) for percent in (50, 95, 99)},
+        **{f"refusal_p{percent}_ms": _ms(storm, REFUSED, percent) for percent in (50, 95, 99)},
+        "refused_under_10_ms": float(np.mean(np.array(refusals or [0.0]) < SOON_SECS)),
         "refused_under_10_ms_inside": soon / max(1, refused),
+        "refused_by_python": refused / max(1, len(refusals)),
+        "served_cpu_ms": served_cost * 1e3,
+        "refused_cpu_ms": refused_cost * 1e3,
         "recovery_secs": recovered,
-        "cores": {"server": inside, "generator": generator, "others": busy - inside - generator},
-        "codes": {code: sum(call.code == code for call in storm) for code in codes},
+        "cores_server": inside / span,
+        "cores_generator": generator / span,
+        "cores_others": (busy - inside - generator) / span,
+        "codes": codes,
     }
+
+
+def _codes(calls: Sequence[Call]) -> dict[str, int]:
+    return {code: sum(call.code == code for call in calls) for code in sorted({call.code for call in calls})}
 
 
 def _rate(calls: Sequence[Call], code: str) -> float:
@@ -136,70 +150,115 @@ def _ms(calls: Sequence[Call], code: str, percent: float) -> float:
     return float(np.percentile(seconds, percent) * 1e3) if seconds else float("nan")
 
 
-def markdown(runs: Sequence[dict[str, Any]], options: argparse.Namespace, facts: dict[str, Any]) -> str:
-    """Write the figures as a table, a column a run, with what they should be."""
-    ms = {name: f"{name}_p50_ms {name}_p95_ms {name}_p99_ms".split() for name in ("accepted", "refusal")}
-    rows: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-        "load average before": ("", lambda run: f"{run['load_before']:.1f}"),
-        "capacity, callers that wait": ("", lambda run: f"{run['capacity_per_sec']:,.0f} a second"),
-        "offered": (f"{options.times:g} times that", lambda run: f"{run['offered_per_sec']:,.0f} a second"),
-        "goodput, share of capacity": ("at least 80 %", lambda run: f"{run['goodput_share']:.0%}"),
-        "calm p99": ("", lambda run: f"{run['calm_p99_ms']:,.0f} ms"),
-        "accepted p50 / p95 / p99": (
-            "bounded",
-            lambda run: " / ".join(f"{run[key]:,.0f}" for key in ms["accepted"]) + " ms",
+def spread(runs: Sequence[Figures], key: str, form: str) -> str:
+    """Write a figure's median, and the least and most where there are several runs."""
+    values = [run[key] for run in runs]
+    middle = format(statistics.median(values), form)
+    return f"{middle} ({min(values):{form}}-{max(values):{form}})" if len(runs) > 1 else middle
+
+
+def _line(runs: Sequence[Figures], keys: str, form: str) -> str:
+    return " / ".join(spread(runs, key, form) for key in keys.split())
+
+
+# What is printed: the figure, what is wanted of it, and how runs are written.
+ROWS: dict[str, tuple[str, Callable[[Sequence[Figures]], str]]] = {
+    "capacity: callers that wait, calls/s": ("", lambda runs: spread(runs, "capacity_per_sec", ",.0f")),
+    "offered, calls/s": ("10 times that", lambda runs: spread(runs, "offered_per_sec", ",.0f")),
+    "**goodput, share of capacity**": ("at least 80%", lambda runs: spread(runs, "goodput_share", ".0%")),
+    "**accepted: p50 / p99, ms**": (
+        "bounded",
+        lambda runs: _line(runs, "accepted_p50_ms accepted_p99_ms", ".0f"),
+    ),
+    "calm: p99, ms": ("", lambda runs: spread(runs, "calm_p99_ms", ".0f")),
+    "**refused: p50 / p99, ms**": (
+        "under 10",
+        lambda runs: _line(runs, "refusal_p50_ms refusal_p99_ms", ".1f"),
+    ),
+    "refused in 10 ms, as callers see it": ("", lambda runs: spread(runs, "refused_under_10_ms", ".1%")),
+    "the same, by the server's clock": ("", lambda runs: spread(runs, "refused_under_10_ms_inside", ".1%")),
+    "CPU of a call served / refused, ms": (
+        "",
+        lambda runs: _line(runs, "served_cpu_ms refused_cpu_ms", ".3f"),
+    ),
+    "cores: server / generator / others": (
+        "",
+        lambda runs: _line(runs, "cores_server cores_generator cores_others", ".2f"),
+    ),
+    "**recovery, s**": ("within 5", lambda runs: spread(runs, "recovery_secs", ".2f")),
+    "other codes": (
+        "none",
+        lambda runs: (
+            ", ".join(sorted({code for run in runs for code in run["codes"]} - {OK, REFUSED})) or "none"
         ),
-        "refused p50 / p95 / p99": (
-            "under 10 ms",
-            lambda run: " / ".join(f"{run[key]:.1f}" for key in ms["refusal"]) + " ms",
-        ),
-        "refused in 10 ms, as callers see it": ("", lambda run: f"{run['refused_under_10_ms']:.1%}"),
-        "refused in 10 ms, inside the server": ("", lambda run: f"{run['refused_under_10_ms_inside']:.1%}"),
-        "cores: server / generator / others": (
-            "",
-            lambda run: " / ".join(f"{cores:.2f}" for cores in run["cores"].values()),
-        ),
-        "recovery": ("within 5 s", lambda run: f"{run['recovery_secs']:.2f} s"),
-        "answers": (
-            "no other code",
-            lambda run: ", ".join(f"{code} {count:,}" for code, count in run["codes"].items()),
-        ),
-    }
-    lines = [[name, wanted, *map(shown, runs)] for name, (wanted, shown) in rows.items()]
-    header = ["figure", "wanted", *(f"run {number}" for number in range(1, len(runs) + 1))]
+    ),
+}
+
+
+def markdown(by_setup: dict[str, list[Figures]], options: argparse.Namespace, facts: Figures) -> str:
+    """Write the figures as a table, a column for each ensemble on each transport."""
+    header = ["figure", "wanted", *by_setup]
+    lines = [[name, wanted, *map(shown, by_setup.values())] for name, (wanted, shown) in ROWS.items()]
+    ours, theirs = cores()
+    where = (
+        "the same cores as the server" if options.shared else f"{len(theirs)} core, the server {len(ours)}"
+    )
     note = (
-        f"Ensemble `{options.ensemble}`, one row a call, {' '.join(options.server) or 'defaults'}, one "
-        f"thread for members, {options.seconds:g} s of calls on {CONNECTIONS} connections. Latencies "
-        "are what callers see, in a generator that shares the cores with the server; what others took of "
-        "them is told below."
+        f"Calls of one row, {CONNECTIONS} connections, `{' '.join(options.server)}`, one thread for members, "
+        f"{options.seconds:g} s of calls; capacity is what {CALLERS} callers get who wait for their answers. "
+        f"The generator has {where}. Medians of the runs, and the least and most. A refused call's CPU is "
+        "what the server took beyond what the answered calls cost in the calm."
     )
     head = "# The server when it is asked for more than it can do"
     return "\n\n".join([head, described(facts), note, table(header, lines)]) + "\n"
 
 
+def run(ensemble: str, transport: str, options: argparse.Namespace) -> list[Figures]:
+    """Measure one ensemble on one transport."""
+    place = benchmark_store()
+    signature = Signature.from_json(Store.open(str(place)).manifest(ensemble).signature)
+    body = open_inference_body(ensemble, dict(random_rows(signature, 1)))
+    flags = ["--ensemble", ensemble, "--threads", "1", "--transport", transport]
+    flags += [f"--{flag}" for flag in options.server]
+    everything, (servers, ours) = os.sched_getaffinity(0), cores()
+    os.sched_setaffinity(0, everything if options.shared else servers)
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            serving(str(place), Path(folder) / "log", flags) as server,
+        ):
+            os.sched_setaffinity(0, everything if options.shared else ours)
+            go_first(server.process.pid)
+            go_first(os.getpid())
+            return [asyncio.run(measured(server, body, options)) for _ in range(options.repeats)]
+    finally:
+        os.sched_setaffinity(0, everything)
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--ensemble", choices=ENSEMBLES, default="heavy")
+    parser.add_argument("--ensembles", nargs="+", choices=ENSEMBLES, default=["tabular", "images", "heavy"])
+    parser.add_argument("--transports", nargs="+", choices=("grpcio", "envoy"), default=["grpcio", "envoy"])
     parser.add_argument("--times", type=float, default=10.0)
-    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of calm, and of storm")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--callers", type=int, default=16, help="that wait, to find the capacity")
-    parser.add_argument("--server", nargs="*", default=[], help="more flags of `unisono serve`, without --")
-    parser.add_argument("--name", default="overload", help="what the files in results/ are called")
+    parser.add_argument("--shared", action="store_true", help="no core for the generator alone")
+    parser.add_argument(
+        "--server",
+        nargs="*",
+        default=["max-queue-wait-ms=500"],
+        help="more flags of `unisono serve`, without --",
+    )
+    parser.add_argument("--add", action="store_true", help="keep what results/ holds of other setups")
+    parser.add_argument("--name", default=NAME, help="what the files in results/ are called")
     options = parser.parse_args()
-    place, facts = benchmark_store(), machine()
-    signature = Signature.from_json(Store.open(str(place)).manifest(options.ensemble).signature)
-    body = open_inference_body(options.ensemble, dict(random_rows(signature, 1)))
-    flags = ["--ensemble", options.ensemble, "--threads", "1"]
-    flags += [f"--{flag}" for flag in options.server]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serving(str(place), Path(folder) / "log", flags) as server,
-    ):
-        go_first()
-        runs = [asyncio.run(measured(server, body, options)) for _ in range(options.repeats)]
-    save(options.name, {"machine": facts, "runs": runs}, markdown(runs, options, facts))
+    facts, file = machine(), RESULTS / f"{options.name}.json"
+    by_setup: dict[str, list[Figures]] = json.loads(file.read_text())["runs"] if options.add else {}
+    for ensemble in options.ensembles:
+        for transport in options.transports:
+            by_setup[f"{ensemble}, {transport}"] = run(ensemble, transport, options)
+    save(options.name, {"machine": facts, "runs": by_setup}, markdown(by_setup, options, facts))
 
 
 if __name__ == "__main__":

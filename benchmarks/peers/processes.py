@@ -66,20 +66,11 @@ class Tree:
 
     def stats(self) -> list[Stat]:
         """Return the processes there are now: the command's descendants, and whoever is in its session."""
-        everyone = {stat.pid: stat for stat in _everyone()}
-        found: dict[int, Stat] = {}
-        for stat in everyone.values():
-            line, at = [stat], stat
-            while at.parent in everyone and at.pid != self.process.pid:
-                at = everyone[at.parent]
-                line.append(at)
-            if self.process.pid in {at.pid, stat.session}:
-                found |= {stat.pid: stat}
-        return list(found.values())
+        return family(self.process.pid)
 
     def cpu_secs(self) -> float:
         """Return the user and system time taken so far."""
-        return sum(stat.cpu_secs for stat in self.stats())
+        return cpu_secs(self.process.pid)
 
     def wait_until(self, ready: Callable[[], object], seconds: float) -> None:
         """Call `ready` until it doesn't raise; StartError if it still does after `seconds`, or at the end."""
@@ -137,6 +128,24 @@ class Tree:
     def _signal(self, number: int) -> None:
         for stat in self.stats():
             _send(stat.pid, number)
+
+
+def family(pid: int) -> list[Stat]:
+    """Return the process `pid`, its descendants, and whoever is in its session."""
+    everyone = {stat.pid: stat for stat in _everyone()}
+    found: dict[int, Stat] = {}
+    for stat in everyone.values():
+        at = stat
+        while at.parent in everyone and at.pid != pid:
+            at = everyone[at.parent]
+        if pid in {at.pid, stat.session}:
+            found |= {stat.pid: stat}
+    return list(found.values())
+
+
+def cpu_secs(pid: int) -> float:
+    """Return the user and system time that `family` has taken so far, in seconds."""
+    return sum(stat.cpu_secs for stat in family(pid))
 
 
 def free_port() -> int:
