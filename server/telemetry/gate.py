@@ -43,7 +43,7 @@ class GateMetrics:
         )
         self._refused = Counter(
             "unisono_refused",
-            "Calls that found no place: too many calls or bytes in flight, or too long a wait for scores.",
+            "Calls refused for want of room: calls or bytes in flight, too long a wait, or shed by Envoy.",
             ["reason"],
             registry=registry,
         )
@@ -53,9 +53,9 @@ class GateMetrics:
         self._hot.set(self._calls, calls)
         self._hot.set(self._bytes, size)
 
-    def refused(self, reason: str) -> None:
-        """A call was refused: too many "calls" or "bytes", or too long a "wait"."""
-        self._refused.labels(reason).inc()
+    def refused(self, reason: str, calls: int = 1) -> None:
+        """So many were refused: too many "calls" or "bytes", too long a "wait"; or Envoy "shed" them."""
+        self._refused.labels(reason).inc(calls)
 
     def certificate_ends(self, at: float) -> None:
         """The certificate in use is valid until `at`, in seconds since 1970."""

@@ -32,8 +32,8 @@ class Observer(Protocol):
         """So many calls are in the server now, with requests of `size` bytes in all."""
         ...
 
-    def refused(self, reason: str) -> None:
-        """A call was refused: too many "calls" or "bytes", or too long a "wait"."""
+    def refused(self, reason: str, calls: int = 1) -> None:
+        """So many were refused: too many "calls" or "bytes", too long a "wait"; or "shed" before this."""
         ...
 
 
@@ -64,12 +64,24 @@ class Admission:
         self._calls = 0
         self._size = 0
         self._usual_secs = LEAST_RETRY_SECS
+        self.asked = 0  # calls for scores since the beginning,
+        self.turned_away = 0  # and those of them that found no place
 
     def enter(self, *, waits: bool = False) -> "Place":
         """Let one call in, before its message is read; TooBusyError if there is no place.
 
         One that `waits` for scores is refused too while that would take too long.
         """
+        self.asked += waits
+        try:
+            self._find_place(waits=waits)
+        except TooBusyError:
+            self.turned_away += waits
+            raise
+        self._count(1, 0)
+        return Place(self)
+
+    def _find_place(self, *, waits: bool) -> None:
         if self._calls >= self._limits.calls:
             raise self._refusal("calls", f"{self._calls} calls run, {self._limits.calls} may")
         if self._size >= self._limits.size:
@@ -78,8 +90,6 @@ class Admission:
             raise self._refusal(
                 "wait", f"scores would take {wait:.2g} s, {self._limits.wait_secs:.2g} s they may", wait
             )
-        self._count(1, 0)
-        return Place(self)
 
     def hold(self, size: int) -> None:
         """Count a message's bytes; TooBusyError if others leave no room. One alone always has room."""
@@ -88,6 +98,11 @@ class Admission:
                 "bytes", f"{self._size} bytes are held, {self._limits.size} may be, this would add {size}"
             )
         self._count(0, size)
+
+    def shed(self, calls: int) -> None:
+        """Count calls that were refused before they came here."""
+        if calls and self._observer is not None:
+            self._observer.refused("shed", calls)
 
     def leave(self, size: int, seconds: float) -> None:
         """Let a call out that was in for so long."""

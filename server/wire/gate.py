@@ -22,7 +22,7 @@ class Gate:
     ) -> None:
         self._certificates = certificates
         self._tokens = tokens
-        self._admission = admission or Admission(AdmissionLimits())
+        self.admission = admission or Admission(AdmissionLimits())
 
     @property
     def reloads(self) -> Sequence[Reloaded[Any]]:
@@ -36,7 +36,7 @@ class Gate:
 
     def enter(self, method: Method) -> Place:
         """Let one call of `method` in; TooBusyError if there is no place, or too long a wait."""
-        return self._admission.enter(waits=method.scores)
+        return self.admission.enter(waits=method.scores)
 
     def grpc_credentials(self) -> Any:
         """Make what a port listens with; None for plain text."""

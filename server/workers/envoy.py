@@ -9,7 +9,9 @@ from typing import Any
 
 from ensemble.errors import UnavailableError
 from server.config import ServeSettings
+from server.wire.status import RETRY_AFTER
 
+from .envoy_admin import SHED_COUNT, SHED_PERCENT
 from .place import Place
 from .secrets_file import CERTIFICATE, CLIENTS, secret_source
 
@@ -22,6 +24,11 @@ STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES = 2**20, 16 * 2**20
 HEADER_SLACK = 2
 MOST_HEADERS = 1000
 KEEPALIVE_TIMEOUT_SECS = 20.0
+FAULT_TYPE = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
+# The methods that want one answer of the members. A stream is refused request by request.
+SCORING = ("ModelInfer", "Predict", "Classify", "Regress", "MultiInference")
+SHED_TEXT = "server is at its limit: more calls come than it can answer; retry with backoff"
+LEAST_RETRY_MS, MOST_RETRY_MS = 20, 5000
 
 
 def check_installed() -> None:
@@ -62,13 +69,17 @@ def configuration(place: Place, app: str = APP) -> dict[str, Any]:
     # Envoy wants a name where it reads certificates from files that may change.
     config["node"] = {"id": "unisono", "cluster": "unisono"}
     config["admin"] = {"address": {"pipe": {"path": str(place.admin_socket), "mode": 0o600}}}
-    # Nobody reads Envoy's own figures: ours are Prometheus'.
-    config["stats_config"] = {"stats_matcher": {"reject_all": True}}
+    # Of Envoy's own figures one is read: the others are Prometheus'.
+    config["stats_config"] = {"stats_matcher": {"inclusion_list": {"patterns": [{"suffix": SHED_COUNT}]}}}
+    config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
     [listener] = config["static_resources"]["listeners"]
     listener["enable_reuse_port"] = True
     listener["per_connection_buffer_limit_bytes"] = STREAM_WINDOW_BYTES
     [chain] = listener["filter_chains"]
-    chain["filters"][-1]["typed_config"] |= connection_options(settings)
+    manager = chain["filters"][-1]["typed_config"]
+    manager |= connection_options(settings)
+    manager["http_filters"].insert(0, shedding())
+    manager["local_reply_config"] = shed_reply(settings)
     if settings.tls_cert is not None:
         chain["transport_socket"] = tls(place)
     return config
@@ -95,6 +106,35 @@ def connection_options(settings: ServeSettings) -> dict[str, Any]:
                 "timeout": _secs(KEEPALIVE_TIMEOUT_SECS),
             },
         },
+    }
+
+
+def shedding() -> dict[str, Any]:
+    """Say in Envoy's words that it refuses calls for scores, of which `shed_calls` sets the percent."""
+    scoring = f".*/({'|'.join(SCORING)})"
+    return {
+        "name": "envoy.filters.http.fault",
+        "typed_config": {
+            "@type": FAULT_TYPE,
+            "abort": {"grpc_status": 8, "percentage": {"numerator": 0, "denominator": "HUNDRED"}},
+            "abort_percent_runtime": SHED_PERCENT,
+            "headers": [{"name": ":path", "string_match": {"safe_regex": {"regex": scoring}}}],
+        },
+    }
+
+
+def shed_reply(settings: ServeSettings) -> dict[str, Any]:
+    """Say what those calls are told: our words, and to come again when what waits now is done."""
+    hint = min(max(round(settings.max_queue_wait_ms), LEAST_RETRY_MS), MOST_RETRY_MS)
+    told = {"header": {"key": RETRY_AFTER, "value": str(hint)}}
+    return {
+        "mappers": [
+            {
+                "filter": {"response_flag_filter": {"flags": ["FI"]}},
+                "headers_to_add": [told],
+                "body_format_override": {"text_format_source": {"inline_string": SHED_TEXT}},
+            }
+        ]
     }
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ensemble.errors import UnavailableError
 
+# The percent of calls that Envoy refuses by itself, and its count of them.
+SHED_PERCENT = "unisono.shed_percent"
+SHED_COUNT = "fault.aborts_injected"
 OK = 200
 LOOK_EVERY_SECS = 0.02
 START_SECS = 30.0
@@ -27,13 +30,12 @@ class _Connection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _asked(path: Path, method: str, what: str) -> int:
+def _asked(path: Path, method: str, what: str) -> tuple[int, str]:
     connection = _Connection(path)
     try:
         connection.request(method, what)
         response = connection.getresponse()
-        response.read()
-        return response.status
+        return response.status, response.read().decode(errors="replace")
     finally:
         connection.close()
 
@@ -43,7 +45,8 @@ def wait_until_live(path: Path) -> None:
     end = time.monotonic() + START_SECS
     while time.monotonic() < end:
         try:
-            if _asked(path, "GET", "/ready") == OK:
+            status, _ = _asked(path, "GET", "/ready")
+            if status == OK:
                 return
         except OSError:
             pass  # It isn't there yet.
@@ -57,3 +60,16 @@ def drain_listeners(path: Path) -> None:
         _asked(path, "POST", "/drain_listeners?graceful")
     except OSError:
         return  # Then they hear of it when they end.
+
+
+def shed_calls(path: Path, percent: int) -> None:
+    """Have Envoy refuse so many in a hundred calls for scores, by chance. OSError if it doesn't."""
+    status, text = _asked(path, "POST", f"/runtime_modify?{SHED_PERCENT}={percent}")
+    if status != OK:
+        raise OSError(f"Envoy answered {status}: {text}")
+
+
+def shed_so_far(path: Path) -> int:
+    """Return how many calls Envoy has refused by itself. OSError if it doesn't tell."""
+    _, text = _asked(path, "GET", f"/stats?filter={SHED_COUNT}")
+    return sum(int(line.rpartition(":")[2]) for line in text.splitlines() if SHED_COUNT in line)

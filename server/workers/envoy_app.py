@@ -12,15 +12,16 @@ import os
 import signal
 import sys
 from collections.abc import MutableMapping
-from functools import partial
 from typing import Any
 
 from server.telemetry import logs
 from server.wire.asgi_call import Receive, Send
+from server.wire.gate import Gate
 from server.wire.transport_asgi import Application, AsgiTransport
 
 from .envoy_admin import drain_listeners, wait_until_live
 from .place import Place, read_place
+from .shedding import keep_shedding
 from .worker import work
 
 log = logging.getLogger("unisono.workers")
@@ -43,13 +44,21 @@ class _Host:
     def __init__(self, state: MutableMapping[str, Any], place: Place) -> None:
         self._state = state
         self._admin = place.admin_socket
+        self._shedding: asyncio.Task[None] | None = None
         self.serving = asyncio.Event()
+
+    def transport(self, *served: Any, gate: Gate, **options: Any) -> AsgiTransport:
+        """Bind methods, and have Envoy refuse by itself what comes beyond the gate's measure."""
+        self._shedding = asyncio.create_task(keep_shedding(gate.admission, self._admin))
+        return AsgiTransport(*served, host=self, gate=gate, **options)
 
     def serve(self, handle: Application) -> None:
         self._state["handle"] = handle
         self.serving.set()
 
     async def farewell(self) -> None:
+        if self._shedding is not None:
+            self._shedding.cancel()
         await asyncio.to_thread(drain_listeners, self._admin)
 
     async def listening(self) -> None:
@@ -62,7 +71,7 @@ async def _live(state: MutableMapping[str, Any], receive: Receive, send: Send) -
     _be_python(place.python)
     logs.set_up(place.settings.log_level, place.settings.log_format)
     host = _Host(state, place)
-    working = asyncio.create_task(work(place, partial(AsgiTransport, host=host), host.listening))
+    working = asyncio.create_task(work(place, host.transport, host.listening))
     serving = asyncio.create_task(host.serving.wait())
     await asyncio.wait({working, serving}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():

@@ -35,6 +35,7 @@ class EnvoyProcess:
 
     port: int
     socket: Path
+    admin: Path
 
 
 def check_envoy() -> None:
@@ -64,7 +65,7 @@ def envoy_running(**options: Any) -> Iterator[EnvoyProcess]:
         )
         try:
             _wait_for(port, process)
-            yield EnvoyProcess(port, bridge)
+            yield EnvoyProcess(port, bridge, place.admin_socket)
         finally:
             process.terminate()
             process.wait(30)
