@@ -15,7 +15,7 @@ from training.architectures.task import Spread, Task
 REPOSITORY = Path(__file__).parents[2]
 # All that `training` builds, and layers of many kinds.
 NAMES = (*catalogue.NAMES, "layers")
-# keras.applications, random parameters: the first converts in seconds, each other takes half a minute.
+# keras.applications, random parameters: half a minute each.
 APPLICATIONS = ("MobileNet", "Xception", "DenseNet121")
 _SIDES = {"MobileNet": 32, "Xception": 71, "DenseNet121": 32}
 
@@ -73,7 +73,10 @@ def _many_layers(keras: Any) -> Any:
         [
             keras.Input((8, 8, 3)),
             layers.Rescaling(1 / 255),
-            layers.DepthwiseConv2D(3, padding="same"),
+            layers.ZeroPadding2D(((0, 1), (0, 1))),
+            layers.DepthwiseConv2D(3, strides=2),
+            layers.ReLU(6.0),
+            layers.UpSampling2D(2),
             layers.GroupNormalization(3),
             layers.PReLU(),
             layers.Dropout(0.5),

@@ -1,6 +1,6 @@
 """What people build does load: nothing that the checks refuse is in it, and the answers stay.
 
-`UNISONO_PROOF=whole` takes the large networks too.
+`UNISONO_PROOF=whole` takes networks of keras.applications too.
 """
 
 import os
@@ -20,24 +20,23 @@ from tests.support import architectures
 from tests.support.figures import report
 
 WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
-# Publishing starts TensorFlow once more for each: the sample only converts the smallest, with the others.
+# Publishing starts TensorFlow once more for each.
 PUBLISHED = architectures.APPLICATIONS if WHOLE else ()
-CONVERTED = (*architectures.NAMES, architectures.APPLICATIONS[0])
 
 
 @pytest.fixture(name="files", scope="module")
 def fixture_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return architectures.make(tmp_path_factory.mktemp("networks"), (*CONVERTED, *PUBLISHED[1:]))
+    return architectures.make(tmp_path_factory.mktemp("networks"), (*architectures.NAMES, *PUBLISHED))
 
 
 @pytest.fixture(scope="module")
 def conversions(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Conversion]:
-    small = {name: files[name] for name in CONVERTED}
+    small = {name: files[name] for name in architectures.NAMES}
     return convert(small, tmp_path_factory.mktemp("work"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CONVERTED)
+@pytest.mark.parametrize("name", architectures.NAMES)
 def test_every_architecture_loads_and_keeps_its_answers(
     conversions: dict[str, Conversion], name: str
 ) -> None:
