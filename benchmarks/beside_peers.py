@@ -20,6 +20,7 @@ from measure import machine, sgemm_peak
 from peers.campaign import Campaign, Findings, Plan
 from peers.offered import offers, reference_of, write_graphs
 from peers.page import read, write
+from peers.processes import heed_sigterm
 from peers.summary import earlier, merged, summary
 from peers.systems import BY_NAME, SYSTEMS, Place
 from results import RESULTS
@@ -59,6 +60,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print and write."""
     given = parsed(arguments)
+    heed_sigterm()
     facts, place = machine(), given.store or benchmark_store()
     asked = offers(Store.open(str(place)), given.reference or reference_of(place))
     names = given.ensembles or [name for name in ENSEMBLES if name in asked] or list(asked)

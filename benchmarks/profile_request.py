@@ -22,7 +22,7 @@ from ensembles import benchmark_store
 from measure import described, machine
 from peers.offered import Offer, offers, reference_of, write_graphs
 from peers.page import fill
-from peers.processes import TICKS, free_port
+from peers.processes import TICKS, free_port, heed_sigterm
 from peers.running import Running, start
 from peers.systems import BY_NAME, OURS, Place
 from results import save, table
@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--page", action="store_true", help="write the tables into docs/performance.md too")
     given = parser.parse_args()
+    heed_sigterm()
     if not PY_SPY.exists():
         raise SystemExit(f"no {PY_SPY}: `make .venv-profile/.done` makes it")
     store, facts, system = benchmark_store(), machine(), BY_NAME[given.system]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -13,7 +14,7 @@ import grpc
 from peers.loads import LoadError, Run
 from peers.offered import Offer
 from peers.perf_analyzer import Witness, analyze
-from peers.processes import StartError, WrongError, free_port
+from peers.processes import StartError, Tree, WrongError, free_port
 from peers.running import Running, Server, start
 from peers.systems import Place, System
 
@@ -104,7 +105,7 @@ class Campaign:
     def _start(self, system: System, ends: ExitStack) -> None:
         place = Place(self._place.store, self._place.given, self._place.ensembles, free_port())
         running = start(system, place, self._offers, self._folder / system.name)
-        ends.callback(running.tree.stop)
+        ends.push(partial(_ended, running.tree))
         self._say(f"{system.title} is ready")
         self._running[system.name] = running
         worst = max(running.check(offer) for offer in self._offers.values())
@@ -136,6 +137,14 @@ def _awake(running: Running) -> Iterator[None]:
         yield
     finally:
         running.tree.pause()
+
+
+def _ended(tree: Tree, kind: type[BaseException] | None, *_: object) -> None:
+    """End a system: asked first, unless the whole measurement was cut off."""
+    if kind is None:
+        tree.stop()
+    else:
+        tree.kill()
 
 
 def _rotated(systems: Sequence[System], number: int) -> list[System]:

@@ -143,8 +143,8 @@ def start(system: System, place: Place, offers: Mapping[str, Offer], folder: Pat
         tree.wait_until(partial(tree.printed, system.ready), START_SECS)
         for offer in offers.values():
             tree.wait_until(partial(server.check, offer), START_SECS)
-    except (StartError, WrongError):
-        tree.stop()
+    except BaseException:
+        tree.kill()
         raise
     return server
 
