@@ -37,7 +37,7 @@ class ServeSettings(ComputeSettings):
         model_version: What to serve, as NAME=WHAT or WHAT: a number, a label, latest; the first answers.
         keep_latest: How many versions of each ensemble to serve: the newest ones fill up.
         host: Address to listen on. Only this machine can reach the default.
-        transport: What speaks gRPC: grpcio, or envoy, several times faster for small requests (extra: envoy).
+        transport: What speaks gRPC: grpcio; http2, our own, several times faster; or envoy (an extra).
         workers: Server processes that share the port and the metrics; each has its own queue and bounds.
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
@@ -85,7 +85,7 @@ class ServeSettings(ComputeSettings):
     model_version: tuple[str, ...] = ()
     keep_latest: int = 1
     host: str = "127.0.0.1"
-    transport: Literal["grpcio", "envoy"] = "grpcio"
+    transport: Literal["grpcio", "http2", "envoy"] = "grpcio"
     workers: int = 1
     grpc_port: int = 8001
     metrics_port: int = 8002
@@ -192,7 +192,7 @@ class ServeSettings(ComputeSettings):
         return [
             (
                 "runtime",
-                self.runtime == "onnxruntime" or self.transport == "grpcio",
+                self.runtime == "onnxruntime" or self.transport != "envoy",
                 "--transport envoy runs onnxruntime alone: its memory allocator doesn't suit the others",
             ),
             ("workers", 1 <= self.workers <= MAX_WORKERS, f"it must be 1 to {MAX_WORKERS}"),
@@ -246,7 +246,7 @@ class ServeSettings(ComputeSettings):
     @property
     def supervised(self) -> bool:
         """Whether the server is processes of a parent, and not this process itself."""
-        return self.transport != "grpcio" or self.workers > 1
+        return self.transport == "envoy" or self.workers > 1
 
 
 def _name_of(data: str) -> str:

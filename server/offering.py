@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -24,6 +24,7 @@ from .wire.admission import Admission, AdmissionLimits
 from .wire.control import Control, ControlOptions
 from .wire.gate import Gate
 from .wire.health import Health
+from .wire.http2.listener import http2_transport
 from .wire.method import Method
 from .wire.oip import Oip
 from .wire.oip_management import OipManagement
@@ -54,13 +55,15 @@ class Transport(Protocol):
 class Role:
     """What this process is to the server: all of it, or one of several that share a port and the metrics."""
 
-    transport: Callable[..., Transport] = GrpcTransport
+    transport: Callable[..., Transport] | None = None  # what the settings name, if none
     companions: Companions = field(default_factory=Alone)
     shares: bool = False
     first: bool = True  # of those
 
 
 ALL_OF_IT = Role()
+# Those that need nobody else's process.
+TRANSPORTS: Mapping[str, Callable[..., Transport]] = {"grpcio": GrpcTransport, "http2": http2_transport}
 
 
 def transports_of(
@@ -75,7 +78,8 @@ def transports_of(
     """Bind the methods to gRPC and, where that is wanted, to HTTP."""
     options = _transport_options(settings, role)
     described = reflection_methods(methods) if settings.enable_reflection else []
-    grpc = role.transport([*methods, *described], health, observer=metrics, options=options, gate=gate)
+    bind = role.transport or TRANSPORTS[settings.transport]
+    grpc = bind([*methods, *described], health, observer=metrics, options=options, gate=gate)
     if settings.http_port is None:
         return [grpc]
     from .wire.rest.offer import http_transport  # noqa: PLC0415 - who doesn't want it doesn't pay for it

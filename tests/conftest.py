@@ -74,10 +74,12 @@ def envoy() -> Iterator[EnvoyProcess]:
         yield process
 
 
-@pytest.fixture(params=["grpcio", "envoy"])
+@pytest.fixture(params=["grpcio", "http2", "envoy"])
 def binding(request: pytest.FixtureRequest) -> Binding:
     """Each transport in turn."""
-    return Binding(request.getfixturevalue("envoy") if request.param == "envoy" else None)
+    if request.param == "envoy":
+        return Binding(request.getfixturevalue("envoy"))
+    return Binding(http2=request.param == "http2")
 
 
 # Seconds that one test may take: a test that hangs should say so, and not hold up the run for ever.

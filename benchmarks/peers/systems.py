@@ -105,6 +105,20 @@ SYSTEMS = (
         "--workers",
     ),
     _ours(
+        "unisono-http2",
+        "unisono, http2",
+        "`--transport http2 --runtime auto`",
+        (*AUTO, "--transport", "http2"),
+        "--transport",
+    ),
+    _ours(
+        "unisono-http2-2",
+        "unisono, http2, 2 workers",
+        "`--transport http2 --runtime auto --workers 2`, one thread each",
+        (*AUTO, "--transport", "http2", "--workers", "2", "--threads", "1"),
+        "--workers",
+    ),
+    _ours(
         "unisono-envoy",
         "unisono, Envoy",
         "`--transport envoy`, ONNX Runtime",

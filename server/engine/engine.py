@@ -16,6 +16,7 @@ from ensemble.padding import cut
 from ensemble.servable import Scored, Servable
 
 from .agreement import Agreement, agreement
+from .brevity import Brevity
 from .priority import behind_the_loop
 
 log = logging.getLogger("unisono.engine")
@@ -73,6 +74,7 @@ class Engine:
         self._shares: dict[str, Mapping[str, float]] = {}
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine", initializer=behind_the_loop)
         self._batches = 0
+        self._brevity = Brevity()
 
     async def run(self, servable: Servable, rows: Rows, count: int) -> Scored:
         """Score `rows` with the voters of `servable` and pool; raise `MemberError` if too many fail.
@@ -80,7 +82,10 @@ class Engine:
         Rows behind the first `count` only fill the batch up: nobody hears of their scores.
         """
         loop = asyncio.get_running_loop()
-        scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
+        if self._brevity.brief(servable, row_count(rows)):
+            scored = self._score(servable, rows)
+        else:
+            scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
         if count < row_count(rows):
             rows, scored = cut(rows, slice(count)), _first(scored, count)
         if loop.time() - self._compared_at >= self._compare_every_secs:
@@ -115,7 +120,9 @@ class Engine:
                 by_member[member.name] = self._timed(servable, member, rows, seconds)
         by_member = {member.name: by_member[member.name] for member in used}
         scores = pool(by_member)
-        self._observer.computed(servable.name, perf_counter() - began, seconds)
+        spent = perf_counter() - began
+        self._brevity.note(servable, row_count(rows), spent)
+        self._observer.computed(servable.name, spent, seconds)
         took = seconds | shared
         return Scored(scores, by_member, {name: took[name] for name in by_member}, missing)
 

@@ -9,6 +9,7 @@ import grpc
 from ensemble.errors import InvalidRequestError
 
 from . import framing
+from .head import Head
 from .outcome import MessageTooLargeError, Outcome
 from .transport_options import TransportOptions
 
@@ -25,13 +26,6 @@ PLAIN_START = {
 }
 DONE = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")], "more_trailers": False}
 NO_MORE = {"type": "http.response.body", "body": b"", "more_body": False}
-# HTTP/2 counts so much for each header beside its name and value.
-HEADER_BYTES = 32
-# Not for the methods: HTTP's and gRPC's own. Those that end in -bin hold bytes.
-OWN_HEADERS = frozenset(
-    {"te", "content-type", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding", "host"}
-)
-BINARY = "-bin"
 # A call that takes this long is looked after: is its client still there? Then twice as long, and so on.
 LOOK_AFTER_SECS, LOOK_AT_MOST_SECS = 0.05, 0.4
 # Smaller answers don't gain by it.
@@ -39,21 +33,30 @@ WORTH_PACKING_BYTES = 1024
 
 
 class AsgiCall:
-    """A call, as `Calls` wants it. Made in the task that handles it, cancelled if the client goes."""
+    """A call, as `Calls` wants it. Made in the task that handles it, cancelled if the client goes.
+
+    Whether the client is still there is asked now and then, unless `tells_who_left`: then who calls this
+    cancels the task by itself.
+    """
 
     def __init__(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, options: TransportOptions
+        self,
+        head: Head,
+        receive: Receive,
+        send: Send,
+        options: TransportOptions,
+        *,
+        tells_who_left: bool = False,
     ) -> None:
-        loop = asyncio.get_running_loop()
+        self.head = head
+        self.metadata = head.metadata
+        self.authorization = head.authorization
         self._receive, self._send = receive, send
+        self._options = options
         self._most = options.max_message_bytes
-        self._began = loop.time()
-        self._task = asyncio.current_task()
-        self._scope = scope
-        self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        self._timeout: float | None = None
-        self._metadata_size = sum(len(name) + len(value) + HEADER_BYTES for name, value in scope["headers"])
-        self._metadata_most = options.max_metadata_bytes
+        self._deadline: float | None = None
+        self._tells_who_left = tells_who_left
+        self._task = None if tells_who_left else asyncio.current_task()
         self._held = b""
         self._pending: asyncio.Future[Mapping[str, Any]] | None = None
         self._ended = False  # the request is; nothing more comes
@@ -64,35 +67,24 @@ class AsgiCall:
 
     def check(self) -> None:
         """Raise what a call is refused for before anybody asks what it is about."""
-        if self._scope["method"] != "POST" or not self._headers.get("content-type", "").startswith(
-            "application/grpc"
-        ):
+        head, most = self.head, self._options.max_metadata_bytes
+        if not head.speaks_grpc:
             raise InvalidRequestError("this port speaks gRPC: POST with content-type application/grpc")
-        if self._metadata_size > self._metadata_most:
-            raise MessageTooLargeError("metadata", self._metadata_size, self._metadata_most)
-        timeout = self._headers.get("grpc-timeout")
+        if head.metadata_bytes > most:
+            raise MessageTooLargeError("metadata", head.metadata_bytes, most)
+        timeout = head.timeout_secs()
         if timeout is not None:
-            self._timeout = framing.timeout_secs(timeout)
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """The text metadata."""
-        return {
-            name: value
-            for name, value in self._headers.items()
-            if name not in OWN_HEADERS and not name.endswith(BINARY)
-        }
+            self._deadline = asyncio.get_running_loop().time() + timeout
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the caller's deadline; None if it has none."""
-        if self._timeout is None:
-            return None
-        return self._began + self._timeout - asyncio.get_running_loop().time()
+        return None if self._deadline is None else self._deadline - asyncio.get_running_loop().time()
 
     async def only(self) -> bytes | None:
         """Read the message of a call that has one, and from then on look after the client."""
         message = await self.read()
-        self._look_after(LOOK_AFTER_SECS)
+        if not self._tells_who_left:
+            self._look_after(LOOK_AFTER_SECS)
         return message
 
     async def read(self) -> bytes | None:
@@ -112,10 +104,10 @@ class AsgiCall:
         self._held = self._held[end:]
         if not packed:
             return message
-        encoding = self._headers.get("grpc-encoding", framing.IDENTITY)
+        encoding = self.head.headers.get("grpc-encoding", framing.IDENTITY)
         message = framing.unpacked(message, encoding, self._most)
         # A client that takes the trouble gets its answer so too.
-        if encoding in self._headers.get("grpc-accept-encoding", ""):
+        if encoding in self.head.headers.get("grpc-accept-encoding", ""):
             self._packing = encoding
         return message
 

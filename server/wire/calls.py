@@ -31,7 +31,6 @@ CLOCK_SLACK_SECS = 0.05
 # A stream with this metadata, "true", ends at the first request that fails.
 END_ON_ERROR = "triton_grpc_error"
 STREAM_AGED = "the stream has reached the age that this server lets one reach; open another"
-AUTHORIZATION = "authorization"
 
 log = logging.getLogger("unisono.wire")
 
@@ -52,7 +51,12 @@ class Incoming(Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The text metadata, the token among it."""
+        """The text metadata, without the token."""
+        ...
+
+    @property
+    def authorization(self) -> str:
+        """The header with the token, empty if there is none: apart, so that no method shows it to anyone."""
         ...
 
     def time_remaining(self) -> float | None:
@@ -125,7 +129,7 @@ class Calls:
         What its token doesn't open ends before anything of it is read.
         """
         try:
-            self._gate.check(method, incoming.metadata.get(AUTHORIZATION, ""))
+            self._gate.check(method, incoming.authorization)
         except EnsembleError as error:
             code, text = status_of(error)
             self._observer.handled(method=method.name, model="", version="", code=code.name, seconds=0)
@@ -232,10 +236,7 @@ class Calls:
     def _call(self, method: Method, incoming: Incoming, now: float) -> Call:
         longest, remaining = method.longest_secs or self._options.max_call_secs, incoming.time_remaining()
         seconds = longest if remaining is None else min(remaining, longest)
-        metadata = dict(incoming.metadata)
-        # Apart from the rest, so that no method shows it to anyone.
-        authorization = metadata.pop(AUTHORIZATION, "")
-        return Call(deadline=now + seconds, metadata=metadata, authorization=authorization)
+        return Call(now + seconds, incoming.metadata, incoming.authorization)
 
 
 def _given(data: bytes) -> Callable[[], Awaitable[bytes]]:

@@ -47,7 +47,7 @@ class Gate:
         """Return the context for a new connection of a plain socket; None for plain text."""
         return None if self._certificates is None else self._certificates.value.context
 
-    def listening_context(self) -> ssl.SSLContext | None:
+    def listening_context(self, *, http2: bool = False) -> ssl.SSLContext | None:
         """Return one context for all of a socket's connections, each with what is current; None for plain."""
         certificates = self._certificates
-        return None if certificates is None else listening_context(lambda: certificates.value)
+        return None if certificates is None else listening_context(lambda: certificates.value, http2=http2)

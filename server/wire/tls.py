@@ -30,16 +30,18 @@ class Certificates:
     client_ca: bytes | None
     ends_at: float  # of those shown to callers the first to end, in seconds since 1970
     context: ssl.SSLContext = field(compare=False, repr=False)
+    http2: ssl.SSLContext = field(compare=False, repr=False)  # the same, where HTTP/2 is all that is spoken
 
 
 def read_certificates(paths: TlsPaths) -> Certificates:
     """Read and check the files. Raises UnusableFileError, also if they change while they are read."""
     before = _contents(paths)
-    context = _context(paths)
+    context, http2 = _context(paths), _context(paths)
+    http2.set_alpn_protocols(["h2"])
     if _contents(paths) != before:
         raise UnusableFileError(f"{paths.certificate} and its key are being replaced; try again")
     try:
-        return Certificates(*before, earliest_end(before[0]), context)
+        return Certificates(*before, earliest_end(before[0]), context, http2)
     except ValueError as error:
         raise UnusableFileError(f"{paths.certificate}: can't tell when it ends: {error}") from error
 
@@ -64,7 +66,7 @@ def grpc_credentials(current: Callable[[], Certificates]) -> Any:
     )
 
 
-def listening_context(current: Callable[[], Certificates]) -> ssl.SSLContext:
+def listening_context(current: Callable[[], Certificates], *, http2: bool = False) -> ssl.SSLContext:
     """Make a context for a port of plain sockets; each connection has what is `current` at its beginning.
 
     Whether callers need a certificate is decided once, by what is current now.
@@ -74,8 +76,10 @@ def listening_context(current: Callable[[], Certificates]) -> ssl.SSLContext:
     context.verify_mode = current().context.verify_mode
 
     def choose(connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
-        connection.context = current().context
+        connection.context = current().http2 if http2 else current().context
 
+    if http2:
+        context.set_alpn_protocols(["h2"])
     # Called for every connection, also of clients that name no server.
     context.sni_callback = choose
     return context

@@ -6,6 +6,7 @@ What listens is another's affair: `handle` is an ASGI application, and `start` o
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import grpc
@@ -18,6 +19,7 @@ from . import health as health_service
 from .asgi_call import AsgiCall, Receive, Send, deadline_passed
 from .calls import Calls, Observer
 from .gate import Gate
+from .head import Head
 from .health import Health
 from .method import Method
 from .outcome import Outcome
@@ -38,12 +40,21 @@ Application = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 class Host(Protocol):
     """What listens, and sends calls here."""
 
-    def serve(self, handle: "Application") -> None:
-        """Send calls to `handle` from now on."""
+    @property
+    def tells_who_left(self) -> bool:
+        """Whether it cancels the calls of a client that has gone; else they are asked for."""
+        ...
+
+    async def serve(self, transport: "AsgiTransport") -> int:
+        """Send calls to `transport` from now on; return the port. UnavailableError if it can't be had."""
         ...
 
     async def farewell(self) -> None:
         """Have clients told to go elsewhere, with their next answers."""
+        ...
+
+    async def close(self) -> None:
+        """Cut off what is left."""
         ...
 
 
@@ -75,9 +86,8 @@ class AsgiTransport:
         }
 
     async def start(self) -> int:
-        """Have calls come, and return the port that they come by."""
-        self._host.serve(self.handle)
-        return int(self._options.address.rpartition(":")[2])
+        """Have calls come, and return the port that they come by. UnavailableError if it can't be had."""
+        return await self._host.serve(self)
 
     def drain(self) -> None:
         """Turn health to NOT_SERVING, then refuse new calls; those that run go on."""
@@ -85,26 +95,29 @@ class AsgiTransport:
         self.calls.drain()
 
     async def stop(self, grace_secs: float) -> None:
-        """Drain, and give running calls `grace_secs` to end. Whoever serves this then cuts off the rest."""
+        """Drain, give running calls `grace_secs` to end, then cut off the rest."""
         self.drain()
         await self.calls.quiet(grace_secs)
         self._health.close()
         await self._host.farewell()
         self.calls.refuse()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECS):
                 await self._empty.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(FLUSH_SECS)
+                await asyncio.sleep(FLUSH_SECS)
+        await self._host.close()
 
     async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one call of a server that speaks ASGI."""
+        await self.take(Head.of_scope(scope), receive, send)
+
+    async def take(self, head: Head, receive: Receive, send: Send) -> None:
         """Answer one call. Returns early, having said so to nobody, if its client goes away."""
-        call = AsgiCall(scope, receive, send, self._options)
+        call = AsgiCall(head, receive, send, self._options, tells_who_left=self._host.tells_who_left)
         self._open.add(call)
         self._empty.clear()
         try:
-            await self._handle(scope["path"], call)
+            await self._handle(head.path, call)
         except asyncio.CancelledError:
             if not call.gone:
                 raise

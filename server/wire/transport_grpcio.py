@@ -11,6 +11,7 @@ from ensemble.errors import UnavailableError
 
 from .calls import LINGER_SECS, Calls, Observer
 from .gate import Gate
+from .head import AUTHORIZATION
 from .health import Health
 from .method import Method
 from .transport_options import TransportOptions
@@ -119,7 +120,16 @@ class _Incoming:
 
     @cached_property
     def metadata(self) -> dict[str, str]:
-        """The text metadata."""
+        """The text metadata, without the token."""
+        return {key: value for key, value in self._texts.items() if key != AUTHORIZATION}
+
+    @property
+    def authorization(self) -> str:
+        """The token's header."""
+        return self._texts.get(AUTHORIZATION, "")
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
         return {key: value for key, value in self._context.invocation_metadata() if isinstance(value, str)}
 
     async def read(self) -> bytes | None:

@@ -17,7 +17,7 @@ from typing import Any
 from server.telemetry import logs
 from server.wire.asgi_call import Receive, Send
 from server.wire.gate import Gate
-from server.wire.transport_asgi import Application, AsgiTransport
+from server.wire.transport_asgi import AsgiTransport
 
 from .envoy_admin import drain_listeners, wait_until_live
 from .place import Place, read_place
@@ -41,9 +41,12 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
 class _Host:
     """Envoy, as the transport sees it."""
 
+    tells_who_left = False
+
     def __init__(self, state: MutableMapping[str, Any], place: Place) -> None:
         self._state = state
         self._admin = place.admin_socket
+        self._port = place.settings.grpc_port
         self._shedding: asyncio.Task[None] | None = None
         self.serving = asyncio.Event()
 
@@ -52,14 +55,18 @@ class _Host:
         self._shedding = asyncio.create_task(keep_shedding(gate.admission, self._admin))
         return AsgiTransport(*served, host=self, gate=gate, **options)
 
-    def serve(self, handle: Application) -> None:
-        self._state["handle"] = handle
+    async def serve(self, transport: AsgiTransport) -> int:
+        self._state["handle"] = transport.handle
         self.serving.set()
+        return self._port
 
     async def farewell(self) -> None:
         if self._shedding is not None:
             self._shedding.cancel()
         await asyncio.to_thread(drain_listeners, self._admin)
+
+    async def close(self) -> None:
+        """Nothing: Envoy's process ends when its parent, or `_ended`, says so."""
 
     async def listening(self) -> None:
         await asyncio.to_thread(wait_until_live, self._admin)

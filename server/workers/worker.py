@@ -12,7 +12,6 @@ from model_store.store import Store
 from server.app import running
 from server.offering import Role, Transport
 from server.telemetry import logs
-from server.wire.transport_grpcio import GrpcTransport
 
 from .link import Link
 from .others import Others
@@ -27,7 +26,7 @@ async def already() -> None:
 
 async def work(
     place: Place,
-    transport: Callable[..., Transport] = GrpcTransport,
+    transport: Callable[..., Transport] | None = None,
     listening: Callable[[], Awaitable[None]] = already,
 ) -> bool:
     """Serve until the parent says drain, or is gone; return whether the parent is still there.
@@ -54,7 +53,7 @@ async def work(
 
 
 def main() -> int:
-    """Run a worker on grpc.aio: the program of its process."""
+    """Run a worker on a transport of ours: the program of its process."""
     place = read_place()
     logs.set_up(place.settings.log_level, place.settings.log_format)
     try:

@@ -18,6 +18,7 @@ import pytest
 from server.config import ServeSettings
 from server.wire.gate import Gate
 from server.wire.health import Health
+from server.wire.http2.listener import http2_transport
 from server.wire.method import Method
 from server.wire.transport_asgi import Application, AsgiTransport
 from server.wire.transport_grpcio import GrpcTransport
@@ -83,16 +84,22 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 class BridgedHost:
     """Envoy, as a transport in this process sees it."""
 
+    tells_who_left = False
+
     def __init__(self, process: EnvoyProcess) -> None:
         self._process = process
         self.server: asyncio.Server | None = None
         self.handle: Application | None = None
 
-    def serve(self, handle: Application) -> None:
-        self.handle = handle
+    async def serve(self, transport: AsgiTransport) -> int:
+        self.handle = transport.handle
+        return self._process.port
 
     async def farewell(self) -> None:
         """Nothing: Envoy goes on for the next test."""
+
+    async def close(self) -> None:
+        """Nothing, too."""
 
     async def open(self) -> None:
         """Take calls."""
@@ -133,9 +140,10 @@ class BridgedHost:
 
 @dataclass(frozen=True)
 class Binding:
-    """A way to serve methods: grpc.aio, or ASGI under an Envoy that runs."""
+    """A way to serve methods: grpc.aio, our own HTTP/2, or ASGI under an Envoy that runs."""
 
-    envoy: EnvoyProcess | None
+    envoy: EnvoyProcess | None = None
+    http2: bool = False
 
     @asynccontextmanager
     async def serve(
@@ -150,7 +158,8 @@ class Binding:
         """Serve while the block runs: the transport, and its address."""
         options = replace(options or TransportOptions(), address="127.0.0.1:0")
         if self.envoy is None:
-            grpc = GrpcTransport(methods, health, observer=observer, options=options, gate=gate)
+            bind = http2_transport if self.http2 else GrpcTransport
+            grpc = bind(methods, health, observer=observer, options=options, gate=gate)
             port = await grpc.start()
             try:
                 yield grpc, f"127.0.0.1:{port}"

@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from ensemble.errors import EnsembleError, UnavailableError
 from server.wire.call import Call
-from server.wire.calls import AUTHORIZATION, SHUTTING_DOWN, Calls, Observer
+from server.wire.calls import SHUTTING_DOWN, Calls, Observer
 from server.wire.gate import Gate
+from server.wire.head import AUTHORIZATION
 from server.wire.outcome import MessageTooLargeError, Outcome
 from server.wire.status import status_of
 from server.wire.transport_options import TransportOptions
@@ -140,7 +141,7 @@ class HttpTransport:
         incoming = _Incoming(request)
         try:
             if resource.door is Door.SCRAPE:
-                self._gate.check(resource.method, incoming.metadata.get(AUTHORIZATION, ""))
+                self._gate.check(resource.method, incoming.authorization)
             message, write = resource.read(Asked(request.path_params, incoming.metadata, b"", 0))
             deadline = asyncio.get_running_loop().time() + self._options.max_call_secs
             return write(await resource.method.function(message, Call(deadline)))
@@ -161,7 +162,9 @@ class _Incoming:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self.metadata: Mapping[str, str] = dict(request.headers)
+        headers = dict(request.headers)
+        self.authorization = headers.pop(AUTHORIZATION, "")
+        self.metadata: Mapping[str, str] = headers
         self.received = asyncio.Event()  # Set once the body has been read.
 
     def time_remaining(self) -> float | None:

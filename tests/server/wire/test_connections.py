@@ -24,11 +24,11 @@ RESPONSE = message_class("inference.ModelReadyResponse")
 AGE_SECS, KEEPALIVE_SECS, ANSWER_SECS = 2.0, 1.0, 0.5
 
 
-@pytest.fixture(scope="module", params=["grpcio", "envoy"], name="impatient")
+@pytest.fixture(scope="module", params=["grpcio", "http2", "envoy"], name="impatient")
 def fixture_impatient(request: pytest.FixtureRequest) -> Iterator[Binding]:
     """Each transport, where Envoy was told to be quick."""
-    if request.param == "grpcio":
-        yield Binding(None)
+    if request.param != "envoy":
+        yield Binding(http2=request.param == "http2")
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(envoy, "KEEPALIVE_TIMEOUT_SECS", ANSWER_SECS)

@@ -1,0 +1,298 @@
+"""One connection: its frames in, its windows, its end. What a call is about, streams and others know.
+
+Rule: whatever a peer sends, what is held for it is bounded: what it has not been given room for ends the
+connection, and while it doesn't read, it isn't read either.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
+
+from ..head import Head
+from . import frames
+from .frames import Code, Http2Error
+from .header_blocks import HeaderBlocks, Parts
+from .lifetime import ConnectionLimits, Lifetime, Step
+from .line import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, Line
+from .stream import CallStream
+
+# Of calls given up, pings and settings in one second: what costs us more than who sends it.
+MOST_STRIKES = 4000
+PING_DATA = b"unisono."
+
+log = logging.getLogger("unisono.wire")
+
+Take = Callable[[Head, CallStream], Awaitable[None]]
+
+
+class Connection(asyncio.Protocol):
+    """A connection of one client; has `take` called for each of its calls."""
+
+    def __init__(self, take: Take, limits: ConnectionLimits, lost: Callable[["Connection"], None]) -> None:
+        self._take, self._limits, self._lost = take, limits, lost
+        self._loop = asyncio.get_running_loop()
+        self._line = Line()
+        self._rest = b""
+        self._greeted = False
+        self._blocks = HeaderBlocks(limits.header_bytes)
+        self._parts: Parts | None = None  # of a head that isn't whole
+        self._streams: dict[int, CallStream] = {}
+        self._last = 0  # the highest stream there was
+        self._final = frames.LAST_STREAM  # the last that will be taken
+        self._strikes = 0
+        self._lifetime = Lifetime(limits, self._loop.time())
+        self._handlers: Mapping[int, Callable[[int, int, bytes], None]] = {
+            frames.DATA: self._on_data,
+            frames.HEADERS: self._on_headers,
+            frames.RST_STREAM: self._on_reset,
+            frames.SETTINGS: self._on_settings,
+            frames.PUSH_PROMISE: self._on_push,
+            frames.PING: self._on_ping,
+            frames.WINDOW_UPDATE: self._on_window,
+            frames.CONTINUATION: self._on_continuation,
+        }
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet: say what may be sent."""
+        self._line.opened(cast(asyncio.Transport, transport))
+        ours = {
+            frames.MAX_STREAMS: self._limits.streams,
+            frames.INITIAL_WINDOW: STREAM_WINDOW_BYTES,
+            frames.HEADER_LIST_SIZE: self._limits.header_bytes,
+        }
+        more = CONNECTION_WINDOW_BYTES - frames.FIRST_WINDOW
+        self._line.write(frames.settings(ours) + frames.window_update(0, more))
+
+    def data_received(self, data: bytes) -> None:
+        """Take whole frames; what is left waits for the rest."""
+        self._lifetime.heard = True
+        data = self._rest + data if self._rest else data
+        try:
+            at = self._frames(data, 0 if self._greeted else self._greeting(data))
+        except Http2Error as error:
+            self._rest = b""
+            self._fail(error)
+            return
+        self._rest = data[at:]
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """End what runs."""
+        self._line.lost()
+        for stream in list(self._streams.values()):
+            stream.lose()
+        self._streams.clear()
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """Read no more of a client that doesn't read."""
+        self._line.fill(full=True)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._line.fill(full=False)
+
+    # What the listener calls.
+
+    def look(self, now: float) -> None:
+        """Ask a silent peer whether it is there, and end what is too old. Called about once a second."""
+        self._strikes = 0
+        step = self._lifetime.step(now)
+        if step is Step.PING:
+            self._line.write(frames.frame(frames.PING, 0, 0, PING_DATA))
+        elif step is Step.ABORT:
+            self._line.abort()
+        elif step is Step.LEAVE:
+            self.leave()
+        elif step is Step.LEAVE_NOW:
+            self.leave_now()
+        elif step is Step.CLOSE:
+            self._line.close()
+
+    def leave(self) -> None:
+        """Tell the client to go elsewhere; calls that are on their way are still taken."""
+        if not self._lifetime.leaving:
+            self._lifetime.leave(self._loop.time())
+            self._line.write(frames.goaway(frames.LAST_STREAM, Code.NO_ERROR))
+
+    def leave_now(self) -> None:
+        """Take no more calls; hang up when those that run are done."""
+        if self._final == frames.LAST_STREAM:
+            self._final = self._last
+            self._line.write(frames.goaway(self._last, Code.NO_ERROR))
+            self._close_if_idle()
+
+    def close(self) -> None:
+        """Hang up once what was written is out."""
+        self.leave_now()
+        self._line.close()
+
+    def _finished(self, stream: CallStream) -> None:
+        """Forget a stream whose answer is out; what the client still sends of it is not wanted."""
+        self._streams.pop(stream.number, None)
+        if not stream.ended:
+            self._line.write(frames.reset(stream.number, Code.NO_ERROR))
+        self._close_if_idle()
+
+    # Frames.
+
+    def _greeting(self, data: bytes) -> int:
+        """Return where frames begin, 0 while the greeting isn't whole; Http2Error if it is another's."""
+        begun = data[: len(frames.PREFACE)]
+        if not frames.PREFACE.startswith(begun):
+            raise Http2Error(Code.PROTOCOL_ERROR, "this port speaks gRPC over HTTP/2 alone")
+        self._greeted = len(begun) == len(frames.PREFACE)
+        return len(frames.PREFACE) if self._greeted else 0
+
+    def _frames(self, data: bytes, at: int) -> int:
+        """Take the whole frames of `data` from `at` on; return where the rest begins."""
+        size = len(data)
+        while self._greeted and size - at >= frames.HEAD_BYTES:
+            start = at + frames.HEAD_BYTES
+            head = int.from_bytes(data[at:start], "big")
+            length = head >> 48
+            if length > frames.FRAME_BYTES:
+                raise Http2Error(Code.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            if size < start + length:
+                break
+            at = start + length
+            kind = head >> 40 & 0xFF
+            if self._parts is not None and kind != frames.CONTINUATION:
+                raise Http2Error(Code.PROTOCOL_ERROR, "headers are cut off by another frame")
+            handler = self._handlers.get(kind)
+            if handler is not None:
+                handler(head >> 32 & 0xFF, head & frames.LAST_STREAM, data[start:at])
+        return at
+
+    def _on_data(self, flags: int, number: int, payload: bytes) -> None:
+        size = len(payload)
+        self._line.came(size)
+        stream = self._streams.get(number)
+        if stream is None:
+            self._check_past(number, "DATA")
+            self._line.took(size)
+            return
+        if flags & frames.PADDED:
+            payload = frames.unpadded(flags & frames.PADDED, payload)
+        stream.feed(payload, size, ended=bool(flags & frames.END_STREAM))
+
+    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
+        if flags & (frames.PADDED | frames.PRIORITIZED):
+            payload = frames.unpadded(flags, payload)
+        if flags & frames.END_HEADERS:
+            self._on_block(flags, number, payload)
+        else:
+            self._parts = Parts(number, flags, self._blocks.most_bytes, bytearray(payload))
+
+    def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
+        self._strike()  # empty ones would else cost nothing, and never end
+        parts = self._parts
+        if parts is None:
+            raise Http2Error(Code.PROTOCOL_ERROR, "headers go on that never began")
+        parts.add(number, payload)
+        if flags & frames.END_HEADERS:
+            self._parts = None
+            self._on_block(parts.flags, number, bytes(parts.block))
+
+    def _on_block(self, flags: int, number: int, block: bytes) -> None:
+        ended, stream = bool(flags & frames.END_STREAM), self._streams.get(number)
+        if stream is not None or number <= self._last:
+            # Trailers, of which gRPC's clients send none; also of a call that was refused meanwhile.
+            self._blocks.pairs(block)
+            self._check_past(number, "HEADERS")
+            if stream is not None:
+                if not ended:
+                    raise Http2Error(Code.PROTOCOL_ERROR, f"stream {number} begins twice")
+                stream.feed(b"", 0, ended=True)
+            return
+        if not number % 2:
+            raise Http2Error(Code.PROTOCOL_ERROR, f"a client can't open stream {number}")
+        head = self._blocks.head(block)
+        self._last = number
+        if number > self._final or len(self._streams) >= self._limits.streams:
+            self._line.write(frames.reset(number, Code.REFUSED_STREAM))
+            return
+        self._begin(number, head, ended=ended)
+
+    def _begin(self, number: int, head: Head, *, ended: bool) -> None:
+        stream = CallStream(number, head, self._line, self._finished)
+        stream.ended = ended
+        self._streams[number] = stream
+        stream.task = self._loop.create_task(self._run(stream))
+
+    async def _run(self, stream: CallStream) -> None:
+        try:
+            await self._take(stream.head, stream)
+        except Exception:
+            log.exception("a call failed in the transport")
+        finally:
+            if not stream.answered and self._streams.pop(stream.number, None) is not None:
+                self._line.write(frames.reset(stream.number, Code.INTERNAL_ERROR))
+
+    def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
+        frames.word(payload, "RST_STREAM")
+        self._check_past(number, "RST_STREAM")
+        stream = self._streams.pop(number, None)
+        if stream is not None:
+            self._strike()
+            stream.lose()
+            self._close_if_idle()
+
+    def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise Http2Error(Code.PROTOCOL_ERROR, f"SETTINGS on stream {number}")
+        if flags & frames.ACK:
+            return
+        self._strike()
+        before = self._line.peer.stream_window
+        frames.read_settings(payload, self._line.peer)
+        for stream in self._streams.values():
+            stream.grow(self._line.peer.stream_window - before)
+        self._line.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._line.more_room()
+
+    def _on_push(self, _flags: int, _number: int, _payload: bytes) -> None:
+        raise Http2Error(Code.PROTOCOL_ERROR, "a client can't push")
+
+    def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
+        if number or len(payload) != frames.PING_BYTES:
+            raise Http2Error(Code.PROTOCOL_ERROR, f"a PING of {len(payload)} bytes on stream {number}")
+        if not flags & frames.ACK:
+            self._strike()
+            self._line.write(frames.frame(frames.PING, frames.ACK, 0, payload))
+
+    def _on_window(self, _flags: int, number: int, payload: bytes) -> None:
+        more = frames.word(payload, "WINDOW_UPDATE")
+        if not more:
+            raise Http2Error(Code.PROTOCOL_ERROR, "a window that grows by nothing")
+        if number:
+            self._check_past(number, "WINDOW_UPDATE")
+            stream = self._streams.get(number)
+            if stream is not None:
+                stream.grow(more)
+        else:
+            self._line.grow(more)
+        self._line.more_room()
+
+    def _check_past(self, number: int, what: str) -> None:
+        """Refuse a frame of a stream that never was."""
+        if not number or number > self._last:
+            raise Http2Error(Code.PROTOCOL_ERROR, f"{what} on stream {number}, which never began")
+
+    def _strike(self) -> None:
+        self._strikes += 1
+        if self._strikes > MOST_STRIKES:
+            raise Http2Error(Code.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
+
+    # The end.
+
+    def _fail(self, error: Http2Error) -> None:
+        log.debug("a connection ends: %s", error)
+        self._line.write(frames.goaway(self._last, error.code, str(error)))
+        self._line.close()
+
+    def _close_if_idle(self) -> None:
+        if self._final != frames.LAST_STREAM and not self._streams:
+            self._line.close()

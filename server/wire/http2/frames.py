@@ -1,0 +1,119 @@
+"""HTTP/2 frames as bytes: RFC 9113, sections 4 and 6. Pure functions, and the numbers that both sides use."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ensemble.errors import EnsembleError
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# Length, kind, flags, stream.
+HEAD_BYTES = 9
+# The most in one frame, until a peer says otherwise; we never do.
+FRAME_BYTES = 16384
+MOST_FRAME_BYTES = 2**24 - 1
+FIRST_WINDOW, MOST_WINDOW = 65535, 2**31 - 1
+LAST_STREAM = 2**31 - 1
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(5, 10)
+END_STREAM, ACK, END_HEADERS, PADDED, PRIORITIZED = 0x1, 0x1, 0x4, 0x8, 0x20
+HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW, FRAME_SIZE, HEADER_LIST_SIZE = range(1, 7)
+SETTING_BYTES, PRIORITY_BYTES, WORD_BYTES, PING_BYTES = 6, 5, 4, 8
+
+
+class Code(IntEnum):
+    """Why a stream or a connection ends: RFC 9113, section 7."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
+    REFUSED_STREAM = 7
+    COMPRESSION_ERROR = 9
+    ENHANCE_YOUR_CALM = 11
+
+
+class Http2Error(EnsembleError):
+    """A peer breaks the protocol: its connection ends."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Peer:
+    """What the other side lets us send."""
+
+    stream_window: int = FIRST_WINDOW
+    frame_bytes: int = FRAME_BYTES
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """Write one frame."""
+    return (len(payload) << 48 | kind << 40 | flags << 32 | stream).to_bytes(HEAD_BYTES, "big") + payload
+
+
+def settings(values: dict[int, int]) -> bytes:
+    """Write a SETTINGS frame."""
+    payload = b"".join(
+        name.to_bytes(2, "big") + value.to_bytes(WORD_BYTES, "big") for name, value in values.items()
+    )
+    return frame(SETTINGS, 0, 0, payload)
+
+
+def read_settings(payload: bytes, peer: Peer) -> None:
+    """Take the peer's settings up that bound what we send; Http2Error if they can't be."""
+    if len(payload) % SETTING_BYTES:
+        raise Http2Error(Code.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
+    for at in range(0, len(payload), SETTING_BYTES):
+        name = int.from_bytes(payload[at : at + 2], "big")
+        value = int.from_bytes(payload[at + 2 : at + SETTING_BYTES], "big")
+        if name == INITIAL_WINDOW:
+            if value > MOST_WINDOW:
+                raise Http2Error(Code.FLOW_CONTROL_ERROR, f"a first window of {value} bytes")
+            peer.stream_window = value
+        elif name == FRAME_SIZE:
+            if not FRAME_BYTES <= value <= MOST_FRAME_BYTES:
+                raise Http2Error(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
+            peer.frame_bytes = value
+
+
+def word(payload: bytes, what: str) -> int:
+    """Read the one number that a frame is, without its highest bit."""
+    if len(payload) != WORD_BYTES:
+        raise Http2Error(Code.FRAME_SIZE_ERROR, f"{what} of {len(payload)} bytes")
+    return int.from_bytes(payload, "big") & MOST_WINDOW
+
+
+def window_update(stream: int, more: int) -> bytes:
+    """Let the peer send so many bytes more."""
+    return frame(WINDOW_UPDATE, 0, stream, more.to_bytes(WORD_BYTES, "big"))
+
+
+def reset(stream: int, code: Code) -> bytes:
+    """End one stream."""
+    return frame(RST_STREAM, 0, stream, code.to_bytes(WORD_BYTES, "big"))
+
+
+def goaway(last: int, code: Code, text: str = "") -> bytes:
+    """End a connection, from the stream after `last` on."""
+    return frame(
+        GOAWAY, 0, 0, last.to_bytes(WORD_BYTES, "big") + code.to_bytes(WORD_BYTES, "big") + text.encode()
+    )
+
+
+def unpadded(flags: int, payload: bytes) -> bytes:
+    """Return what DATA or HEADERS hold, without padding and priority."""
+    pad = 0
+    if flags & PADDED:
+        pad, payload = (payload[0] if payload else 1), payload[1:]
+    if flags & PRIORITIZED:
+        if len(payload) < PRIORITY_BYTES:
+            raise Http2Error(Code.FRAME_SIZE_ERROR, "a priority is cut off")
+        payload = payload[PRIORITY_BYTES:]
+    if pad > len(payload):
+        raise Http2Error(Code.PROTOCOL_ERROR, f"{pad} bytes of padding in {len(payload)}")
+    return payload[: len(payload) - pad]

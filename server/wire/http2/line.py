@@ -1,0 +1,95 @@
+"""What one connection may send and take, in bytes: its windows, and the socket's own room."""
+
+import asyncio
+
+from . import frames
+from .frames import Code, Http2Error
+
+# What a client may send before somebody reads it: of one call, and of all calls of a connection.
+STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES = 2**20, 16 * 2**20
+
+
+class Line:
+    """The way to one client. Used on the event loop."""
+
+    def __init__(self) -> None:
+        self.peer = frames.Peer()
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._full = False  # the client doesn't read
+        self._window = frames.FIRST_WINDOW  # what it takes
+        self._room, self._owed = CONNECTION_WINDOW_BYTES, 0
+        self._waiting: set[asyncio.Future[None]] = set()  # for room to send
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Begin."""
+        self._transport = transport
+
+    def lost(self) -> None:
+        """Nobody is there any more."""
+        self._transport = None
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, if anybody is there."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Hang up once what was written is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def may_send(self) -> int:
+        """Return how many bytes of DATA one frame may have now."""
+        return 0 if self._full else min(self._window, self.peer.frame_bytes)
+
+    def sent(self, size: int) -> None:
+        """Count so many bytes of DATA that were sent."""
+        self._window -= size
+
+    async def room(self) -> None:
+        """Wait until more may be sent, perhaps."""
+        future = self._loop.create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+    def more_room(self) -> None:
+        """Have those look again who wait for room."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def grow(self, more: int) -> None:
+        """Let so many bytes more be sent."""
+        self._window += more
+        if self._window > frames.MOST_WINDOW:
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, "too large a window of the connection")
+
+    def fill(self, *, full: bool) -> None:
+        """Read no more of a client that doesn't read: answers to what it sends would pile up."""
+        self._full = full
+        if self._transport is not None:
+            (self._transport.pause_reading if full else self._transport.resume_reading)()
+        if not full:
+            self.more_room()
+
+    def came(self, size: int) -> None:
+        """Count so many bytes of DATA that came; Http2Error if there was no room for them."""
+        self._room -= size
+        if self._room < 0:
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, "more than the window of the connection")
+
+    def took(self, size: int) -> None:
+        """Count so many bytes that were read, and tell the client of the room where it is worth it."""
+        self._owed += size
+        if self._owed >= CONNECTION_WINDOW_BYTES // 2:
+            self.write(frames.window_update(0, self._owed))
+            self._room, self._owed = self._room + self._owed, 0

@@ -1,0 +1,103 @@
+"""Listens for gRPC's connections on the event loop, and looks after them: the host of `AsgiTransport`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from ensemble.errors import UnavailableError
+
+from ..calls import Observer
+from ..gate import Gate
+from ..health import Health
+from ..method import Method
+from ..transport_asgi import AsgiTransport
+from ..transport_options import TransportOptions
+from .connection import Connection
+from .lifetime import ConnectionLimits
+from .stream import CallStream
+
+# Connections are looked at so often, or more often where they have less time.
+LOOK_SECS, LOOKS = 1.0, 4
+
+
+class Listener:
+    """One port, and the connections that came by it."""
+
+    tells_who_left = True
+
+    def __init__(self, options: TransportOptions, gate: Gate) -> None:
+        self._options, self._gate = options, gate
+        self._limits = ConnectionLimits(
+            options.max_concurrent_streams,
+            options.max_metadata_bytes,
+            options.max_connection_age_secs,
+            options.max_connection_age_secs + options.max_call_secs,
+            options.keepalive_secs,
+            options.keepalive_timeout_secs,
+        )
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._looking: asyncio.TimerHandle | None = None
+
+    async def serve(self, transport: AsgiTransport) -> int:
+        """Listen, and return the port. Raises UnavailableError if the address can't be had."""
+
+        def connection() -> Connection:
+            made = Connection(take, self._limits, self._connections.discard)
+            self._connections.add(made)
+            return made
+
+        async def take(head: Any, stream: CallStream) -> None:
+            await transport.take(head, stream.receive, stream.send)
+
+        host, _, port = self._options.address.rpartition(":")
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                connection,
+                host.strip("[]"),
+                int(port),
+                ssl=self._gate.listening_context(http2=True),
+                reuse_port=self._options.shares_port or None,
+            )
+        except OSError as error:
+            raise UnavailableError(
+                f"can't listen on {self._options.address}: in use, not allowed, or no address of this "
+                "machine; choose another, or end the process that has it"
+            ) from error
+        self._look()
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def farewell(self) -> None:
+        """Have clients told to go elsewhere; calls on their way are still taken."""
+        for connection in self._connections:
+            connection.leave()
+
+    async def close(self) -> None:
+        """Listen no more, and hang up."""
+        if self._server is not None:
+            self._server.close()
+        if self._looking is not None:
+            self._looking.cancel()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _look(self) -> None:
+        loop, limits = asyncio.get_running_loop(), self._limits
+        now, least = loop.time(), min(limits.age_secs, limits.silence_secs, limits.answer_secs)
+        for connection in list(self._connections):
+            connection.look(now)
+        self._looking = loop.call_later(min(LOOK_SECS, least / LOOKS), self._look)
+
+
+def http2_transport(
+    methods: Sequence[Method],
+    health: Health,
+    *,
+    observer: Observer,
+    options: TransportOptions,
+    gate: Gate | None = None,
+) -> AsgiTransport:
+    """Bind methods to gRPC on our own HTTP/2."""
+    gate = gate or Gate()
+    host = Listener(options, gate)
+    return AsgiTransport(methods, health, host=host, observer=observer, options=options, gate=gate)

@@ -1,0 +1,180 @@
+"""One stream of a connection: a call, with ASGI's two ways to speak, within HTTP/2's windows."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..head import Head
+from .frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MOST_WINDOW,
+    Code,
+    Http2Error,
+    frame,
+    window_update,
+)
+from .header_blocks import answer_block
+from .line import STREAM_WINDOW_BYTES, Line
+
+GONE = {"type": "http.disconnect"}
+
+
+class ClientGoneError(OSError):
+    """Nobody is there to be answered: ASGI wants an OSError."""
+
+
+class CallStream:
+    """A call that runs. Frames come in by `feed`; the application uses `receive` and `send`."""
+
+    __slots__ = (
+        "_begun",
+        "_finished",
+        "_held",
+        "_line",
+        "_loop",
+        "_out",
+        "_owed",
+        "_room",
+        "_size",
+        "_told_end",
+        "_trailers",
+        "_waiting",
+        "_window",
+        "answered",
+        "ended",
+        "gone",
+        "head",
+        "number",
+        "task",
+    )
+
+    def __init__(self, number: int, head: Head, line: Line, finished: Callable[["CallStream"], None]) -> None:
+        self.number = number
+        self.head = head
+        self.ended = False  # the request is
+        self.answered = False
+        self.gone = False
+        self.task: asyncio.Task[None] | None = None
+        self._line, self._finished = line, finished
+        self._window = line.peer.stream_window  # what the client takes
+        self._room = STREAM_WINDOW_BYTES  # what we take
+        self._owed = 0  # of what was read: the room that the client wasn't told of
+        self._loop = asyncio.get_running_loop()
+        self._held: list[bytes] = []
+        self._size = 0  # of what is held, as windows count it
+        self._told_end = False
+        self._waiting: asyncio.Future[Mapping[str, Any]] | None = None
+        self._begun = b""  # headers that aren't sent
+        self._out: list[bytes] = []  # what is sent with what follows it
+        self._trailers = False  # come at the end
+
+    def feed(self, data: bytes, size: int, *, ended: bool) -> None:
+        """Take a part of the request, which took `size` bytes of the windows."""
+        if self.ended:
+            raise Http2Error(Code.STREAM_CLOSED, f"stream {self.number} goes on after its end")
+        self._room -= size
+        if self._room < 0:
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, f"stream {self.number} has more than its window")
+        self._held.append(data)
+        self._size += size
+        self.ended = ended
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(self._event())
+
+    def grow(self, more: int) -> None:
+        """Let the application send so many bytes more."""
+        self._window += more
+        if self._window > MOST_WINDOW:
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, f"stream {self.number} has too large a window")
+
+    def lose(self) -> None:
+        """End the application: its client has gone."""
+        self.gone = True
+        self._line.took(self._size)
+        self._size = 0
+        if self.task is not None:
+            self.task.cancel()
+
+    def receive(self) -> asyncio.Future[Mapping[str, Any]]:
+        """Give what has come of the request, or what comes next; after its end, wait for the client to go."""
+        future: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
+        if self.gone:
+            future.set_result(GONE)
+        elif self._held or (self.ended and not self._told_end):
+            future.set_result(self._event())
+        else:
+            self._waiting = future
+        return future
+
+    async def send(self, event: Mapping[str, Any]) -> None:
+        """Send a part of the answer; the last parts leave together. ClientGoneError if nobody is there."""
+        if self.gone:
+            raise ClientGoneError("the client has gone")
+        kind = event["type"]
+        if kind == "http.response.body":
+            await self._body(event["body"], more=event["more_body"])
+        elif kind == "http.response.start":
+            self._begun = answer_block(tuple(event["headers"]), status=True)
+            self._trailers = event.get("trailers", False)
+        else:
+            block = answer_block(tuple(event["headers"]), status=False)
+            self._out.append(frame(HEADERS, END_HEADERS | END_STREAM, self.number, block))
+            self._finish()
+
+    async def _body(self, body: bytes, *, more: bool) -> None:
+        last = not more and not self._trailers
+        if self._begun:
+            # gRPC's clients read a status from headers only if nothing at all follows.
+            ends = END_STREAM if last and not body else 0
+            self._out.append(frame(HEADERS, END_HEADERS | ends, self.number, self._begun))
+            self._begun = b""
+        elif last and not body:
+            self._out.append(frame(DATA, END_STREAM, self.number))
+        await self._parts(body, last=last)
+        if last:
+            self._finish()
+        elif more:
+            self._flush()
+
+    async def _parts(self, body: bytes, *, last: bool) -> None:
+        """Write what is there of a body in frames, each as soon as there is room for it."""
+        at, left = 0, len(body)
+        while left:
+            size = min(left, self._window, self._line.may_send())
+            if size <= 0:
+                self._flush()
+                await self._line.room()
+                continue
+            part = body if size == len(body) else body[at : at + size]
+            self._line.sent(size)
+            self._window, at, left = self._window - size, at + size, left - size
+            self._out.append(frame(DATA, END_STREAM if last and not left else 0, self.number, part))
+
+    def _finish(self) -> None:
+        self.answered = True
+        self._flush()
+        self._line.took(self._size)
+        self._size = 0
+        self._finished(self)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        self._line.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _event(self) -> Mapping[str, Any]:
+        held, size = self._held, self._size
+        self._held, self._size, self._waiting, self._told_end = [], 0, None, self.ended
+        self._took(size)
+        body = held[0] if len(held) == 1 else b"".join(held)
+        return {"type": "http.request", "body": body, "more_body": not self.ended}
+
+    def _took(self, size: int) -> None:
+        """Count bytes that were read; while the request goes on, tell the client of the room for more."""
+        self._line.took(size)
+        self._owed += size
+        if self._owed >= STREAM_WINDOW_BYTES // 2 and not self.ended:
+            self._line.write(window_update(self.number, self._owed))
+            self._room, self._owed = self._room + self._owed, 0
