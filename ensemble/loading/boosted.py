@@ -41,11 +41,12 @@ class Boosted:
 def convert_lightgbm(file: Path, target: Path, sample: NDArray[Any] | None = None) -> Boosted:
     """Write the model in LightGBM's text `file` to `target` as ONNX; it answers rows of `sample` too."""
     import lightgbm  # noqa: PLC0415 - an extra, and in the child only
-    import onnxmltools  # noqa: PLC0415 - as above
 
     text = file.read_text()
     booster = lightgbm.Booster(model_str=text)
     rounded = lightgbm.Booster(model_str="\n".join(_thresholds_down(text.split("\n"))))
+    import onnxmltools  # noqa: PLC0415 - takes seconds, and not for files that are refused
+
     model = onnxmltools.convert_lightgbm(
         rounded, initial_types=_inputs(booster.num_feature()), target_opset=_OPSET, zipmap=False
     )
@@ -56,14 +57,13 @@ def convert_lightgbm(file: Path, target: Path, sample: NDArray[Any] | None = Non
 
 def convert_xgboost(file: Path, target: Path, sample: NDArray[Any] | None = None) -> Boosted:
     """Write the model in XGBoost's JSON or UBJSON `file` to `target` as ONNX; see `convert_lightgbm`."""
-    import onnxmltools  # noqa: PLC0415 - an extra, and in the child only
-    import xgboost  # noqa: PLC0415 - as above
-
     if file.suffix == ".json":
         try:
             json.loads(file.read_bytes())
         except (ValueError, RecursionError) as error:
             raise InvalidModelError(f"it is no JSON of a model: {error}; save it again") from None
+    import xgboost  # noqa: PLC0415 - an extra, and in the child only
+
     booster = xgboost.Booster(model_file=str(file))
     booster.set_param({"nthread": 1})
     if json.loads(booster.save_config())["learner"]["objective"]["name"] == "multi:softmax":
@@ -71,6 +71,8 @@ def convert_xgboost(file: Path, target: Path, sample: NDArray[Any] | None = None
         booster.set_param({"objective": "multi:softprob"})
     # The converter reads features' names as numbers, f0, f1, ..., and knows no others.
     booster.feature_names = None
+    import onnxmltools  # noqa: PLC0415 - takes seconds, and not for files that are refused
+
     model = onnxmltools.convert_xgboost(
         booster, initial_types=_inputs(booster.num_features()), target_opset=_OPSET
     )
@@ -81,10 +83,10 @@ def convert_xgboost(file: Path, target: Path, sample: NDArray[Any] | None = None
 
 def _inputs(count: int) -> list[Any]:
     """Describe the features, as onnxmltools wants it."""
-    from onnxmltools.convert.common.data_types import FloatTensorType  # noqa: PLC0415 - as above
-
     if not 0 < count <= MAX_FEATURES:
         raise InvalidModelError(f"it takes {count} features; 1 to {MAX_FEATURES} may be")
+    from onnxmltools.convert.common.data_types import FloatTensorType  # noqa: PLC0415 - as above
+
     return [(FEATURES, FloatTensorType([None, count]))]
 
 

@@ -181,3 +181,11 @@ def write_bomb(path: Path) -> None:
     """Write a model whose parameters are few and whose answers to 64 rows are 38 gigabytes."""
     repeat = layer("keras.layers", "RepeatVector", n=50_000_000, name="repeat")
     write_keras(path, layer("keras.layers", "Dense", units=3), repeat)
+
+
+def mutants(whole: bytes, flip_each: int, cut_each: int) -> list[bytes]:
+    """`whole` with a byte flipped here and there, and cut off here and there."""
+    flipped = [
+        whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(0, len(whole), flip_each)
+    ]
+    return [*flipped, *(whole[:at] for at in range(0, len(whole), cut_each))]

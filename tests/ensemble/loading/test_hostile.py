@@ -56,14 +56,6 @@ def test_a_link_is_read_once_and_what_it_points_to_later_does_not_matter(tmp_pat
     assert [*checks, *(step.check for step in steps)] == ["format", "digest", "graph", "signature", "trial"]
 
 
-def mutants(whole: bytes, flip_each: int, cut_each: int) -> list[bytes]:
-    """`whole` with a byte flipped here and there, and cut off here and there."""
-    flipped = [
-        whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(0, len(whole), flip_each)
-    ]
-    return [*flipped, *(whole[:at] for at in range(0, len(whole), cut_each))]
-
-
 def examine_all(files: list[str], folder: str) -> None:
     """Examine every file; write down how each ended. Runs in a child: a crash must not be ours."""
     ends = {}
@@ -85,7 +77,7 @@ def test_a_damaged_onnx_file_is_refused_or_taken_and_never_crashes(
 ) -> None:
     write_linear(tmp_path / "linear.onnx")
     files = []
-    for index, content in enumerate(mutants((tmp_path / "linear.onnx").read_bytes(), 2, 5)):
+    for index, content in enumerate(hostile.mutants((tmp_path / "linear.onnx").read_bytes(), 2, 5)):
         files.append(str(tmp_path / f"mutant-{index}"))
         Path(files[-1]).write_bytes(content)
 
@@ -116,7 +108,7 @@ def test_what_only_loading_shows_is_refused_by_the_confined_child(
     for name, place in folders.items():
         place.mkdir(parents=True)
         writers.get(name, hostile.harmless)(place / "model.keras")
-    for index, content in enumerate(mutants(damaged.read_bytes(), FLIPPED, CUT)):
+    for index, content in enumerate(hostile.mutants(damaged.read_bytes(), FLIPPED, CUT)):
         folders[f"mutant {index}"] = folder / f"mutant-{index}"
         folders[f"mutant {index}"].mkdir()
         (folders[f"mutant {index}"] / "model.keras").write_bytes(content)

@@ -1,7 +1,7 @@
 """What the kernel sees while files that mean harm are examined: no socket, nothing written elsewhere.
 
 `UNISONO_PROOF=whole` has Keras and TensorFlow load some: one that takes all memory, a SavedModel that reads a
-file, and one without harm of each kind.
+file, one without harm of each kind, and damaged ones.
 """
 
 import json
@@ -17,6 +17,7 @@ from ensemble.loading.convert import START_BYTES
 from tests.ensemble.loading import hostile
 from tests.support import keras_models
 from tests.support.figures import report
+from tests.support.onnx_models import write_linear
 from tests.support.syscalls import need_strace
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +52,7 @@ def traced(folder: Path, files: list[Path]) -> list[str]:
     (folder / "work").mkdir()
     environment = os.environ | {"TMPDIR": str(folder / "work"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=3000
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return log.read_text().splitlines()
@@ -94,10 +95,12 @@ def test_examining_hostile_files_opens_no_socket_and_touches_nothing_else(
     need_strace()
     (tmp_path / "corpus").mkdir()
     reasons = write_corpus(tmp_path / "corpus")
+    damaged = []
     if WHOLE:
         reasons |= write_loaded(tmp_path / "corpus")
+        damaged = write_damaged(tmp_path / "corpus")
 
-    lines = traced(tmp_path, list(reasons))
+    lines = traced(tmp_path, [*reasons, *damaged])
 
     found = json.loads((tmp_path / "work/ends.json").read_text())
     ends = {path: found["ends"].get(str(path), TAKEN) for path in reasons}
@@ -109,10 +112,12 @@ def test_examining_hostile_files_opens_no_socket_and_touches_nothing_else(
     # The watch looks ten times a second.
     assert found["children"] < 1.5 * START_BYTES
     taken = sum(end == TAKEN for end in ends.values())
+    refused = sum(str(path) in found["ends"] for path in damaged)
+    broken = f"{refused} of {len(damaged)} damaged ones refused, none did more; " if damaged else ""
     report(
         pytestconfig,
         f"{len(ends) - taken} hostile files examined under strace: all refused, 0 sockets, 0 files outside; "
-        f"{taken} harmless ones taken; {found['grown'] / MIB:.0f} MiB more memory at the peak, "
+        f"{taken} harmless ones taken; {broken}{found['grown'] / MIB:.0f} MiB more memory at the peak, "
         f"{found['children'] / MIB:.0f} MiB in the largest confined process",
     )
 
@@ -143,6 +148,23 @@ def write_loaded(folder: Path) -> dict[Path, str]:
             (folder / "two_inputs.keras", allowed["two_inputs.h5"], allowed["two_inputs"]), TAKEN
         ),
     }
+
+
+def write_damaged(folder: Path) -> list[Path]:
+    """Write files of each kind with a byte flipped here and there, or cut off; a parameter's may be any."""
+    write_linear(folder / "linear")
+    hostile.harmless(folder / "harmless")
+    dense = {"class_name": "Dense", "config": {"units": 3, "name": "dense"}}
+    hostile.write_h5(folder / "harmless.h5", dense)
+    found = []
+    for name, flip_each, cut_each, ending in (
+        ("linear", 7, 17, "onnx"), ("harmless", 97, 199, "keras"), ("harmless.h5", 997, 1999, "allowed"),
+    ):  # fmt: skip
+        whole = (folder / name).read_bytes()
+        for index, content in enumerate(hostile.mutants(whole, flip_each, cut_each)):
+            found.append(folder / f"mutant-{index}.{ending}")
+            found[-1].write_bytes(content)
+    return found
 
 
 def test_what_the_trace_would_show_is_found() -> None:
