@@ -8,22 +8,19 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.wire.health import Health
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.bindings import Binding
 from tests.support.observers import Recorder
 
 
 @asynccontextmanager
-async def checked() -> AsyncIterator[tuple[GrpcTransport, Health, Any]]:
+async def checked(binding: Binding) -> AsyncIterator[tuple[Any, Health, Any]]:
     """A served `Health`, and a stub of the stock health client."""
     health = Health()
-    options = TransportOptions(address="127.0.0.1:0")
-    transport = GrpcTransport([], health, observer=Recorder(), options=options)
-    port = await transport.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        try:
-            yield transport, health, health_pb2_grpc.HealthStub(channel)
-        finally:
-            await transport.stop(0)
+    async with (
+        binding.serve([], health, observer=Recorder()) as (transport, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        yield transport, health, health_pb2_grpc.HealthStub(channel)
 
 
 def name(response: Any) -> str:
@@ -34,13 +31,13 @@ async def check(stub: Any, service: str = "") -> str:
     return name(await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5))
 
 
-async def test_the_server_is_born_not_serving() -> None:
-    async with checked() as (_, _health, stub):
+async def test_the_server_is_born_not_serving(binding: Binding) -> None:
+    async with checked(binding) as (_, _health, stub):
         assert await check(stub) == "NOT_SERVING"
 
 
-async def test_the_server_and_each_model_have_a_status() -> None:
-    async with checked() as (_, health, stub):
+async def test_the_server_and_each_model_have_a_status(binding: Binding) -> None:
+    async with checked(binding) as (_, health, stub):
         health.show(ready=False, models=["digits"])
         assert [await check(stub), await check(stub, "digits")] == ["NOT_SERVING", "SERVING"]
 
@@ -51,16 +48,16 @@ async def test_the_server_and_each_model_have_a_status() -> None:
         assert [await check(stub, "digits"), await check(stub, "digits.forest")] == ["SERVING", "NOT_SERVING"]
 
 
-async def test_a_name_never_served_is_not_found() -> None:
-    async with checked() as (_, _health, stub):
+async def test_a_name_never_served_is_not_found(binding: Binding) -> None:
+    async with checked(binding) as (_, _health, stub):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await check(stub, "nothing")
 
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_watch_hears_of_every_change_and_ends_with_the_server() -> None:
-    async with checked() as (transport, health, stub):
+async def test_a_watch_hears_of_every_change_and_ends_with_the_server(binding: Binding) -> None:
+    async with checked(binding) as (transport, health, stub):
         watch = stub.Watch(health_pb2.HealthCheckRequest(service="digits"), timeout=10)
         heard = [name(await watch.read())]
         health.show(ready=True, models=["digits"])
@@ -73,8 +70,8 @@ async def test_a_watch_hears_of_every_change_and_ends_with_the_server() -> None:
     assert heard == ["SERVICE_UNKNOWN", "SERVING", "NOT_SERVING"]
 
 
-async def test_a_drain_says_not_serving_first_and_for_good() -> None:
-    async with checked() as (transport, health, stub):
+async def test_a_drain_says_not_serving_first_and_for_good(binding: Binding) -> None:
+    async with checked(binding) as (transport, health, stub):
         health.show(ready=True, models=["digits"])
         transport.drain()
         health.show(ready=True, models=["digits"])

@@ -16,7 +16,8 @@ from server.wire.gate import Gate
 from server.wire.health import Health
 from server.wire.messages import message_class
 from server.wire.method import Method
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from server.wire.transport_options import TransportOptions
+from tests.support.bindings import Binding
 from tests.support.observers import Recorder
 
 REQUEST = message_class("inference.ModelReadyRequest")
@@ -67,7 +68,10 @@ class World:
 
 @asynccontextmanager
 async def world_of(
-    limits: AdmissionLimits | None = None, client: tuple[tuple[str, Any], ...] = (), **options: Any
+    binding: Binding,
+    limits: AdmissionLimits | None = None,
+    client: tuple[tuple[str, Any], ...] = (),
+    **options: Any,
 ) -> AsyncIterator[World]:
     told = Recorder()
     world = World(None, "", told)
@@ -76,16 +80,15 @@ async def world_of(
         Method("test.Service", "Stream", REQUEST, RESPONSE, world.wait, refuse=lambda *_: RESPONSE()),
         Method("test.Service", "Score", REQUEST, RESPONSE, world.wait, scores=True),
     ]
-    transport = GrpcTransport(
-        methods,
-        Health(),
-        observer=told,
-        options=TransportOptions("127.0.0.1:0", **options),
-        gate=Gate(admission=Admission(limits or AdmissionLimits(), told, lambda: world.expected)),
-    )
-    world.address = f"127.0.0.1:{await transport.start()}"
+    gate = Gate(admission=Admission(limits or AdmissionLimits(), told, lambda: world.expected))
     settings = [("grpc.use_local_subchannel_pool", 1), *client]
-    async with grpc.aio.insecure_channel(world.address, settings) as channel:
+    async with (
+        binding.serve(methods, Health(), observer=told, options=TransportOptions(**options), gate=gate) as (
+            transport,
+            world.address,
+        ),
+        grpc.aio.insecure_channel(world.address, settings) as channel,
+    ):
         world.channel = channel
         try:
             yield world
@@ -101,8 +104,8 @@ async def refusal(call: Any) -> tuple[str, str, dict[str, str]]:
     return error.code().name, error.details(), dict(error.trailing_metadata())
 
 
-async def test_a_call_beyond_the_limit_is_refused_with_a_hint_and_never_parsed() -> None:
-    async with world_of(AdmissionLimits(calls=1)) as world:
+async def test_a_call_beyond_the_limit_is_refused_with_a_hint_and_never_parsed(binding: Binding) -> None:
+    async with world_of(binding, AdmissionLimits(calls=1)) as world:
         first = asyncio.ensure_future(world.ask())
         await world.running(1)
         code, text, trailing = await refusal(world.ask(NO_MESSAGE))
@@ -114,8 +117,8 @@ async def test_a_call_beyond_the_limit_is_refused_with_a_hint_and_never_parsed()
     assert world.told.of("refused") == [("calls",)]
 
 
-async def test_a_refused_caller_need_not_have_sent_its_message() -> None:
-    async with world_of(AdmissionLimits(calls=1)) as world:
+async def test_a_refused_caller_need_not_have_sent_its_message(binding: Binding) -> None:
+    async with world_of(binding, AdmissionLimits(calls=1)) as world:
         first = asyncio.ensure_future(world.ask())
         await world.running(1)
         unsent = world.channel.stream_unary("/test.Service/Ask")(timeout=20)
@@ -124,8 +127,8 @@ async def test_a_refused_caller_need_not_have_sent_its_message() -> None:
         await first
 
 
-async def test_bytes_beyond_the_limit_are_refused() -> None:
-    async with world_of(AdmissionLimits(calls=9, size=1000)) as world:
+async def test_bytes_beyond_the_limit_are_refused(binding: Binding) -> None:
+    async with world_of(binding, AdmissionLimits(calls=9, size=1000)) as world:
         large = REQUEST(name="x" * 900).SerializeToString()
         first = asyncio.ensure_future(world.ask(large))
         await world.running(1)
@@ -137,8 +140,10 @@ async def test_bytes_beyond_the_limit_are_refused() -> None:
     assert (code, text.split(",")[0]) == ("RESOURCE_EXHAUSTED", "server is at its limit: 903 bytes are held")
 
 
-async def test_while_scores_take_too_long_who_wants_some_is_refused_unread_and_others_are_not() -> None:
-    async with world_of(AdmissionLimits(wait_secs=0.5)) as world:
+async def test_while_scores_take_too_long_who_wants_some_is_refused_unread_and_others_are_not(
+    binding: Binding,
+) -> None:
+    async with world_of(binding, AdmissionLimits(wait_secs=0.5)) as world:
         world.expected = 2.0
         world.go_on.set()
         unsent = world.channel.stream_unary("/test.Service/Score")(timeout=20)
@@ -150,8 +155,8 @@ async def test_while_scores_take_too_long_who_wants_some_is_refused_unread_and_o
     assert world.told.of("refused") == [("wait",)]
 
 
-async def test_a_full_server_still_tells_its_health() -> None:
-    async with world_of(AdmissionLimits(calls=1)) as world:
+async def test_a_full_server_still_tells_its_health(binding: Binding) -> None:
+    async with world_of(binding, AdmissionLimits(calls=1)) as world:
         first = asyncio.ensure_future(world.ask())
         await world.running(1)
         assert await world.channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20) == b"\x08\x02"
@@ -159,8 +164,8 @@ async def test_a_full_server_still_tells_its_health() -> None:
         await first
 
 
-async def test_grpcs_own_retries_come_again_when_the_hint_says_so() -> None:
-    async with world_of(AdmissionLimits(calls=1), (("grpc.service_config", RETRIES),)) as world:
+async def test_grpcs_own_retries_come_again_when_the_hint_says_so(binding: Binding) -> None:
+    async with world_of(binding, AdmissionLimits(calls=1), (("grpc.service_config", RETRIES),)) as world:
         first = asyncio.ensure_future(world.ask())
         await world.running(1)
         second = asyncio.ensure_future(world.ask())
@@ -172,7 +177,9 @@ async def test_grpcs_own_retries_come_again_when_the_hint_says_so() -> None:
     assert [RESPONSE.FromString(answer).ready for answer in answers] == [True, True]
 
 
-async def test_waves_of_callers_never_exceed_the_limit_and_every_place_is_given_back() -> None:
+async def test_waves_of_callers_never_exceed_the_limit_and_every_place_is_given_back(
+    binding: Binding,
+) -> None:
     codes: list[str] = []
 
     async def call(world: World, timeout: float) -> None:  # noqa: ASYNC109 - the client's, not a wait of ours
@@ -182,7 +189,7 @@ async def test_waves_of_callers_never_exceed_the_limit_and_every_place_is_given_
         except grpc.aio.AioRpcError as error:
             codes.append(error.code().name)
 
-    async with world_of(AdmissionLimits(calls=8)) as world:
+    async with world_of(binding, AdmissionLimits(calls=8)) as world:
         for _ in range(6):
             world.go_on.clear()
             # Every third caller gives up early, maybe unheard: its place must come back all the same.
@@ -202,16 +209,18 @@ async def test_waves_of_callers_never_exceed_the_limit_and_every_place_is_given_
     assert codes.count("OK") >= 6
 
 
-async def test_a_caller_that_never_sends_its_message_holds_its_place_no_longer_than_a_call_may_take() -> None:
-    async with world_of(max_call_secs=0.05) as world:
+async def test_a_caller_that_never_sends_its_message_holds_its_place_no_longer_than_a_call_may_take(
+    binding: Binding,
+) -> None:
+    async with world_of(binding, max_call_secs=0.05) as world:
         silent = world.channel.stream_unary("/test.Service/Ask")(timeout=20)
         assert (await silent.code()).name == "DEADLINE_EXCEEDED"
         assert await silent.details() == "deadline passed before the scores were there"
         assert world.told.of("in_flight")[-1] == (0, 0)
 
 
-async def test_a_call_without_a_message_ends() -> None:
-    async with world_of() as world:
+async def test_a_call_without_a_message_ends(binding: Binding) -> None:
+    async with world_of(binding) as world:
         empty = world.channel.stream_unary("/test.Service/Ask")(timeout=20)
         await empty.done_writing()
         assert (await empty.code()).name == "INVALID_ARGUMENT"
@@ -221,25 +230,26 @@ async def test_a_call_without_a_message_ends() -> None:
 
 
 async def test_a_message_that_is_too_large_leaves_no_trace_in_the_log(
-    caplog: pytest.LogCaptureFixture,
+    binding: Binding, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        async with world_of(max_message_bytes=1024) as world:
+        async with world_of(binding, max_message_bytes=1024) as world:
             code, text, _ = await refusal(world.ask(b"x" * 5000))
+            assert caplog.records == []
     assert (code, text.split(" (")[0]) == ("RESOURCE_EXHAUSTED", "SERVER: Received message larger than max")
-    assert caplog.records == []
 
 
-async def test_metadata_that_is_too_large_is_refused() -> None:
-    async with world_of(max_metadata_bytes=4096) as world:
+async def test_metadata_that_is_too_large_is_refused(binding: Binding) -> None:
+    async with world_of(binding, max_metadata_bytes=4096) as world:
         world.go_on.set()
         await world.ask(metadata=[("note", "x" * 3000)])
         code, _, _ = await refusal(world.ask(metadata=[("note", "x" * 5000)]))
     assert code == "RESOURCE_EXHAUSTED"
 
 
+# The next two are of grpc.aio alone: Envoy's bounds are those that it was started with.
 async def test_calls_beyond_what_one_connection_may_have_never_run_and_take_nobodys_place() -> None:
-    async with world_of(max_concurrent_streams=2) as world:
+    async with world_of(Binding(None), max_concurrent_streams=2) as world:
         calls = [world.ask() for _ in range(4)]
         await world.running(2)
         # Another connection has places of its own.
@@ -257,8 +267,8 @@ async def test_calls_beyond_what_one_connection_may_have_never_run_and_take_nobo
     assert codes <= {"OK", "UNAVAILABLE"}
 
 
-async def test_one_stream_has_no_more_bytes_on_its_way_than_one_message_may_have() -> None:
-    async with world_of(max_message_bytes=2000) as world:
+async def test_one_stream_has_no_more_bytes_on_its_way_than_one_message_may_have(binding: Binding) -> None:
+    async with world_of(binding, max_message_bytes=2000) as world:
         stream = world.channel.stream_stream("/test.Service/Stream")(timeout=20)
         for _ in range(4):
             await stream.write(REQUEST(name="x" * 900).SerializeToString())
@@ -273,7 +283,7 @@ async def test_one_stream_has_no_more_bytes_on_its_way_than_one_message_may_have
 
 
 async def test_connections_come_of_age_and_callers_do_not_notice() -> None:
-    async with world_of(max_connection_age_secs=0.2) as world:
+    async with world_of(Binding(None), max_connection_age_secs=0.2) as world:
         world.go_on.set()
         async with asyncio.timeout(20):
             loop = asyncio.get_running_loop()
@@ -282,8 +292,8 @@ async def test_connections_come_of_age_and_callers_do_not_notice() -> None:
                 await world.ask()
 
 
-async def test_a_stream_that_comes_of_age_ends_once_its_answers_are_out() -> None:
-    async with world_of(max_connection_age_secs=0.2) as world:
+async def test_a_stream_that_comes_of_age_ends_once_its_answers_are_out(binding: Binding) -> None:
+    async with world_of(binding, max_connection_age_secs=0.2) as world:
         stream = world.channel.stream_stream("/test.Service/Stream")(timeout=20)
         await stream.write(b"")
         await world.running(1)

@@ -11,7 +11,7 @@ from server.wire.oip import Oip
 from server.wire.reflection import reflection_methods
 from server.wire.tfs import Tfs
 from server.wire.tfs_models import TfsModels
-from server.wire.transport_grpcio import GrpcTransport, TransportOptions
+from tests.support.bindings import Binding
 from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder
 
@@ -26,9 +26,9 @@ class Renamed:
         return self._channel.stream_stream(path.replace("v1alpha", "v1"), *args, **kwargs)
 
 
-def learnt(port: int, release: str) -> dict[str, Any]:
+def learnt(address: str, release: str) -> dict[str, Any]:
     """What a client without our protos learns of the services."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with grpc.insecure_channel(address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel if release == "v1alpha" else Renamed(channel))
         pool = descriptor_pool.DescriptorPool(database)
         return {
@@ -38,19 +38,15 @@ def learnt(port: int, release: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("release", ["v1", "v1alpha"])
-async def test_a_client_without_our_protos_learns_every_service_and_method(release: str) -> None:
+async def test_a_client_without_our_protos_learns_every_service_and_method(
+    binding: Binding, release: str
+) -> None:
     dialects = Oip(FakeModels()), Tfs(FakeModels(), lambda _: {}), TfsModels(FakeRepository(), lambda _: {})
     methods = [method for dialect in dialects for method in dialect.methods()]
     told = Recorder()
-    transport = GrpcTransport(
-        [*methods, *reflection_methods(methods)],
-        Health(),
-        observer=told,
-        options=TransportOptions("127.0.0.1:0"),
-    )
-    port = await transport.start()
-    services = await asyncio.to_thread(learnt, port, release)
-    await transport.stop(5)
+    served = [*methods, *reflection_methods(methods)]
+    async with binding.serve(served, Health(), observer=told) as (_, address):
+        services = await asyncio.to_thread(learnt, address, release)
 
     assert sorted(services) == [
         "grpc.health.v1.Health",
