@@ -15,14 +15,16 @@ from .envoy_admin import shed_calls, shed_so_far
 
 log = logging.getLogger("unisono.workers")
 
-EVERY_SECS = 0.1
+EVERY_SECS = 0.05
+# What Envoy refused is asked for after so many looks: nobody waits for it.
+COUNT_AFTER = 20
 # How much of what is known each look leaves: the last half second or so counts.
-KEPT = 0.8
+KEPT = 0.9
 # So much more than is taken comes through, and so many calls a look in any case: who is turned away here is
 # told from how many come, and a share of none would never be known to be too large.
-MORE, ANYWAY = 1.25, 1.0
+MORE, ANYWAY = 1.25, 0.5
 # After a look that saw no refusal so many times more come through.
-OPENING = 1.5
+OPENING = 1.25
 MOST_PERCENT = 99
 
 
@@ -43,28 +45,42 @@ class Shedding:
         wanted = self._taken * MORE + self._anyway
         share = 1 - wanted / self._offered if self._offered > wanted else 0.0
         most = MOST_PERCENT if refused else max(100 - OPENING * (100 - self.percent), 0)
-        self.percent = round(min(100 * share, most))
+        self.percent = int(min(100 * share, most))
         return self.percent
 
 
 async def keep_shedding(admission: Admission, admin: Path) -> None:
     """Have Envoy, whose admin socket this is, refuse what it should, and count it, until cancelled."""
-    shedding, told, counted = Shedding(), 0, 0
+    shedding, told, counting = Shedding(), 0, _Counting(admission, admin)
     came, turned_away = admission.asked, admission.turned_away
     while True:
         await asyncio.sleep(EVERY_SECS)
-        was_shedding = told
         percent = shedding.note(admission.asked - came, admission.turned_away - turned_away)
         came, turned_away = admission.asked, admission.turned_away
         try:
             if percent != told:
                 await asyncio.to_thread(shed_calls, admin, percent)
                 told = percent
-            if told or was_shedding:
-                so_far = await asyncio.to_thread(shed_so_far, admin)
-                admission.shed(so_far - counted)
-                counted = so_far
+            await counting.look(sheds=told > 0)
         except OSError as error:
             # Then the server refuses them by itself, and asks again in a moment.
             log.debug("Envoy didn't hear how many calls to refuse: %s", error)
             shedding.percent = told
+
+
+class _Counting:
+    """Counts what Envoy refuses, now and then while it does, and once after."""
+
+    def __init__(self, admission: Admission, admin: Path) -> None:
+        self._admission, self._admin = admission, admin
+        self._counted = 0
+        self._looks = 0  # since the last count, while there is something to count
+
+    async def look(self, *, sheds: bool) -> None:
+        if not sheds and not self._looks:
+            return
+        self._looks += 1
+        if self._looks >= COUNT_AFTER:
+            so_far = await asyncio.to_thread(shed_so_far, self._admin)
+            self._admission.shed(so_far - self._counted)
+            self._counted, self._looks = so_far, 0
