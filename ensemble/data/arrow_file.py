@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import InvalidDataError
-from .damage import Damage, blocks_around
+from .damage import Damage, blocks_around, is_damage
+from .opening import File, opened
 from .source import Block, Wanted
 from .table import check_columns, used_columns
 from .tensors import Place
@@ -28,15 +29,15 @@ NO_COLUMNS = pa.schema([])
 class ArrowFile:
     """One Arrow IPC file (not a stream)."""
 
-    path: Path
+    path: File
     names: tuple[str, ...]
     starts: tuple[int, ...]  # the first row of each record batch, then the number of all rows
     untyped: bool = False
 
     @classmethod
-    def open(cls, path: Path) -> "ArrowFile":
+    def open(cls, path: File) -> "ArrowFile":
         """Read the schema of `path`, and how many rows its batches have."""
-        with _clear_errors(path), pa.memory_map(str(path)) as file:
+        with _clear_errors(path), _bytes(path) as file:
             reader = pa.ipc.open_file(file)
             counts = _counts(file)
             if len(counts) != reader.num_record_batches:
@@ -62,7 +63,7 @@ class ArrowFile:
         """Give the wanted columns in order from row `start`, `rows` rows at a time."""
         used = used_columns(wanted, self.names, Place(self.path))
         first = bisect_right(self.starts, start) - 1
-        with _clear_errors(self.path), pa.memory_map(str(self.path)) as file:
+        with _clear_errors(self.path), _bytes(self.path) as file:
             fields = sorted(self.names.index(name) for name in used)
             reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
             pieces = (
@@ -78,11 +79,16 @@ class ArrowFile:
             # What isn't packed isn't checked by reading it, and offsets may point anywhere.
             batch.validate(full=True)
         except (pa.ArrowException, OSError) as error:
-            if not lenient:
+            if not (lenient and is_damage(error)):
                 raise
             rows = self.starts[index + 1] - self.starts[index]
             return Damage(rows, f"can't be read as Arrow, nor the rest of its record batch: {error}")
         return batch
+
+
+def _bytes(file: File) -> Any:
+    """Map a file into memory; one in a bucket is asked for what is used."""
+    return pa.memory_map(str(file)) if isinstance(file, Path) else pa.PythonFile(opened(file), "r")
 
 
 def _counts(file: Any) -> list[int]:
@@ -97,7 +103,7 @@ def _counts(file: Any) -> list[int]:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _clear_errors(path: File) -> Iterator[None]:
     """Turn what Arrow says about a broken file into our error."""
     try:
         yield

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..member import Rows, row_count
+from .opening import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Chunk:
     rows: Rows
     labels: NDArray[np.int64] | None
     start: int
-    source: Path
+    source: File
     row: int
     kept: Mapping[str, Any] = field(default_factory=dict)  # name -> pyarrow array
     numbers: NDArray[np.int64] | None = None  # each row's place in `source`, where some were left out

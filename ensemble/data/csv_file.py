@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from pyarrow import csv
 
 from ..errors import InvalidDataError
 from .damage import CUT, Damage
-from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, is_packed, opened
+from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, File, for_arrow, opened
 from .source import Block, Raw, Wanted
 from .table import check_columns, columns_of, table_blocks, to_raw, used_columns
 from .tensors import Place
@@ -31,12 +30,12 @@ BLOCK_SIZE = 1 << 20
 class CsvFile:
     """One CSV file, separated by commas, with the names in its first line."""
 
-    path: Path
+    path: File
     names: tuple[str, ...]
     untyped: bool = True
 
     @classmethod
-    def open(cls, path: Path) -> "CsvFile":
+    def open(cls, path: File) -> "CsvFile":
         """Read the names in the first line of `path`."""
         with _clear_errors(path):
             names = next(_records(path), None)
@@ -154,7 +153,7 @@ class TextBlock:
             ) from None
 
 
-def _records(path: Path) -> Iterator[list[str] | Damage]:
+def _records(path: File) -> Iterator[list[str] | Damage]:
     """Give the lines as lists of texts, the header first; empty lines are no rows, as in Arrow."""
     # BufferedReader is what it is; IO[bytes] is what its opener may promise.
     with TextIOWrapper(cast("Any", opened(path)), "utf-8-sig", "surrogateescape", newline="") as file:
@@ -164,7 +163,7 @@ def _records(path: Path) -> Iterator[list[str] | Damage]:
             yield Damage(1, str(error), CUT)
 
 
-def _lines(file: TextIOWrapper, path: Path) -> Iterator[str]:
+def _lines(file: TextIOWrapper, path: File) -> Iterator[str]:
     """Give the lines; none may be without an end."""
     while line := file.readline(ROW_BYTES_AT_MOST):
         if len(line) == ROW_BYTES_AT_MOST:
@@ -181,11 +180,11 @@ def _parsed_as(dtype: str) -> Any:
     return pa.float64() if dtype.startswith("float") else pa.int64()
 
 
-def _open(path: Path, options: Any) -> Any:
+def _open(path: File, options: Any) -> Any:
     """Open a reader that parses one block after another."""
     # Arrow would unpack it too, and says nothing where it ends early.
     return csv.open_csv(
-        opened(path) if is_packed(path) else path,
+        for_arrow(path),
         read_options=csv.ReadOptions(block_size=BLOCK_SIZE),
         parse_options=csv.ParseOptions(newlines_in_values=True),
         convert_options=options,
@@ -193,7 +192,7 @@ def _open(path: Path, options: Any) -> Any:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _clear_errors(path: File) -> Iterator[None]:
     """Turn what Arrow and Python say about a broken file into our error."""
     try:
         yield

@@ -54,6 +54,11 @@ class DamagedBlock:
         raise InvalidDataError(f"{self.place.row(0)}: {self.why}", code=self.code)
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether the bytes are at fault, and not the disk, whose errors have numbers and may pass."""
+    return not (isinstance(error, OSError) and error.errno)
+
+
 def damaged_blocks(damage: Damage, wanted: Wanted, place: Place, rows: int) -> Iterator[DamagedBlock]:
     """Give the rows of `damage`, the first of which is at `place`, `rows` at a time."""
     for start in range(0, damage.num_rows, rows):

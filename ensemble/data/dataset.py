@@ -23,8 +23,9 @@ from .image_folder import ImageFolder, image_files
 from .images import IMAGE_ENDINGS
 from .jsonl_file import JsonlFile
 from .labels import OUTSIDE, LabelRule
+from .locations import Locations
 from .npz_file import NpzFile
-from .opening import kind
+from .opening import File, bytes_of, kind
 from .parquet_file import ParquetFile
 from .paths import find_files
 from .sifting import BadRow, sift
@@ -53,7 +54,7 @@ class Dataset:
         return sum(file.rows for file in self._files)
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[File, ...]:
         """The files, in the order in which they are read."""
         return tuple(file.source.path for file in self._files)
 
@@ -78,9 +79,10 @@ class Dataset:
         digest = sha256()
         for path in self.files:
             # The names of images count too: they say the class.
-            for name in image_files(path) if path.is_dir() else [""]:
+            folder = path if isinstance(path, Path) and path.is_dir() else None
+            for name in [""] if folder is None else image_files(folder):
                 digest.update(name.encode(errors="surrogateescape"))
-                with (path / name).open("rb") as file:
+                with bytes_of(path if folder is None else folder / name) as file:
                     while data := file.read(READ_SIZE):
                         digest.update(data)
         return digest.hexdigest()
@@ -134,7 +136,7 @@ class Dataset:
 
 
 def open_dataset(  # noqa: PLR0913 - one parameter for each thing that files may hold
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     signature: Signature,
     *,
     label: str | None = None,
@@ -143,7 +145,7 @@ def open_dataset(  # noqa: PLR0913 - one parameter for each thing that files may
     identity: str | None = None,
     lenient: bool = False,
 ) -> Dataset:
-    """Open `paths` (files, folders, patterns) as rows for `signature`'s inputs.
+    """Open `paths` (files, folders, patterns, on disk or in a bucket) as rows for `signature`'s inputs.
 
     `label` names the column or array of labels; `classes` the names that text labels may be, in the
     order of the scores; `keep` columns to hand on as they are; `identity` one more, that names the row also
@@ -152,7 +154,7 @@ def open_dataset(  # noqa: PLR0913 - one parameter for each thing that files may
     kept = tuple(dict.fromkeys((*([] if identity is None else [identity]), *keep)))
     wanted = Wanted(signature.inputs, label, kept, lenient, identity)
     only = signature.inputs[0].name if len(signature.inputs) == 1 else None
-    sources = [_open(path, only) for path in find_files(paths)]
+    sources = [_open(path, only) for path in find_files(paths, Locations())]
     for source in sources:
         source.check(wanted)
     count = len(classes) or _score_count(signature)
@@ -169,7 +171,7 @@ def open_dataset(  # noqa: PLR0913 - one parameter for each thing that files may
 
 
 def reopen_dataset(
-    files: Sequence[tuple[Path, int]],
+    files: Sequence[tuple[File, int]],
     signature: Signature,
     kept_types: Mapping[str, Any],
     identity: str | None = None,
@@ -228,9 +230,9 @@ def _cast(column: Any, dtype: Any, name: str, place: Place) -> Any:
         ) from None
 
 
-def _open(path: Path, only_input: str | None) -> Source:
+def _open(path: File, only_input: str | None) -> Source:
     """Open one file by how its name ends."""
-    known: Mapping[str, Callable[[Path], Source]] = {
+    known: Mapping[str, Callable[[File], Source]] = {
         ".arrow": ArrowFile.open,
         ".csv": CsvFile.open,
         ".feather": ArrowFile.open,
@@ -240,7 +242,7 @@ def _open(path: Path, only_input: str | None) -> Source:
         ".tfrecord": TfRecordFile.open,
         ".tfrecords": TfRecordFile.open,
     }
-    if path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS:
+    if isinstance(path, Path) and (path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS):
         return ImageFolder.open(path)
     opened = known.get(kind(path))
     return opened(path) if opened else NpzFile.open(path, only_input)

@@ -111,7 +111,7 @@ class ImageBlock:
         images: list[NDArray[np.uint8]] = []
         for index, file in enumerate(self.files):
             try:
-                images.append(decode(self.place.path / file, layout))
+                images.append(decode(Path(str(self.place.path)) / file, layout))
             except InvalidDataError as error:
                 raise InvalidDataError(
                     f"{self.place.row(index)}: {_named(file)}{error}", code=error.code

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ..errors import InvalidDataError
 from .damage import CUT, Damage
-from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, opened
+from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, File, opened
 from .source import Block, Raw, Wanted
 from .table import check_columns, to_raw, used_columns
 from .tensors import Place
@@ -24,12 +23,12 @@ NAMES_FROM = 64  # lines that tell which names there are
 class JsonlFile:
     """One file of JSON lines. `names` are those of its first objects."""
 
-    path: Path
+    path: File
     names: tuple[str, ...]
     untyped: bool = False
 
     @classmethod
-    def open(cls, path: Path) -> "JsonlFile":
+    def open(cls, path: File) -> "JsonlFile":
         """Read the first lines of `path`."""
         names: dict[str, None] = {}
         with _clear_errors(path):
@@ -110,7 +109,7 @@ def _record(line: bytes | Damage, place: Place) -> dict[str, Any]:
     return record
 
 
-def _lines(path: Path) -> Iterator[bytes | Damage]:
+def _lines(path: File) -> Iterator[bytes | Damage]:
     """Give the lines that aren't empty."""
     with opened(path) as file:
         try:
@@ -126,7 +125,7 @@ def _lines(path: Path) -> Iterator[bytes | Damage]:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _clear_errors(path: File) -> Iterator[None]:
     """Turn what the system says about a file into our error."""
     try:
         yield

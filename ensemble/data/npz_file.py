@@ -8,7 +8,6 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from io import SEEK_CUR
 from math import prod
-from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -19,7 +18,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
-from .damage import CUT, Damage, damaged_blocks
+from .damage import CUT, Damage, damaged_blocks, is_damage
+from .opening import File, opened
 from .source import Block, Raw, Wanted
 from .tensors import Place
 
@@ -46,21 +46,21 @@ class Header:
 class NpzFile:
     """Named arrays with one rows axis. A single `.npy` is the array of the only input, whatever its name."""
 
-    path: Path
+    path: File
     headers: Mapping[str, Header]
     untyped: bool = False
     # What is wrong with an array of an archive; None: nothing. By name, once it was looked at.
     verified: dict[str, str | None] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Path, only_input: str | None) -> "NpzFile":
+    def open(cls, path: File, only_input: str | None) -> "NpzFile":
         """Read the headers of `path`; `only_input` names the array of a `.npy`."""
         if path.suffix == ENDING:
             if only_input is None:
                 raise InvalidDataError(f"{path}: the ensemble has several inputs; store them by name in .npz")
             names = [only_input]
         else:
-            with _clear_errors(path), zipfile.ZipFile(path) as archive:
+            with _clear_errors(path), opened(path) as file, zipfile.ZipFile(file) as archive:
                 names = [name.removesuffix(ENDING) for name in archive.namelist() if name.endswith(ENDING)]
         headers = {}
         for name in names:
@@ -133,7 +133,7 @@ class NpzFile:
         return next(filter(None, (self.verified[name] for name in names)), None)
 
 
-def _unpacked_badly(path: Path, name: str) -> str | None:
+def _unpacked_badly(path: File, name: str) -> str | None:
     """Read one array of an archive to its end; return what is wrong with it."""
     try:
         with ExitStack() as stack, _clear_errors(path):
@@ -141,6 +141,8 @@ def _unpacked_badly(path: Path, name: str) -> str | None:
             while stream.read(READ_SIZE):
                 pass
     except InvalidDataError as error:
+        if not is_damage(error.__cause__ or error):
+            raise
         why = str(error).removeprefix(f"{path}: ")
         return f"array {name!r} is damaged, and nothing tells which of its values are: {why}"
     return None
@@ -193,18 +195,18 @@ def _column(array: NDArray[Any], name: str, place: Place) -> Any:
     return column
 
 
-def _stream(stack: ExitStack, path: Path, name: str, *, verified: bool = True) -> IO[bytes]:
+def _stream(stack: ExitStack, path: File, name: str, *, verified: bool = True) -> IO[bytes]:
     """Open the bytes of one array; each has a handle of its own, so several can be read in step."""
     if path.suffix == ENDING:
-        return stack.enter_context(path.open("rb"))
-    archive = stack.enter_context(zipfile.ZipFile(path))
+        return stack.enter_context(opened(path))
+    archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(opened(path))))
     info = copy(archive.getinfo(name + ENDING))
     if not verified:
         del info.CRC  # what has none isn't held against it
     return stack.enter_context(archive.open(info))
 
 
-def _reader(stack: ExitStack, path: Path, name: str, first: int) -> Callable[[int, int], NDArray[Any]]:
+def _reader(stack: ExitStack, path: File, name: str, first: int) -> Callable[[int, int], NDArray[Any]]:
     """Return what gives `count` rows from row `start` of one array, or those that are there.
 
     To be called in order, from `first`.
@@ -241,7 +243,7 @@ def _spilled(stack: ExitStack, stream: IO[bytes], header: Header) -> NDArray[Any
     return np.memmap(file, header.dtype, "r", shape=header.shape, order="F")
 
 
-def _header(stream: IO[bytes], path: Path, name: str) -> Header:
+def _header(stream: IO[bytes], path: File, name: str) -> Header:
     """Read an array's header, leaving `stream` at its first row."""
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -254,7 +256,7 @@ def _header(stream: IO[bytes], path: Path, name: str) -> Header:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _clear_errors(path: File) -> Iterator[None]:
     """Turn what zip, zlib and numpy say about a broken file into one error."""
     try:
         yield

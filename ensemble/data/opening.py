@@ -1,4 +1,4 @@
-"""The bytes of a data file, unpacked if it is packed: a piece at a time, whatever comes out of it.
+"""The bytes of a data file, on disk or in a bucket, unpacked if it is packed: a piece at a time, always.
 
 A packed file whose bytes are damaged is refused: nothing tells which of its rows are. One that ends too early
 gives what there is, and then `EndsEarlyError`.
@@ -7,7 +7,7 @@ gives what there is, and then `EndsEarlyError`.
 import io
 import zlib
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import pyarrow as pa
 
@@ -22,27 +22,78 @@ DAMAGED = "its bytes are damaged, and nothing tells which of its rows are"
 ROW_BYTES_AT_MOST = 1 << 28
 
 
+class RemoteFile(Protocol):
+    """A file in a bucket, as `model_store.bucket_data` has it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """How its name ends."""
+        ...
+
+    @property
+    def stem(self) -> str:
+        """Its name without that."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """What tells it from what was there before or comes after it."""
+        ...
+
+    def open(self) -> IO[bytes]:
+        """Open it for reading from any place; StoreError, then and whenever it is read."""
+        ...
+
+
+File = Path | RemoteFile
+
+
 class EndsEarlyError(OSError):
     """A packed file ends before what was packed does."""
 
 
-def kind(path: Path) -> str:
+def kind(file: File) -> str:
     """How the file's name ends, less its packing: what says how it is read."""
-    return Path(path.stem).suffix if path.suffix in PACKINGS else path.suffix
+    return Path(file.stem).suffix if is_packed(file) else file.suffix
 
 
-def is_packed(path: Path) -> bool:
+def is_packed(file: File) -> bool:
     """Whether it can be read from its start only."""
-    return path.suffix in PACKINGS
+    return file.suffix in PACKINGS
 
 
-def opened(path: Path) -> IO[bytes]:
-    """Open a file for reading, unpacked. OSError, then and whenever it is read."""
-    file = path.open("rb")
-    if not is_packed(path):
-        return file
-    stream = _Gunzipped(file) if path.suffix == ".gz" else _Unzstd(file)
-    return cast("IO[bytes]", io.BufferedReader(stream, PIECE))
+def size_of(file: File) -> int:
+    """Its bytes, as they lie there. OSError."""
+    return file.stat().st_size if isinstance(file, Path) else file.size
+
+
+def bytes_of(file: File) -> IO[bytes]:
+    """Open a file for reading, as it is. OSError, or StoreError of one in a bucket, here and later."""
+    return file.open("rb") if isinstance(file, Path) else file.open()
+
+
+def opened(file: File) -> IO[bytes]:
+    """Open a file for reading, unpacked. Errors as above."""
+    stream = bytes_of(file)
+    if not is_packed(file):
+        return stream
+    unpacked = _Gunzipped(stream) if file.suffix == ".gz" else _Unzstd(stream)
+    return cast("IO[bytes]", io.BufferedReader(unpacked, PIECE))
+
+
+def for_arrow(file: File) -> Any:
+    """Return what Arrow reads a file by: its name where it can go there itself, else its bytes."""
+    return str(file) if isinstance(file, Path) and not is_packed(file) else opened(file)
 
 
 class _Gunzipped(io.RawIOBase):

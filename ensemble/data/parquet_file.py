@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InvalidDataError
-from .damage import Damage, blocks_around
+from .damage import Damage, blocks_around, is_damage
+from .opening import File, for_arrow
 from .source import Block, Wanted
 from .table import check_columns, used_columns
 from .tensors import Place
@@ -30,15 +30,15 @@ BUFFER_SIZE = 1 << 20
 class ParquetFile:
     """One Parquet file."""
 
-    path: Path
+    path: File
     names: tuple[str, ...]
     starts: tuple[int, ...]  # the first row of each row group, then the number of all rows
     untyped: bool = False
 
     @classmethod
-    def open(cls, path: Path) -> "ParquetFile":
+    def open(cls, path: File) -> "ParquetFile":
         """Read the footer of `path`."""
-        with _clear_errors(path), pq.ParquetFile(path) as file:
+        with _clear_errors(path), pq.ParquetFile(for_arrow(path)) as file:
             groups = (file.metadata.row_group(index).num_rows for index in range(file.num_row_groups))
             return cls(path, tuple(file.schema_arrow.names), tuple(accumulate(groups, initial=0)))
 
@@ -62,7 +62,7 @@ class ParquetFile:
         """Give the wanted columns in order from row `start`, `rows` rows at a time."""
         columns = used_columns(wanted, self.names, Place(self.path))
         options = {"buffer_size": BUFFER_SIZE, "pre_buffer": False, "page_checksum_verification": True}
-        with _clear_errors(self.path), pq.ParquetFile(self.path, **options) as file:
+        with _clear_errors(self.path), pq.ParquetFile(for_arrow(self.path), **options) as file:
             groups = range(self._group(start), len(self.starts) - 1)
             pieces = (
                 piece
@@ -79,7 +79,7 @@ class ParquetFile:
                 yield batch
                 done += batch.num_rows
         except (pa.ArrowException, OSError) as error:
-            if not lenient:
+            if not (lenient and is_damage(error)):
                 raise
             why = f"can't be read as Parquet, nor the rest of its row group: {error}"
         else:
@@ -100,7 +100,7 @@ def _batches(file: Any, group: int, columns: list[str], rows: int) -> Iterator[A
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _clear_errors(path: File) -> Iterator[None]:
     """Turn what Arrow says about a broken file into our error."""
     try:
         yield

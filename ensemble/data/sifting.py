@@ -7,7 +7,6 @@ bad rows stand alone. So good files cost nothing, and a bad row a few conversion
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from ..errors import InvalidDataError
 from .chunk import Chunk
+from .opening import File
 from .source import Block
 from .tensors import Place
 
@@ -26,7 +26,7 @@ class BadRow:
     `identity` is what its file calls it, an Arrow scalar; None if that wasn't asked for, or can't be read.
     """
 
-    source: Path
+    source: File
     row: int
     code: str
     message: str

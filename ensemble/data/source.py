@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from ..signature import TensorSpec
+from .opening import File
 from .tensors import Place
 
 
@@ -89,7 +89,7 @@ class Source(Protocol):
     """One data file, opened. Holds no rows and no open file between two reads."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> File:
         """Where it lies, as the caller named it."""
         ...
 

@@ -6,7 +6,6 @@ rounded to a narrower float, because data files hold float64 where models take f
 
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
 from ..signature import ANY_SIZE, TensorSpec
+from .opening import File
 
 NUMERIC = "biuf"  # numpy's kinds: bool, signed, unsigned, float
 
@@ -22,7 +22,7 @@ NUMERIC = "biuf"  # numpy's kinds: bool, signed, unsigned, float
 class Place:
     """Where rows come from: the file, and the row in it, from 0, of the first of them."""
 
-    path: Path
+    path: File
     start: int = 0
 
     def after(self, rows: int) -> "Place":

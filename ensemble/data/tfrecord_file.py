@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ import pyarrow as pa
 from ..errors import InvalidDataError
 from .crc32c import masked_crc32c
 from .damage import CUT
-from .opening import PIECE, ROW_BYTES_AT_MOST, EndsEarlyError, is_packed, opened
+from .opening import PIECE, ROW_BYTES_AT_MOST, EndsEarlyError, File, is_packed, opened, size_of
 from .source import Block, Raw, Wanted
 from .table import check_columns, to_raw, used_columns
 from .tensors import Place
@@ -33,12 +32,12 @@ ENDS = -1  # no CRC: the file ends in this record
 class TfRecordFile:
     """One TFRecord file. `names` are the features of its first record that can be read."""
 
-    path: Path
+    path: File
     names: tuple[str, ...]
     untyped: bool = False
 
     @classmethod
-    def open(cls, path: Path) -> "TfRecordFile":
+    def open(cls, path: File) -> "TfRecordFile":
         """Read the first records of `path`."""
         with _clear_errors(path), opened(path) as file:
             for index, (data, crc) in enumerate(islice(_records(file, path), 64)):
@@ -160,9 +159,9 @@ def _parsed(data: bytes, place: Place) -> dict[str, Values]:
         raise InvalidDataError(f"{place.row(0)}: {error}", code=error.code) from None
 
 
-def _records(file: IO[bytes], path: Path) -> Iterator[tuple[bytes, int]]:
+def _records(file: IO[bytes], path: File) -> Iterator[tuple[bytes, int]]:
     """Give each record's bytes and the CRC they should have; `ENDS` for the one in which the file ends."""
-    most = ROW_BYTES_AT_MOST if is_packed(path) else path.stat().st_size
+    most = ROW_BYTES_AT_MOST if is_packed(path) else size_of(path)
     crc = 0
     while crc != ENDS:
         try:
@@ -187,9 +186,9 @@ def _record(file: IO[bytes], most: int) -> tuple[bytes, int] | None:
     return (data, FOOTER.unpack(footer)[0]) if len(footer) == FOOTER.size else (b"", ENDS)
 
 
-def _headers(file: IO[bytes], path: Path) -> Iterator[bytes]:
+def _headers(file: IO[bytes], path: File) -> Iterator[bytes]:
     """Give each record's header; of the one in which the file ends, what there is of it."""
-    size = None if is_packed(path) else path.stat().st_size
+    size = None if is_packed(path) else size_of(path)
     header = b""
     with suppress(EndsEarlyError):
         while header := _header(file):
@@ -233,7 +232,7 @@ def _damaged(place: Place, crc: int) -> InvalidDataError:
     )
 
 
-def _lost(path: Path, row: int) -> InvalidDataError:
+def _lost(path: File, row: int) -> InvalidDataError:
     return InvalidDataError(
         f"{path}: row {row}: its length is damaged, so what follows can't be found, or this is no TFRecord"
         " file: write it again (the name of a compressed one ends in .gz or .zst)"
@@ -241,7 +240,7 @@ def _lost(path: Path, row: int) -> InvalidDataError:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _clear_errors(path: File) -> Iterator[None]:
     """Turn what the system says about a broken file into our error."""
     try:
         yield

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.chunk import Chunk
+from ..data.opening import File
 from ..member import Rows
 from .fingerprints import bytes_of
 
@@ -67,7 +68,7 @@ class Sharder:
     def __init__(self, rows: int = SHARD_ROWS) -> None:
         self._rows = rows
         self._digests: dict[str, Any] = {}  # by input, so that no digest depends on how rows came in batches
-        self._place: tuple[Path, int] | None = None
+        self._place: tuple[File, int] | None = None
         self._start = self._stop = 0
         self._shards: list[Shard] = []
 

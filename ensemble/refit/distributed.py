@@ -74,7 +74,9 @@ class Distributed:
         self, cache: ScoresCache, data: Dataset, shards: Sequence[Shard], batch_size: int, progress: Progress
     ) -> Timed:
         """Score what of these shards isn't in the cache; `progress` is told the rows that are done."""
-        files = tuple(zip((path.resolve() for path in data.files), data.counts, strict=True))
+        # A refit's files are on disk.
+        paths = [path.resolve() for path in data.files if isinstance(path, Path)]
+        files = tuple(zip(paths, data.counts, strict=True))
         folder = cache.folder.resolve()
         work = Filling(self.store, self.ensemble, self.version, files, tuple(shards), folder, batch_size)
         timed, done = Timed(), Counter[int]()

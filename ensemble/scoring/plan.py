@@ -19,6 +19,8 @@ from model_store.canonical import encode
 
 from ..data.dataset import Dataset, reopen_dataset
 from ..data.image_folder import folder_stamp
+from ..data.locations import Locations, local_path
+from ..data.opening import File
 from ..errors import InvalidDataError
 from ..runtimes.choice import Plan as Way
 from ..signature import Signature
@@ -39,18 +41,31 @@ NOT_SETTLED: Settled = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file as it was when the job was planned."""
+    """A file as it was when the job was planned; `etag` is that of one in a bucket, "" of others."""
 
     path: str
     size: int
     mtime_ns: int
     rows: int
+    etag: str = ""
+
+    @classmethod
+    def of(cls, file: File, rows: int) -> "InputFile":
+        """Note what a file is like now."""
+        if isinstance(file, Path):
+            return cls(str(file), *_stamp(file), rows)
+        return cls(str(file), file.size, 0, rows, file.etag)
 
     def check(self) -> None:
-        """Raise `InvalidDataError` if the file has changed since."""
-        path = Path(self.path)
-        if _stamp(path) != (self.size, self.mtime_ns):
+        """Raise `InvalidDataError` if the file has changed since; one in a bucket is asked at each read."""
+        path = local_path(self.path)
+        if path is not None and _stamp(path) != (self.size, self.mtime_ns):
             raise InvalidDataError(f"{path}: changed since the job was planned: score it into another folder")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `plan.json` holds."""
+        told = {"path": self.path, "size": self.size, "mtime_ns": self.mtime_ns, "rows": self.rows}
+        return told | ({"etag": self.etag} if self.etag else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +109,7 @@ class Plan:
         clash = sorted(set(dataset.keep) & own)
         if clash:
             raise InvalidDataError(f"can't keep {clash}: the results have columns of that name; rename yours")
-        files = (
-            InputFile(str(path), *_stamp(path), rows)
-            for path, rows in zip(dataset.files, dataset.counts, strict=True)
-        )
+        files = (InputFile.of(file, rows) for file, rows in zip(dataset.files, dataset.counts, strict=True))
         rows = part_rows or part_rows_for(dataset.rows)
         packages = {*MADE_WITH, *(way.runtime for way in settled.values())}
         made_with = {package: _release(package) for package in sorted(packages)}
@@ -136,7 +148,8 @@ class Plan:
         """Open the files again, if they are as they were; `InvalidDataError`."""
         for file in self.files:
             file.check()
-        files = [(Path(file.path), file.rows) for file in self.files]
+        locations = Locations()
+        files = [(locations.known(file.path, file.size, file.etag), file.rows) for file in self.files]
         return reopen_dataset(files, self.target.signature, self.kept_types, self.identity)
 
     def to_json(self) -> dict[str, Any]:
@@ -158,10 +171,7 @@ class Plan:
             "part_rows": self.part_rows,
             "made_with": dict(self.made_with),
             "runtimes": {name: way._asdict() for name, way in self.settled.items()},
-            "files": [
-                {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns, "rows": file.rows}
-                for file in self.files
-            ],
+            "files": [file.to_json() for file in self.files],
         }
 
     @classmethod

@@ -14,8 +14,12 @@ from .options import DEFAULT_STORE, StoreOption
 from .progress import ProgressMode, rows_progress
 
 InputOption = Annotated[
-    list[Path],
-    Parameter(name="--input", consume_multiple=True, help="Data files, folders or patterns."),
+    list[str],
+    Parameter(
+        name="--input",
+        consume_multiple=True,
+        help="Data files, folders or patterns; s3://, gs:// and az:// too.",
+    ),
 ]
 OutputOption = Annotated[
     Path, Parameter(name="--output", help="A new or empty folder; gets Parquet files and _SUCCESS.json.")

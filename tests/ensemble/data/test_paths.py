@@ -2,12 +2,16 @@ from pathlib import Path
 
 import pytest
 
+from ensemble.data.locations import Locations
 from ensemble.data.paths import find_files
 from ensemble.errors import InvalidDataError
 
 
 def names(folder: Path, *paths: str) -> list[str]:
-    return [str(file.relative_to(folder)) for file in find_files([folder / path for path in paths])]
+    return [
+        str(Path(str(file)).relative_to(folder))
+        for file in find_files([folder / path for path in paths], Locations())
+    ]
 
 
 @pytest.fixture
@@ -52,4 +56,4 @@ def test_what_holds_no_data_is_refused(path: str, message: str, folder: Path) ->
 
 def test_no_paths_at_all_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="no data files given"):
-        find_files([])
+        find_files([], Locations())

@@ -1,0 +1,107 @@
+"""From addresses to files: paths, `file://` and what lies in buckets.
+
+A bucket is connected to once, and its library is loaded only then.
+"""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from model_store.addresses import BUCKETS
+
+from ..errors import InvalidDataError
+from .opening import File, RemoteFile
+
+PATTERN = re.compile(r"[*?\[]")
+
+
+class Remote(Protocol):
+    """A bucket that data files lie in."""
+
+    def known(self, key: str, size: int, etag: str) -> RemoteFile:
+        """Return a file that was found before."""
+        ...
+
+    def file(self, key: str) -> RemoteFile | None:
+        """Look for one file."""
+        ...
+
+    def below(self, prefix: str) -> Iterator[RemoteFile]:
+        """Give all files below a prefix, sorted."""
+        ...
+
+
+class Locations:
+    """Finds what addresses name, and remembers the buckets."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Remote] = {}
+
+    def known(self, address: str, size: int, etag: str) -> File:
+        """Return a file that was found before."""
+        if "://" not in address:
+            return Path(address)
+        bucket, key = self._bucket(address)
+        return bucket.known(key, size, etag)
+
+    def files(self, address: str) -> tuple[list[tuple[str, RemoteFile]], bool]:
+        """Return the files of an address in a bucket, by their keys below it; and whether it names one alone.
+
+        An address is a file, all that lies below it, or a pattern.
+        """
+        bucket, key = self._bucket(address)
+        if PATTERN.search(key):
+            start = key[: PATTERN.search(key).start()].rpartition("/")[0]  # type: ignore[union-attr]
+            found = ((str(file).removeprefix(_root(address)), file) for file in bucket.below(start))
+            return [(name, file) for name, file in found if _matches(name, key)], False
+        one = bucket.file(key) if key and not key.endswith("/") else None
+        if one is not None:
+            return [(one.name, one)], True
+        folder = key.rstrip("/")
+        start = _root(address) + (f"{folder}/" if folder else "")
+        return [(str(file).removeprefix(start), file) for file in bucket.below(folder)], False
+
+    def _bucket(self, address: str) -> tuple[Remote, str]:
+        """Return the bucket of an address, and the key in it."""
+        parts = urlsplit(address)
+        if parts.scheme not in BUCKETS or not parts.netloc or "@" in parts.netloc:
+            raise InvalidDataError(
+                f"{address}: can't be read; use a path, file:///absolute/path, s3://bucket/key, gs://bucket/key"
+                " or az://container/key"
+            )
+        if _root(address) not in self._buckets:
+            try:
+                module: Any = import_module("model_store.bucket_data")
+            except ModuleNotFoundError as error:
+                raise InvalidDataError(f"{address}: needs {error.name}: pip install obstore") from error
+            self._buckets[_root(address)] = module.DataBucket.connect(parts.scheme, parts.netloc)
+        # Not what urlsplit takes for a path: a pattern may hold a question mark.
+        return self._buckets[_root(address)], address.removeprefix(_root(address))
+
+
+def local_path(address: str | Path) -> Path | None:
+    """Return the path that an address is; None if it is no path."""
+    text = str(address)
+    if isinstance(address, Path) or "://" not in text:
+        return Path(address)
+    return Path(unquote(urlsplit(text).path)) if text.startswith("file:///") else None
+
+
+def _root(address: str) -> str:
+    """The bucket's part of an address."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/"
+
+
+def _matches(key: str, pattern: str) -> bool:
+    """Whether a key fits a pattern, of which `*` and `?` stay within a folder and `**` goes through many."""
+    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    made = (
+        known.get(piece) or (piece if piece.startswith("[") and piece.endswith("]") else re.escape(piece))
+        for piece in pieces
+    )
+    return re.fullmatch("".join(made), key) is not None
