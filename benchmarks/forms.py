@@ -50,7 +50,7 @@ def report(dataset: str, count: int) -> None:
         uniform = row_losses(test, Blend.uniform(test.members))
         for title, name, blend in judged(split):
             losses = losses_of(test, blend)
-            figures.setdefault(title, []).append((losses.log_loss, losses.accuracy, losses.calibration_error))
+            figures.setdefault(title, []).append((losses.loss, losses.accuracy, losses.calibration_error))
             excess.setdefault(title, []).append(row_losses(test, blend) - uniform)
             picked.setdefault(title, []).append(name)
         rows = split.validation.rows, split.test.rows

@@ -10,6 +10,7 @@ from .pooling.forms import pool_of
 from .pooling.linear import LinearPool
 from .pooling.pool import Pool
 from .signature import Signature
+from .truth import Truth
 from .weights import Weights
 
 
@@ -51,6 +52,8 @@ class Servable:
     without: Mapping[str, Pool] = field(default_factory=dict, repr=False)
     # Members that could not be loaded; they are never asked.
     absent: frozenset[str] = frozenset()
+    # What the scores are about.
+    truth: Truth = Truth.CLASSES
 
     def __post_init__(self) -> None:
         """Refuse weights that are not this ensemble's members'."""

@@ -33,7 +33,9 @@ def loader(store: Store, settings: ServeSettings) -> Callable[[str, int, Mapping
     def load(name: str, version: int, reuse: Mapping[str, Member]) -> Loaded:
         servable = load_servable(store, name, version, reuse=reuse, threads=threads, runtimes=runtimes)
         evidence = store.manifest(name, version).evidence
-        losses = evidence.get("validation", {}).get("losses", {})
+        validation = evidence.get("validation", {})
+        # What is told of these is in nats; losses of values have units of their own.
+        losses = {} if "loss" in validation else validation.get("losses", {})
         # JSON has no infinity: null says that the member gave some true class no score at all.
         members = {
             member: inf if loss is None else loss for member, loss in losses.get("members", {}).items()

@@ -19,7 +19,7 @@ class Chunk:
     """
 
     rows: Rows
-    labels: NDArray[np.int64] | None
+    labels: NDArray[Any] | None  # class indices [row], or [row, column]: yes or no, or values
     start: int
     source: File
     row: int

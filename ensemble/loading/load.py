@@ -23,6 +23,7 @@ from ..runtimes.opening import Open, open_plainly
 from ..runtimes.source import KERAS, ONNX, Source
 from ..servable import Servable
 from ..signature import Signature
+from ..truth import truth_of
 from ..weights import Weights
 from .golden import Golden
 from .keras_file import check_keras_file
@@ -101,6 +102,7 @@ def load_servable(
         pool=_pool(manifest, weights),
         without=learned_without(manifest),
         absent=absent,
+        truth=truth_of(record.output for record in manifest.members),
     )
     golden, kept = Golden.read(store, manifest), manifest.draft.golden
     if golden is not None and kept is not None:

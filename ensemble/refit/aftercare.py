@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import InvalidDataError
 from .blend import Blend
 from .candidates import INCUMBENT, LINEAR, UNIFORM, Candidates, Choice, ChoiceOptions, compared_rows
-from .comparison import row_losses
+from .comparison import told_losses
 from .pruning import restricted, widened
 from .sample import Sample, mean_and_error
 
@@ -67,8 +67,9 @@ def without_each(
 ) -> dict[str, dict[str, Any] | None]:
     """Return, by member that counts, what to serve when it alone is missing: "weights", "pool", "log_loss".
 
-    Fitted to the others anew, within 1e-6 nats of the best: growing their weights to a sum of one isn't. Null
-    where no other allows for some row's class, or there is no other.
+    Of values "loss" takes the place of "log_loss". Fitted to the others anew, within 1e-6 nats of the best:
+    growing their weights to a sum of one isn't. Null where no other allows for some row's class, or there is
+    no other.
     """
     names = sample.predictions.members
     found: dict[str, dict[str, Any] | None] = {}
@@ -89,11 +90,11 @@ def _without(
         return None
     blend = widened(fitted, others, sample.members)
     pool = blend.pool(sample.predictions.members)
-    loss, _ = mean_and_error(row_losses(part, fitted), part.weights)
+    loss, _ = mean_and_error(told_losses(part, fitted, options.aim), part.weights)
     return {
         "weights": dict(pool.weights.by_member),
         "pool": pool.to_json(),
-        "log_loss": loss if np.isfinite(loss) else None,
+        "log_loss" if sample.predictions.targets is None else "loss": loss if np.isfinite(loss) else None,
     }
 
 

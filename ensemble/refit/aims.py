@@ -2,7 +2,8 @@
 
 Log-loss is the default: it asks for honest probabilities, and its least is certified. The Brier score's is
 too. Accuracy, F1 and the area under the ROC curve have no slope to follow: their weights are found by hill
-climbing from those of the least log-loss, and certified by nothing.
+climbing from those of the least log-loss, and certified by nothing. Values have losses of their own: the
+squared error, or for quantiles the pinball loss.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..errors import InvalidRequestError
+from ..truth import Truth
 from .blend import Blend
 from .comparison import Judged
 from .crossfit import capped_losses
@@ -18,6 +21,7 @@ from .greedy import climb
 from .measures import MEASURES, Measure
 from .newton import newton
 from .objective import LogLoss, Vector, gap_of
+from .pinball import PinballLoss, solve_pinball
 from .sample import Sample
 from .solver import Solution, SolverOptions, solve, solve_squared
 from .squared import SquaredLoss
@@ -136,15 +140,116 @@ class ClimbedAim:
         )
 
     def _from(self, sample: Sample, start: Vector) -> Vector:
-        scores = np.stack([found[sample.place] for found in sample.predictions.scores])
+        scores = np.stack([found[sample.place] for found in sample.predictions.scores]).astype(np.float64)
         return climb(scores, sample.labels, self.climbed, start, sample.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class SquaredErrorAim:
+    """The squared difference of the average from the value that came true, in the value's units, squared."""
+
+    measure: str = "mean squared error"
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return each value's squared error."""
+        return np.asarray((sample.true_class @ blend.weights - sample.targets) ** 2, dtype=np.float64)
+
+    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
+        """Return the mean squared error and its slope."""
+        return squared_error_of(sample).value_and_gradient(weights)
+
+    def rough(self, sample: Sample, start: Vector) -> Vector:  # noqa: ARG002 - exact from anywhere
+        """Solve it: that takes no longer."""
+        return solve_squared(squared_error_of(sample)).weights
+
+    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:  # noqa: ARG002 - as above
+        """Find the certified optimum."""
+        return solve_squared(squared_error_of(sample), options.tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class PinballAim:
+    """What missing a value by `u` costs: `quantile * u` from below, `(1 - quantile) * u` from above."""
+
+    quantile: float
+
+    @property
+    def measure(self) -> str:
+        """What people call it."""
+        return f"pinball loss at {self.quantile:g}"
+
+    def losses(self, sample: Sample, blend: Blend) -> Vector:
+        """Return what each value's miss costs."""
+        miss = sample.targets - sample.true_class @ blend.weights
+        return np.asarray(np.maximum(self.quantile * miss, (self.quantile - 1) * miss), dtype=np.float64)
+
+    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
+        """Return the loss and a slope of it; there are several where a value is hit."""
+        return pinball_of(sample, self.quantile).value_and_slope(weights)
+
+    def rough(self, sample: Sample, start: Vector) -> Vector:  # noqa: ARG002 - a linear program has no start
+        """Solve it."""
+        return solve_pinball(pinball_of(sample, self.quantile)).weights
+
+    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:  # noqa: ARG002 - as above
+        """Find the certified optimum."""
+        return solve_pinball(pinball_of(sample, self.quantile), options.tolerance)
 
 
 AIMS: Mapping[str, Aim] = {
     "log_loss": LogLossAim(),
     "brier": BrierAim(),
     **{name: ClimbedAim(measure) for name, measure in MEASURES.items()},
+    "mse": SquaredErrorAim(),
 }
+PINBALL = "pinball:"
+# The first is what decides where nothing is said.
+OBJECTIVES: Mapping[Truth, tuple[str, ...]] = {
+    Truth.CLASSES: ("log_loss", "brier", *MEASURES),
+    Truth.LABELS: ("log_loss", "brier"),
+    Truth.VALUES: ("mse", f"{PINBALL}Q"),
+}
+
+
+def aim_of(objective: str) -> Aim:
+    """Return what is called so: one of `AIMS`, or "pinball:Q" for the quantile Q; InvalidRequestError."""
+    if objective.startswith(PINBALL):
+        try:
+            quantile = float(objective.removeprefix(PINBALL))
+        except ValueError:
+            quantile = 0.0
+        if not 0 < quantile < 1:
+            raise InvalidRequestError(
+                f"a quantile lies above 0 and below 1, as in pinball:0.9; got {objective!r}"
+            )
+        return PinballAim(quantile)
+    if objective not in AIMS:
+        raise InvalidRequestError(f"the objective is one of {', '.join(AIMS)}, {PINBALL}Q; got {objective!r}")
+    return AIMS[objective]
+
+
+def objective_for(truth: Truth, objective: str = "") -> str:
+    """Return `objective`, or what fits if it is empty; InvalidRequestError if it can't judge `truth`."""
+    fitting = OBJECTIVES[truth]
+    if not objective:
+        return fitting[0]
+    aim_of(objective)
+    if objective not in fitting and not (truth is Truth.VALUES and objective.startswith(PINBALL)):
+        raise InvalidRequestError(
+            f"--objective {objective} doesn't judge {truth}, which this ensemble's scores are: name one of"
+            f" {', '.join(fitting)}"
+        )
+    return objective
+
+
+def squared_error_of(sample: Sample) -> SquaredLoss:
+    """Return the mean squared error of averages of these values."""
+    return SquaredLoss.of(sample.true_class.T[:, :, None], sample.targets[:, None], sample.weights)
+
+
+def pinball_of(sample: Sample, quantile: float) -> PinballLoss:
+    """Return the pinball loss of averages of these values."""
+    return PinballLoss.of(sample.true_class, sample.targets, quantile, sample.weights)
 
 
 def log_loss_of(sample: Sample) -> LogLoss:

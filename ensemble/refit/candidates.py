@@ -15,15 +15,23 @@ import numpy as np
 
 from ..errors import InvalidRequestError
 from ..pooling.linear import LINEAR as LINEAR_FORM
-from ..pooling.log import LOG as LOG_FORM
-from .aims import AIMS, ROUGH, Aim, log_loss_of
+from .aims import ROUGH, Aim, aim_of, log_loss_of
 from .blend import Blend
 from .crossfit import held_out_losses, judged_rows, splits_of
-from .exponents import Exponents, LogPoolLoss, find_exponents, find_path, floor_for
+from .exponents import (
+    Exponents,
+    LogPoolLoss,
+    find_exponents,
+    find_path,
+    floor_for,
+    log_blend,
+    temperature_of,
+)
 from .newton import newton
 from .objective import Vector, gap_of
 from .sample import Sample, mean_and_error
 from .solver import Solution, SolverOptions, solve
+from .squared import drawn_towards
 
 INCUMBENT, UNIFORM, BEST_SINGLE, LINEAR = "incumbent", "uniform", "best_single", "linear"
 TEMPERATURE = "linear_temperature"
@@ -33,8 +41,6 @@ POOLS = ("linear", "temperature", "log")
 REVIVAL = 0.01
 # Scores that fits of exponents go through to compare candidates.
 COMPARED_VALUES = 1 << 20
-# The exponents of members that say nothing are all zero; scores this soft say nothing either.
-LARGEST_TEMPERATURE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +58,20 @@ class ChoiceOptions:
     pools: tuple[str, ...] = ("linear",)
     ridges: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 0.3)
     temperature_ridge: float = 10.0
-    objective: str = "log_loss"
+    objective: str = ""  # see `aims.aim_of`; empty: what fits the scores, log-loss unless they are values
     max_cost: float | None = None  # of the loss that decides: what members may be let go for
 
     def __post_init__(self) -> None:
         """Refuse what there isn't."""
         if self.max_cost is not None and not self.max_cost >= 0:
             raise InvalidRequestError(f"what fewer members may cost is >= 0; got {self.max_cost}")
-        if self.objective not in AIMS:
-            raise InvalidRequestError(f"the objective is one of {', '.join(AIMS)}; got {self.objective!r}")
+        if self.objective:
+            aim_of(self.objective)
         unknown = [pool for pool in self.pools if pool not in POOLS]
         if unknown or not self.pools:
             raise InvalidRequestError(f"pools are some of {', '.join(POOLS)}; got {', '.join(self.pools)!r}")
         others = [pool for pool in self.pools if pool != "linear"]
-        if others and self.objective != "log_loss":
+        if others and self.objective not in ("", "log_loss"):
             raise InvalidRequestError(
                 f"pools of form {', '.join(others)} are fitted for log-loss; with --objective"
                 f" {self.objective} name linear alone"
@@ -77,9 +83,14 @@ class ChoiceOptions:
         return replace(self, ridges=ridges or self.ridges)
 
     @property
+    def by_log_loss(self) -> bool:
+        """Whether the log-loss decides."""
+        return self.objective in ("", "log_loss")
+
+    @property
     def aim(self) -> Aim:
         """The loss that decides."""
-        return AIMS[self.objective]
+        return aim_of(self.objective or "log_loss")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,11 +142,7 @@ def fit(
     if name == LINEAR:
         solution = options.aim.solve(sample, incumbent.weights, solver)
     elif name.startswith(SHRUNK):
-        tau = float(name.removeprefix(SHRUNK))
-        objective = log_loss_of(sample)
-        solution = solve(objective.shrunk(incumbent.weights, tau), incumbent.weights, solver)
-        how = f"{solution.how}, shrunk by {tau:g} rows"
-        solution = _told(sample, Blend(solution.weights), solution, how, options.aim)
+        solution = _shrunk(float(name.removeprefix(SHRUNK)), sample, incumbent, solver, options)
     elif name == TEMPERATURE:
         return _with_temperature(
             solve(log_loss_of(sample), incumbent.weights, solver), sample, solver, options
@@ -147,6 +154,21 @@ def fit(
         given = Solution(blend.weights, 0.0, 0.0, 0, converged=True, how="", message="")
         return Fitted(blend, _told(sample, blend, given, name.replace("_", " "), options.aim))
     return Fitted(Blend(solution.weights), solution)
+
+
+def _shrunk(
+    tau: float, sample: Sample, incumbent: Blend, solver: SolverOptions, options: ChoiceOptions
+) -> Solution:
+    served = incumbent.weights
+    if options.by_log_loss:
+        solution = solve(log_loss_of(sample).shrunk(served, tau * sample.each), served, solver)
+    else:
+        solution = options.aim.solve(sample, served, solver)
+        solution = replace(
+            solution, weights=drawn_towards(served, solution.weights, tau, sample.rows / sample.each)
+        )
+    how = f"{solution.how}, shrunk by {tau:g} rows"
+    return _told(sample, Blend(solution.weights), solution, how, options.aim)
 
 
 def fit_all(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> dict[str, Blend]:
@@ -167,7 +189,8 @@ class Candidates:
     def names(self) -> list[str]:
         """The candidates, from simple to rich."""
         options, found = self.options, [INCUMBENT, UNIFORM]
-        if options.objective == "log_loss" and self.incumbent.form == LINEAR_FORM:
+        # A temperature that is served is dropped, and competes by itself.
+        if self.incumbent.form == LINEAR_FORM:
             found += [f"{SHRUNK}{tau:g}" for tau in sorted(options.taus, reverse=True)]
         found += [LINEAR] if "linear" in options.pools else []
         found.append(BEST_SINGLE)
@@ -209,7 +232,10 @@ class Candidates:
         return find_path(LogPoolLoss.of(self.sample, max(ridges)), ridges, tolerance=ROUGH)
 
     def _shrunk(self, tau: float) -> Vector:
-        objective = log_loss_of(self.sample).shrunk(self.incumbent.weights, tau)
+        if not self.options.by_log_loss:
+            rows = self.sample.rows / self.sample.each
+            return drawn_towards(self.incumbent.weights, self._linear, tau, rows)
+        objective = log_loss_of(self.sample).shrunk(self.incumbent.weights, tau * self.sample.each)
         return newton(objective, self._start, tolerance=ROUGH, max_steps=60).weights
 
     def _best_single(self) -> Blend:
@@ -221,15 +247,7 @@ class Candidates:
     def _tempered(self) -> Blend:
         loss = LogPoolLoss.of(self.sample, self.options.temperature_ridge, Blend(self._linear))
         found = find_exponents(loss, np.ones(1), tolerance=ROUGH)
-        return Blend(self._linear, LINEAR_FORM, _temperature(found.values), floor_for(self.sample))
-
-
-def log_blend(exponents: Vector, floor: float) -> Blend:
-    """Return the log pool of these exponents: how they are shared out, and how large they are in all."""
-    total = float(exponents.sum())
-    if total * LARGEST_TEMPERATURE < 1:
-        return Blend(np.full(len(exponents), 1 / len(exponents)), LOG_FORM, LARGEST_TEMPERATURE, floor)
-    return Blend(np.asarray(exponents / total, dtype=np.float64), LOG_FORM, 1 / total, floor)
+        return Blend(self._linear, LINEAR_FORM, temperature_of(found.values), floor_for(self.sample))
 
 
 def _log_pool(ridge: float, sample: Sample, solver: SolverOptions) -> Fitted:
@@ -246,16 +264,12 @@ def _with_temperature(
 ) -> Fitted:
     loss = LogPoolLoss.of(sample, options.temperature_ridge, Blend(average.weights))
     found = find_exponents(loss, np.ones(1), tolerance=solver.tolerance, max_steps=solver.max_newton_steps)
-    blend = Blend(average.weights, LINEAR_FORM, _temperature(found.values), floor_for(sample))
+    blend = Blend(average.weights, LINEAR_FORM, temperature_of(found.values), floor_for(sample))
     how = f"{average.how}, then temperature {blend.temperature:.4f}"
     solution = _solved(found, blend, loss.plain(found.values), how, solver)
     converged = average.converged and solution.converged
     message = average.message or solution.message
     return Fitted(blend, replace(solution, gap=average.gap, converged=converged, message=message))
-
-
-def _temperature(exponent: Vector) -> float:
-    return min(1 / max(float(exponent[0]), 1 / LARGEST_TEMPERATURE), LARGEST_TEMPERATURE)
 
 
 def _solved(found: Exponents, blend: Blend, loss: float, how: str, solver: SolverOptions) -> Solution:
@@ -266,7 +280,7 @@ def _solved(found: Exponents, blend: Blend, loss: float, how: str, solver: Solve
 
 def compared_rows(sample: Sample, options: ChoiceOptions) -> int:
     """How many rows candidates are compared on."""
-    if set(options.pools) <= {"linear"} and options.objective == "log_loss":
+    if set(options.pools) <= {"linear"} and options.by_log_loss:
         return options.rows
     a_row = sample.members * len(sample.predictions.classes)
     return max(2, min(options.rows, COMPARED_VALUES // a_row))

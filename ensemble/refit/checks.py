@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2_contingency
 
-from .comparison import Comparison
+from .comparison import LOG_LOSS, Comparison
 from .fingerprints import share_seen
 from .predictions import Predictions
 
@@ -41,7 +41,7 @@ def check(predictions: Predictions, compared: Comparison, evidence: Mapping[str,
     """Check the rows themselves, and the members' losses on them against the incumbent's `evidence`."""
     recorded = evidence.get("validation", {})
     alarms, notes = list(_about_rows(predictions)), []
-    rows, members = predictions.rows, len(predictions.members)
+    rows, members = predictions.data_rows, len(predictions.members)
     if members <= rows < ROWS_A_MEMBER * members:
         notes.append(
             f"{rows} rows are few for {members} members: {ROWS_A_MEMBER} a member or more are better"
@@ -67,9 +67,33 @@ def check(predictions: Predictions, compared: Comparison, evidence: Mapping[str,
 def _about_rows(predictions: Predictions) -> tuple[str, ...]:
     """Return what is wrong with the rows, one sentence each."""
     found = []
-    rows, members = predictions.rows, len(predictions.members)
+    rows, members = predictions.data_rows, len(predictions.members)
     if rows < members:
         found.append(f"{rows} rows can't tell {members} members apart: use a file of more rows than members")
+    return (*found, *(_one_sided(predictions) if predictions.asked.names else _absent(predictions)))
+
+
+def _one_sided(predictions: Predictions) -> tuple[str, ...]:
+    """Return what is wrong with labels that all rows have, or none; or with values that are all the same."""
+    found, place = [], np.arange(predictions.rows)
+    parts = predictions.asked.parts(place) or {predictions.asked.names[0]: place >= 0}
+    truth = predictions.labels if predictions.targets is None else predictions.targets
+    for name, inside in parts.items():
+        told = truth[inside]
+        if len(told) > 1 and (told == told[0]).all():
+            what = (
+                f"label {name!r} is {told[0]}"
+                if predictions.targets is None
+                else f"value {name!r} is {told[0]:g}"
+            )
+            found.append(
+                f"{what} in every row: the weights would be blind to it; use a file of rows that differ"
+            )
+    return tuple(found)
+
+
+def _absent(predictions: Predictions) -> tuple[str, ...]:
+    found = []
     counts = np.bincount(predictions.labels, minlength=len(predictions.classes))
     absent = [name for name, count in zip(predictions.classes, counts, strict=True) if count == 0]
     if absent:
@@ -89,7 +113,7 @@ def leaked(validation: Predictions, test: Predictions) -> tuple[str, ...]:
     both = int(np.isin(test.fingerprints, validation.fingerprints).sum())
     if not both:
         return ()
-    return (f"{both} of {test.rows} test rows are among the validation rows: the test losses flatter",)
+    return (f"{both} of {test.data_rows} test rows are among the validation rows: the test losses flatter",)
 
 
 def _seen_before(predictions: Predictions, evidence: Mapping[str, Any]) -> tuple[str, ...]:
@@ -106,7 +130,7 @@ def _seen_before(predictions: Predictions, evidence: Mapping[str, Any]) -> tuple
 def _class_shift(predictions: Predictions, evidence: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a note if classes come in other shares than when the weights being served were learned."""
     recorded = evidence.get("figures", {}).get("validation", {}).get("classes", [])
-    before = {told["name"]: told["rows"] for told in recorded}
+    before = {told["name"]: told["rows"] for told in recorded if "true" not in told}
     if set(before) != set(predictions.classes):
         return ()
     then = np.array([before[name] for name in predictions.classes], dtype=np.float64)
@@ -125,6 +149,9 @@ def _class_shift(predictions: Predictions, evidence: Mapping[str, Any]) -> tuple
 
 def _risen(compared: Comparison, recorded: Mapping[str, Any]) -> tuple[int, dict[str, tuple[float, float]]]:
     """Return how many members have a recorded loss, and those whose loss rose: before and now."""
+    # Losses of another kind can't be compared with these.
+    if recorded and recorded.get("loss", LOG_LOSS) != compared.loss:
+        return 0, {}
     losses = recorded.get("losses", {}).get("members", {})
     errors = recorded.get("standard_errors", {}).get("members", {})
     known, risen = 0, {}
@@ -134,7 +161,7 @@ def _risen(compared: Comparison, recorded: Mapping[str, Any]) -> tuple[int, dict
         if before is None or error is None:
             continue
         known += 1
-        margin = SIGMAS * hypot(error, now.standard_error) if isfinite(now.log_loss) else 0.0
-        if now.log_loss == inf or now.log_loss - before > margin:
-            risen[name] = (before, now.log_loss)
+        margin = SIGMAS * hypot(error, now.standard_error) if isfinite(now.loss) else 0.0
+        if now.loss == inf or now.loss - before > margin:
+            risen[name] = (before, now.loss)
     return known, risen

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidRequestError
 from .blend import Blend
 from .objective import Vector
 from .predictions import Predictions
@@ -19,21 +20,30 @@ BINS = 15
 UNKNOWN = nan
 
 
+LOG_LOSS = "log-loss"
+# What else is told of scores, by whether they are values.
+OF_CLASSES = ("accuracy", "calibration_error", "brier")
+OF_VALUES = ("mean_absolute_error", "r_squared", "share_below")
+
+
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """How good scores are on labelled rows."""
+    """How good scores are on labelled rows. What isn't told of such scores is not a number."""
 
-    log_loss: float  # nats a row; infinite if a true class got a score of zero
-    accuracy: float  # share of rows whose highest score is the true class
-    calibration_error: float  # expected difference of confidence and accuracy, over 15 equal bins
-    standard_error: float = UNKNOWN  # of the log-loss; not a number where it is infinite
+    loss: float  # log-loss, nats a row, infinite if a true class got a score of zero; of values, what decides
+    accuracy: float = UNKNOWN  # share of rows whose highest score is the true class
+    calibration_error: float = UNKNOWN  # expected difference of confidence and accuracy, over 15 equal bins
+    standard_error: float = UNKNOWN  # of the loss; not a number where it is infinite
     brier: float = UNKNOWN  # squared distance of the scores from the true class, added up over classes
     decides: float = UNKNOWN  # the loss that decides, where it is none of these
+    mean_absolute_error: float = UNKNOWN
+    r_squared: float = UNKNOWN  # 1 - mean squared error / the targets' variance
+    share_below: float = UNKNOWN  # of the targets, at or below the score
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """By how much the learned weights' loss is lower than another's, in nats a row, on the same rows."""
+    """By how much the learned weights' loss is lower than another's, on the same rows."""
 
     mean: float
     standard_error: float  # not a number where a loss is infinite
@@ -97,6 +107,12 @@ class Comparison:
     learned: Losses
     gains: Mapping[str, Gain]  # over "uniform", "best_single" and "incumbent"
     decides: str | None = None  # what the loss that decides is called, where it is none of the others
+    loss: str = LOG_LOSS  # what the loss that is always told is called
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is told beside the loss, as fields of `Losses`."""
+        return OF_CLASSES if self.loss == LOG_LOSS else OF_VALUES
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that evidence holds: data, losses, gains and more.
@@ -104,14 +120,14 @@ class Comparison:
         `losses`, `standard_errors`, `accuracy`, `calibration_error` and `brier` share one shape:
         {"members": {name: x}, "uniform": x, "best_single": {"member": name, "loss": x}, "incumbent": x,
         "learned": x}. Null is infinite. So does "decides", if there is one, and its name is "measure".
+        Of values `losses` are of what "loss" names, and `OF_VALUES` stand where the figures of classes do.
         """
         return self._decides() | {
+            **({} if self.loss == LOG_LOSS else {"loss": self.loss}),
             "data": {"digest": self.digest, "rows": self.rows},
-            "losses": self._of("log_loss"),
+            "losses": self._of("loss"),
             "standard_errors": self._of("standard_error"),
-            "accuracy": self._of("accuracy"),
-            "calibration_error": self._of("calibration_error"),
-            "brier": self._of("brier"),
+            **{figure: self._of(figure) for figure in self.told},
             "gains": {
                 name: {"mean": _json(gain.mean), "standard_error": _json(gain.standard_error)}
                 for name, gain in self.gains.items()
@@ -137,7 +153,7 @@ class Comparison:
 def compare(
     rows: Predictions | Sample, contenders: Contenders, digest: str, decides: Decides | None = None
 ) -> Comparison:
-    """Judge every member and every weighting on some rows."""
+    """Judge every member and every weighting on some rows; of values, by what `decides`."""
     sample = rows if isinstance(rows, Sample) else Sample.of(rows)
     members = sample.predictions.members
     single = {name: Blend.alone(index, len(members)) for index, name in enumerate(members)}
@@ -146,22 +162,28 @@ def compare(
         "best_single": single[contenders.best_single],
         "incumbent": contenders.incumbent,
     }
-    learned = row_losses(sample, contenders.learned)
+    values = sample.predictions.targets is not None
+
+    def losses(blend: Blend) -> Vector:
+        return told_losses(sample, blend, decides)
+
+    learned = losses(contenders.learned)
     return Comparison(
         digest=digest,
-        rows=sample.rows,
+        rows=sample.predictions.data_rows,
         members={name: losses_of(sample, blend, decides) for name, blend in single.items()},
         best_single=contenders.best_single,
         uniform=losses_of(sample, others["uniform"], decides),
         incumbent=losses_of(sample, contenders.incumbent, decides),
         learned=losses_of(sample, contenders.learned, decides),
-        gains={name: gain(row_losses(sample, blend), learned, sample) for name, blend in others.items()},
-        decides=None if decides is None else decides.measure,
+        gains={name: gain(losses(blend), learned, sample) for name, blend in others.items()},
+        decides=None if decides is None or values else decides.measure,
+        loss=decides.measure if decides is not None and values else LOG_LOSS,
     )
 
 
-def best_single(rows: Predictions | Sample) -> str:
-    """Return the member whose log-loss alone is the least; the first of those that are alike.
+def best_single(rows: Predictions | Sample, decides: Decides | None = None) -> str:
+    """Return the member whose loss alone is the least; the first of those that are alike.
 
     Where every member's is infinite, the one that gives a true class a score of zero least often.
     """
@@ -169,10 +191,19 @@ def best_single(rows: Predictions | Sample) -> str:
     weights = np.ones(sample.rows) if sample.weights is None else sample.weights
     ranks = []
     for index in range(sample.members):
-        loss = row_losses(sample, Blend.alone(index, sample.members))
+        loss = told_losses(sample, Blend.alone(index, sample.members), decides)
         finite = np.isfinite(loss)
         ranks.append((float(weights[~finite].sum()), float(weights[finite] @ loss[finite]), index))
     return sample.predictions.members[min(ranks)[2]]
+
+
+def told_losses(sample: Sample, blend: Blend, decides: Decides | None) -> Vector:
+    """Return each row's loss, the one that is always told: the log-loss, or what decides about values."""
+    if sample.predictions.targets is None:
+        return row_losses(sample, blend)
+    if decides is None:
+        raise InvalidRequestError("values have no log-loss: say which loss decides")
+    return decides.losses(sample, blend)
 
 
 def row_losses(sample: Sample, blend: Blend) -> Vector:
@@ -194,6 +225,8 @@ def gain(before: Vector, after: Vector, sample: Sample | None = None) -> Gain:
 
 def losses_of(sample: Sample, blend: Blend, decides: Decides | None = None) -> Losses:
     """Judge what `blend` makes of the members' scores."""
+    if sample.predictions.targets is not None:
+        return _losses_of_values(sample, blend, told_losses(sample, blend, decides))
     judged, weights = Judged.of(sample, blend), sample.weights
     return Losses(
         _mean(judged.losses, weights),
@@ -202,6 +235,19 @@ def losses_of(sample: Sample, blend: Blend, decides: Decides | None = None) -> L
         gain(judged.losses, np.zeros(sample.rows), sample).standard_error,
         _mean(judged.squares, weights),
         UNKNOWN if decides is None else _mean(decides.losses(sample, blend), weights),
+    )
+
+
+def _losses_of_values(sample: Sample, blend: Blend, losses: Vector) -> Losses:
+    weights, targets, given = sample.weights, sample.targets, sample.true_class @ blend.weights
+    spread = _mean((targets - _mean(targets, weights)) ** 2, weights)
+    error = _mean((given - targets) ** 2, weights)
+    return Losses(
+        _mean(losses, weights),
+        standard_error=gain(losses, np.zeros(sample.rows), sample).standard_error,
+        mean_absolute_error=_mean(np.abs(given - targets), weights),
+        r_squared=1 - error / spread if spread > 0 else UNKNOWN,
+        share_below=_mean((targets <= given).astype(np.float64), weights),
     )
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from model_store.store import Store
 
 from ..data.chunk import Chunk
-from ..data.dataset import Dataset, reopen_dataset
+from ..data.dataset import reopen_dataset
+from ..data.labelled import LabelledFiles
 from ..errors import InvalidDataError
 from ..executors.executor import Executor, Report, Result, Task
 from ..loading.load import load_servable
@@ -42,10 +43,10 @@ class Filling:
         servable = load_servable(Store.open(self.store), self.ensemble, self.version, threads=threads)
         dataset = reopen_dataset(self.files, servable.signature, {})
         cursor = dataset.cursor(self.batch_size)
-        members = FillsHere(servable.members, len(class_names(servable)))
+        members = FillsHere(servable.members, len(class_names(servable)), servable.truth)
 
         def task(item: int, report: Report) -> Result:
-            shard, timed = self.shards[item], Timed()
+            shard, timed = self.shards[item], Timed(truth=servable.truth)
 
             def chunks() -> Iterator[Chunk]:
                 for found, bad in dataset.sifted(cursor, shard.start, shard.stop):
@@ -71,7 +72,12 @@ class Distributed:
     version: int
 
     def fill(
-        self, cache: ScoresCache, data: Dataset, shards: Sequence[Shard], batch_size: int, progress: Progress
+        self,
+        cache: ScoresCache,
+        data: LabelledFiles,
+        shards: Sequence[Shard],
+        batch_size: int,
+        progress: Progress,
     ) -> Timed:
         """Score what of these shards isn't in the cache; `progress` is told the rows that are done."""
         # A refit's files are on disk.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.optimize import nnls
 
+from ..pooling.log import LOG as LOG_FORM
 from ..pooling.tempering import floored_logs
 from .blend import Blend
 from .objective import Matrix, Vector
@@ -25,6 +26,8 @@ ROUNDING = 1e-13
 # Float64 values that are kept rather than computed again at every step: 64 MiB.
 KEPT_VALUES = 8 << 20
 RULED_OUT = 0.01
+# The exponents of members that say nothing are all zero; scores this soft say nothing either.
+LARGEST_TEMPERATURE = 1e6
 
 
 def floor_for(sample: Sample) -> float:
@@ -196,3 +199,16 @@ def _step(loss: LogPoolLoss, point: Vector, at_point: tuple[float, Vector, Matri
             return np.asarray(stepped, dtype=np.float64)
         length /= 2
     return None
+
+
+def log_blend(exponents: Vector, floor: float) -> Blend:
+    """Return the log pool of these exponents: how they are shared out, and how large they are in all."""
+    total = float(exponents.sum())
+    if total * LARGEST_TEMPERATURE < 1:
+        return Blend(np.full(len(exponents), 1 / len(exponents)), LOG_FORM, LARGEST_TEMPERATURE, floor)
+    return Blend(np.asarray(exponents / total, dtype=np.float64), LOG_FORM, 1 / total, floor)
+
+
+def temperature_of(exponent: Vector) -> float:
+    """Return the temperature that one exponent for the whole average is."""
+    return min(1 / max(float(exponent[0]), 1 / LARGEST_TEMPERATURE), LARGEST_TEMPERATURE)

@@ -8,6 +8,8 @@ being served were never learned.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
 
 from scipy.special import ndtr, ndtri
 
@@ -46,21 +48,49 @@ class Trial:
     other_pool: bool = False  # the scores would be pooled in another form, or at another temperature
     learned_before: bool = True
     measure: str = "log-loss"
+    part: str = "class"  # what `class_gains` are of
     findings: Findings = field(default_factory=Findings)
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What Holm's test found of a class, label, value or slice: `chance` is its p, sure up to `limit`."""
+
+    gain: Gain
+    chance: float | None = None  # of a rise as large as the one seen if it rose by no more than is allowed
+    limit: float | None = None
+    loses: bool = False  # surely, by more than is allowed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that evidence holds; null isn't known."""
+        told = {"mean": self.gain.mean, "standard_error": self.gain.standard_error}
+        return {
+            **{name: value if isfinite(value) else None for name, value in told.items()},
+            "chance": self.chance,
+            "limit": self.limit,
+            "loses": self.loses,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether to publish, and every reason for or against it."""
+    """Whether to publish, and every reason for or against it.
+
+    `parts` and `slices` say what was found of each class, label or value, and of each slice; what is found
+    counts against the weights only where those being served were learned too.
+    """
 
     publish: bool
     reasons: tuple[str, ...]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    slices: Mapping[str, Part] = field(default_factory=dict)
 
 
 def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
     """Publish only certified weights, from sound data, that are surely better on rows they didn't see."""
     options = options or GateOptions()
     against = list(trial.findings.alarms)
+    parts, slices = holm(trial.class_gains, options), holm(trial.slice_gains, options)
     if not trial.solution.converged:
         against.append(f"the solver did not converge: {trial.solution.message}")
     bound = trial.gain.mean - float(ndtri(options.confidence)) * trial.gain.standard_error
@@ -79,13 +109,14 @@ def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
         )
     if trial.learned_before:
         against += [
-            *_harmed("class", trial.class_gains, trial.measure, options),
-            *_harmed("slice", trial.slice_gains, trial.measure, options),
+            *_harmed(trial.part, parts, trial.measure, options),
+            *_harmed("slice", slices, trial.measure, options),
             *_jumped(trial, options),
         ]
     if against:
-        return Verdict(publish=False, reasons=tuple(against))
-    return Verdict(publish=True, reasons=(f"{figures}, {options.confidence:.0%} sure is {bound:.5f}",))
+        return Verdict(publish=False, reasons=tuple(against), parts=parts, slices=slices)
+    sure = f"{figures}, {options.confidence:.0%} sure is {bound:.5f}"
+    return Verdict(publish=True, reasons=(sure,), parts=parts, slices=slices)
 
 
 def _jumped(trial: Trial, options: GateOptions) -> list[str]:
@@ -95,21 +126,31 @@ def _jumped(trial: Trial, options: GateOptions) -> list[str]:
     return [f"{moved}, and no member is known to have broken"]
 
 
-def _harmed(kind: str, gains: Mapping[str, Gain], measure: str, options: GateOptions) -> list[str]:
-    """Return a sentence for each part whose loss surely rises by more than is allowed, after Holm."""
+def holm(gains: Mapping[str, Gain], options: GateOptions) -> dict[str, Part]:
+    """Return for each part what was found, the surest loser first; those that nothing can be said of last.
+
+    Holm's step-down test of "its loss rises by no more than `max_class_loss`": the chance of all is kept.
+    """
     # The chance of a loss as large as the one seen if the part lost no more than is allowed.
     chances = {
         name: float(ndtr((gain.mean + options.max_class_loss) / gain.standard_error))
         for name, gain in gains.items()
         if gain.standard_error > 0
     }
-    harmed = []
+    found, stopped = {}, False
     for index, (name, chance) in enumerate(sorted(chances.items(), key=lambda item: item[1])):
-        if chance > (1 - options.confidence) / (len(chances) - index):
-            break
-        gain = gains[name]
-        harmed.append(
-            f"{kind} {name!r} loses: its held-out {measure} rises by {-gain.mean:.5f} ±"
-            f" {gain.standard_error:.5f}, more than {options.max_class_loss:g}"
-        )
-    return harmed
+        limit = (1 - options.confidence) / (len(chances) - index)
+        # Once one isn't sure, none after it is.
+        stopped = stopped or chance > limit
+        found[name] = Part(gains[name], chance, limit, loses=not stopped)
+    return found | {name: Part(gain) for name, gain in gains.items() if name not in found}
+
+
+def _harmed(kind: str, parts: Mapping[str, Part], measure: str, options: GateOptions) -> list[str]:
+    """Return a sentence for each part whose loss surely rises by more than is allowed."""
+    return [
+        f"{kind} {name!r} loses: its held-out {measure} rises by {-part.gain.mean:.5f} ±"
+        f" {part.gain.standard_error:.5f}, more than {options.max_class_loss:g}"
+        for name, part in parts.items()
+        if part.loses
+    ]

@@ -6,6 +6,7 @@ Importing this imports nothing heavy: the library comes in when a job is opened.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ NICENESS = 10
 class RefitJob:
     """Which ensemble of which store to refit, on which files, and what to do with what is learned.
 
-    `data` and `test` are files, folders or patterns; `label` is the column of the true classes; `min_gain` is
+    `data` and `test` are files, folders or patterns; `label` is the column of what is true; `min_gain` is
     in nats a row; `force`, which needs a `why`, publishes whatever the gate says. `pools` are the forms that
     compete, `objective` is the loss that decides, of which `max_cost` may be given up for fewer
     members; `sample_weight`, `group`, `time_order` and `slices` name columns of the data. `expect_seq` is
@@ -46,7 +47,7 @@ class RefitJob:
     cache: Path | None = None
     threads: int = 0
     pools: tuple[str, ...] = ("linear",)
-    objective: str = "log_loss"
+    objective: str = ""  # what fits the ensemble's scores
     sample_weight: str | None = None
     group: str | None = None
     time_order: str | None = None
@@ -62,8 +63,10 @@ class RefitJob:
         """
         from model_store.store import Store  # noqa: PLC0415 - see above
 
-        from ..data.dataset import open_dataset  # noqa: PLC0415 - see above
+        from ..data.labelled import open_labelled  # noqa: PLC0415 - see above
         from ..signature import Signature  # noqa: PLC0415 - see above
+        from ..truth import truth_of  # noqa: PLC0415 - see above
+        from .aims import objective_for  # noqa: PLC0415 - see above
         from .cache import ScoresCache  # noqa: PLC0415 - see above
         from .candidates import ChoiceOptions  # noqa: PLC0415 - see above
         from .gate import GateOptions  # noqa: PLC0415 - see above
@@ -76,8 +79,12 @@ class RefitJob:
         store = Store.open(self.store)
         manifest = store.manifest(self.name)
         signature, classes = Signature.from_json(manifest.signature), manifest.classes
-        validation = open_dataset(self.data, signature, label=self.label, classes=classes, keep=columns.names)
-        test = open_dataset(self.test, signature, label=self.label, classes=classes) if self.test else None
+        truth = truth_of(record.output for record in manifest.members)
+        # A wrong one is told of before the data is read.
+        objective_for(truth, self.objective)
+        opened = partial(open_labelled, signature=signature, label=self.label, truth=truth, classes=classes)
+        validation = opened(self.data, keep=columns.names)
+        test = opened(self.test) if self.test else None
         learning = LearnOptions(
             test,
             self.batch_size,

@@ -2,40 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidDataError
+from ..errors import InvalidDataError, InvalidRequestError
 from ..member import Member
 from ..pooling.log import LOG
 from ..servable import Servable
+from ..truth import Truth
 from .aftercare import intervals, without_each
-from .aims import Aim, log_loss_of
+from .aims import Aim, log_loss_of, objective_for
 from .blend import Blend
 from .cache import ScoresCache
-from .candidates import LOG as LOG_CANDIDATE
-from .candidates import TEMPERATURE, Choice, ChoiceOptions, Fitted
-from .checks import Findings, check, leaked
-from .comparison import Comparison, Contenders, Gain, best_single, compare
+from .candidates import ChoiceOptions, Fitted
+from .checks import check, leaked
+from .comparison import LOG_LOSS, Comparison, Contenders, best_single, compare
 from .distributed import Distributed
 from .fingerprints import sketch
-from .gate import GateOptions, Trial, Verdict, judge
+from .gate import GateOptions, Trial, judge
+from .learned import Learned
 from .newcomers import as_ensemble, worth_of_each
 from .predictions import LabelledData, Predictions, Progress, predict_all
 from .pruning import Pruned
 from .report_data import figures
 from .row_columns import RowColumns
 from .sample import Sample
-from .solver import Solution, SolverOptions
+from .solver import SolverOptions
 from .trying import HeldOut, decide, on_held_out_rows, within_memory
 
-# What the figures depend on.
-LIBRARIES = ("numpy", "scipy", "onnxruntime")
 # Objectives whose losses aren't told in any case.
 UNUSUAL = ("f1", "auc")
 
@@ -57,68 +54,6 @@ class LearnOptions:
     newcomers: Sequence[Member] = ()  # models outside the ensemble, to say what each would add
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Learned:
-    """New weights for a servable's members, and everything known about them."""
-
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-    choice: Choice
-    solution: Solution
-    validation: Comparison
-    test: Comparison | None
-    gain: Gain  # over the weights being served, on rows that took no part in choice and fit
-    findings: Findings
-    verdict: Verdict
-    figures: Mapping[str, Any] = field(default_factory=dict)  # for the report, by dataset
-    pool: Mapping[str, Any] = field(default_factory=lambda: {"form": "linear"})  # as manifests name it
-    objective: str = "log_loss"
-    # By member: between what its weight would lie had the rows been others; what to serve without it.
-    intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    without: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    pruning: Mapping[str, Any] | None = None  # which members were let go, and what for
-    rows_seen: Sequence[str] = ()  # a sketch of the validation rows, to know them again
-    newcomers: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    slices: Mapping[str, Gain] = field(default_factory=dict)  # held-out gains, by "column=value"
-    # What it took: "scoring" the validation rows, "weights" from their scores, and "all".
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what a version's manifest keeps as evidence of how its weights were learned."""
-        solution = self.solution
-        evidence: dict[str, Any] = {
-            "objective": self.objective,
-            "pool": dict(self.pool),
-            "solver": {
-                "how": solution.how,
-                "iterations": solution.iterations,
-                "loss": solution.loss,
-                "gap": solution.gap,
-                "proves": proves(self.choice.name, self.objective),
-                "converged": solution.converged,
-                "message": solution.message,
-            },
-            "chosen": self.choice.name,
-            "held_out": dict(self.choice.held_out),
-            "held_out_gain": _json(self.gain),
-            "notes": list(self.findings.notes),
-            "validation": self.validation.to_json(),
-            "verdict": {"publish": self.verdict.publish, "reasons": list(self.verdict.reasons)},
-            "replaced": dict(self.before),
-            "libraries": _versions(),
-            "figures": dict(self.figures),
-            "weight_intervals": {name: [told["low"], told["high"]] for name, told in self.intervals.items()},
-            "weights_used": {name: told["used"] for name, told in self.intervals.items()},
-            "without": dict(self.without),
-            "pruning": self.pruning,
-            "rows_seen": list(self.rows_seen),
-            "newcomers": {name: dict(told) for name, told in self.newcomers.items()},
-            "slices": {name: _json(gain) for name, gain in self.slices.items()},
-            "seconds": dict(self.seconds),
-        }
-        return evidence if self.test is None else evidence | {"test": self.test.to_json()}
-
-
 def learn(
     servable: Servable,
     validation: LabelledData,
@@ -131,7 +66,7 @@ def learn(
     `evidence` is that of the servable's version: what its members' losses were when they were last seen.
     InvalidDataError for data that no weights can be learned from; MemberError for a member that fails.
     """
-    options, evidence = options or LearnOptions(), evidence or {}
+    options, evidence = _fitting(options or LearnOptions(), servable), evidence or {}
     if options.test is not None and options.test.digest == validation.digest:
         raise InvalidDataError("the test file is the validation file; use rows that the weights never saw")
     clock = _Clock()
@@ -140,7 +75,8 @@ def learn(
     if options.distributed is not None:
         sample = options.distributed.passing(sample)
     # Before the folds are made, so that an impossible row is named by its place in the file.
-    log_loss_of(sample)
+    if servable.truth is not Truth.VALUES:
+        log_loss_of(sample)
     names, before = sample.predictions.members, servable.weights.by_member
     incumbent, learned_before = Blend.of_pool(servable.pool, names), "validation" in evidence
     among = _among(options.choice, incumbent, learned_before=learned_before)
@@ -148,8 +84,8 @@ def learn(
     clock.restart()
     fitted = decided.fitted(sample, incumbent, options.solver, among)
     clock.stop("weights")
-    contenders = Contenders(incumbent, fitted.blend, best_single(sample))
-    decides = among.aim if among.objective in UNUSUAL else None
+    decides = among.aim if among.objective in UNUSUAL or servable.truth is Truth.VALUES else None
+    contenders = Contenders(incumbent, fitted.blend, best_single(sample, decides))
     compared = compare(sample, contenders, validation.digest, decides)
     tested, shown, notes = _on_test_rows(servable, sample.predictions, options, (contenders, decides))
     findings = check(sample.predictions, compared, evidence)
@@ -159,6 +95,7 @@ def learn(
     trial = replace(
         _trial(held_out, fitted, incumbent),
         measure=among.aim.measure,
+        part={Truth.CLASSES: "class", Truth.LABELS: "label", Truth.VALUES: "value"}[servable.truth],
         learned_before=learned_before,
         findings=findings,
     )
@@ -172,15 +109,28 @@ def learn(
         test=tested,
         gain=held_out.gain,
         findings=findings,
-        verdict=judge(trial, _gate(options.gate, fitted, incumbent, among)),
-        figures={"validation": figures(sample.predictions, incumbent, fitted.blend), **shown},
+        verdict=judge(trial, _gate(options.gate, fitted, incumbent, among, compared)),
+        figures={"validation": figures(sample.predictions, incumbent, fitted.blend, decides), **shown},
         pool=fitted.blend.pool(names).to_json(),
         objective=among.objective,
         newcomers=_newcomers(servable, validation, options, sample),
-        slices=held_out.slices,
+        truth=servable.truth,
+        learned_before=learned_before,
         seconds=clock.all(),
         **kept,
     )
+
+
+def _fitting(options: LearnOptions, servable: Servable) -> LearnOptions:
+    """Return the options with the objective that fits; InvalidRequestError for what doesn't."""
+    objective = objective_for(servable.truth, options.choice.objective)
+    others = [pool for pool in options.choice.pools if pool != "linear"]
+    if others and servable.truth is not Truth.CLASSES:
+        raise InvalidRequestError(
+            f"pools of form {', '.join(others)} are for scores that add up to 1; of {servable.truth} only the"
+            " weighted average can be served: name linear alone"
+        )
+    return replace(options, choice=replace(options.choice, objective=objective))
 
 
 @dataclass(slots=True)
@@ -216,7 +166,7 @@ def _on_test_rows(
     contenders, decides = judged
     unseen = _predict(servable, options.test, options, validation.rows)
     tested = compare(unseen, contenders, options.test.digest, decides)
-    shown = figures(unseen, contenders.incumbent, contenders.learned)
+    shown = figures(unseen, contenders.incumbent, contenders.learned, decides)
     return tested, {"test": shown}, leaked(validation, unseen)
 
 
@@ -228,7 +178,8 @@ def _newcomers(
         return {}
     outside = as_ensemble(options.newcomers, servable)
     found = predict_all(outside, validation, batch_size=options.batch_size, cache=options.cache)
-    return worth_of_each(sample, found, Blend.of_pool(servable.pool, sample.predictions.members).weights)
+    start = Blend.of_pool(servable.pool, sample.predictions.members).weights
+    return worth_of_each(sample, found, start, options.choice.aim)
 
 
 def _aftercare(
@@ -256,20 +207,18 @@ def _trial(held_out: HeldOut, fitted: Fitted, incumbent: Blend) -> Trial:
     )
 
 
-def _gate(gate: GateOptions, fitted: Fitted, incumbent: Blend, options: ChoiceOptions) -> GateOptions:
-    """Let fewer members in where they surely cost no more than was allowed for that."""
+def _gate(
+    gate: GateOptions, fitted: Fitted, incumbent: Blend, options: ChoiceOptions, compared: Comparison
+) -> GateOptions:
+    """Let fewer members in where they surely cost no more than was allowed for that.
+
+    What a value may lose is a share of the loss that is served: its units may be anything.
+    """
+    if compared.loss != LOG_LOSS:
+        gate = replace(gate, max_class_loss=gate.max_class_loss * compared.incumbent.loss)
     if options.max_cost is None or len(fitted.blend.voters) >= len(incumbent.voters):
         return gate
     return replace(gate, min_gain=min(gate.min_gain, -options.max_cost))
-
-
-def proves(candidate: str, objective: str = "log_loss") -> str:
-    """Say what a solution's gap is a bound of, up to "more than ... lower"."""
-    if candidate.startswith(LOG_CANDIDATE):
-        return "no other exponents of these members can have a log-loss, ridge included,"
-    score = "a Brier score" if objective == "brier" else "a log-loss"
-    before = "before the temperature, " if candidate == TEMPERATURE else ""
-    return f"{before}no other weighting of these members can have {score}"
 
 
 def _among(options: ChoiceOptions, incumbent: Blend, *, learned_before: bool) -> ChoiceOptions:
@@ -294,20 +243,3 @@ def _predict(servable: Servable, data: LabelledData, options: LearnOptions, star
         progress=progress,
     )
     return replace(found, scratch=options.scratch)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:  # built from source, or absent: nothing to report
-            continue
-    return found
-
-
-def _json(held_out: Gain) -> dict[str, float | None]:
-    return {
-        name: value if isfinite(value) else None
-        for name, value in (("mean", held_out.mean), ("standard_error", held_out.standard_error))
-    }

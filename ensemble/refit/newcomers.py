@@ -10,43 +10,56 @@ from ..member import Member
 from ..pooling.linear import LinearPool
 from ..servable import Servable
 from ..weights import Weights
-from .aims import log_loss_of
+from .aims import AIMS, Aim, log_loss_of
 from .blend import Blend
-from .comparison import row_losses
+from .comparison import told_losses
 from .crossfit import Split, held_out_losses, judged_rows
-from .objective import LogLoss, Vector
+from .objective import Vector
 from .predictions import Predictions, class_names
 from .sample import Sample, mean_and_error
-from .solver import solve
+from .solver import SolverOptions, solve
 
 
 def worth_of_each(
-    sample: Sample, newcomers: Predictions, start: Vector
+    sample: Sample, newcomers: Predictions, start: Vector, aim: Aim | None = None
 ) -> dict[str, dict[str, float | None]]:
     """Return, by newcomer, what it would add to the best average of the members on these rows.
 
-    "first_order_gain", in nats a row: `g - 1`, how fast the loss falls as the newcomer's weight grows from
-    zero; the loss can't fall by more than that. "gain": by how much it does fall when all are weighed anew,
-    "weight": how much the newcomer then counts, "log_loss": its own, alone; null is infinite. The best
-    average is looked for from the weights `start`.
+    "first_order_gain", in nats a row: how fast the loss falls as the newcomer's weight grows from zero, which
+    for log-loss is `g - 1`; the loss can't fall by more than that. "gain": by how much it does fall when all
+    are weighed anew, "weight": how much the newcomer then counts, "log_loss" (of values "loss"): its own,
+    alone; null is infinite. The best average is looked for from the weights `start`. Values need an
+    `aim`; all else is judged by log-loss.
     """
-    best = solve(log_loss_of(sample), start)
-    mixed = sample.true_class @ best.weights
+    values = sample.predictions.targets is not None
+    judge = aim if values and aim is not None else AIMS["log_loss"]
+    best = judge.solve(sample, start, SolverOptions())
     alone = Sample.of(newcomers)
     found: dict[str, dict[str, float | None]] = {}
     for index, name in enumerate(newcomers.members):
-        scores = alone.true_class[:, index]
-        growth, _ = mean_and_error(scores / mixed, sample.weights)
-        joined = LogLoss.of(np.column_stack([sample.true_class, scores]), sample.weights)
-        after = solve(joined, np.append(best.weights, 0.0))
-        loss, _ = mean_and_error(row_losses(alone, Blend.alone(index, alone.members)), sample.weights)
+        joined = _joined(sample, newcomers.only([index]))
+        begin = np.append(best.weights, 0.0)
+        _, slope = judge.at(joined, begin)
+        after = judge.solve(joined, begin, SolverOptions())
+        own = told_losses(alone, Blend.alone(index, alone.members), judge)
+        loss, _ = mean_and_error(own, sample.weights)
         found[name] = {
-            "first_order_gain": growth - 1,
+            "first_order_gain": float(slope @ begin - slope[-1]),
             "gain": max(0.0, best.loss - after.loss),
             "weight": float(after.weights[-1]),
-            "log_loss": loss if np.isfinite(loss) else None,
+            "loss" if values else "log_loss": loss if np.isfinite(loss) else None,
         }
     return found
+
+
+def _joined(sample: Sample, newcomer: Predictions) -> Sample:
+    """Return the sample as if the newcomer were the last of the members."""
+    inside = sample.predictions
+    everyone = replace(
+        inside, members=(*inside.members, *newcomer.members), scores=(*inside.scores, *newcomer.scores)
+    )
+    scores = np.column_stack([sample.true_class, newcomer.true_class_scores()[sample.place]])
+    return replace(sample, predictions=everyone, true_class=scores, passes=None)
 
 
 def held_out_gain(
@@ -58,17 +71,7 @@ def held_out_gain(
     against weights fitted without it. Below 0 if it only seems to add something. `start` is where the search
     for weights begins, as in `worth_of_each`.
     """
-    inside = sample.predictions
-    everyone = replace(
-        inside,
-        members=(*inside.members, *newcomer.members),
-        scores=(*inside.scores, *newcomer.scores),
-    )
-    joined = replace(
-        sample,
-        predictions=everyone,
-        true_class=np.column_stack([sample.true_class, newcomer.true_class_scores()[sample.place]]),
-    )
+    joined = _joined(sample, newcomer)
 
     def fit(rows: Sample) -> dict[str, Blend]:
         without = solve(log_loss_of(rows.only(range(sample.members))), start).weights

@@ -52,6 +52,12 @@ class PinballLoss:
         miss = self.targets - self.scores @ weights
         return float(self.shares @ np.maximum(self.quantile * miss, (self.quantile - 1) * miss))
 
+    def value_and_slope(self, weights: Vector) -> tuple[float, Vector]:
+        """Return the loss at `weights` and a subgradient: no loss elsewhere is below what it promises."""
+        miss = self.targets - self.scores @ weights
+        prices = np.where(miss > 0, self.quantile, self.quantile - 1)
+        return self.value(weights), -np.asarray((self.shares * prices) @ self.scores, dtype=np.float64)
+
     def bound(self, prices: Vector) -> float:
         """Return a loss that no weights on the simplex can be below, for any `prices` [row] of a miss."""
         within = self.shares * np.clip(prices, self.quantile - 1, self.quantile)

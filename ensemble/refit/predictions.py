@@ -1,4 +1,7 @@
-"""Every member's scores over labelled data: all that learning weights needs to know of the members."""
+"""Every member's scores over labelled data: all that learning weights needs to know of the members.
+
+Where rows have several labels, or values, each is a row of its own here: see `questions`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,8 +15,10 @@ from numpy.typing import NDArray
 from ..data.dataset import Chunk
 from ..errors import InvalidDataError, UnavailableError
 from ..servable import Servable
+from ..truth import Truth
 from .cache import ScoreArray, ScoresCache, Sharder, Sheet
 from .fingerprints import Fingerprints, fingerprints
+from .questions import NO_OR_YES, VALUE, Answers, Asked
 from .sheets import CHANGED, Filler, FillsHere, Progress, Timed, without_scores
 
 __all__ = ["LabelledData", "Predictions", "Progress", "class_names", "predict_all"]
@@ -49,16 +54,23 @@ class Predictions:
     members: tuple[str, ...]
     classes: tuple[str, ...]
     labels: NDArray[np.int64]  # [row], class indices
-    scores: tuple[ScoreArray | Sheet, ...]  # one a member, [row, class]
+    scores: tuple[ScoreArray | Sheet | Answers, ...]  # one a member, [row, class]
     kept: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # the data's other columns, [row]
     seconds: Mapping[str, float] = field(default_factory=dict)  # a row, of each member that was asked
     fingerprints: Fingerprints | None = None  # [row]; the same for rows of the same inputs
     scratch: Path | None = None  # a folder for what memory can't hold
+    asked: Asked = field(default_factory=Asked)
+    targets: NDArray[np.float64] | None = None  # [row], where scores are values
 
     @property
     def rows(self) -> int:
-        """How many rows were scored."""
+        """How many rows there are here."""
         return len(self.labels)
+
+    @property
+    def data_rows(self) -> int:
+        """How many rows the data has."""
+        return self.rows // self.asked.each
 
     def true_class_scores(self) -> NDArray[np.float64]:
         """Return what each member gave each row's true class, `[row, member]`; if large, a np.memmap."""
@@ -103,7 +115,7 @@ def predict_all(
     if data.rows == 0:
         raise InvalidDataError("the data holds no rows; weights can't be learned from nothing")
     classes = class_names(servable)
-    read = _Read(len(classes), np.empty(data.rows, dtype=np.int64))
+    read = _Read(len(classes), servable.truth, timed=Timed(truth=servable.truth))
     if cache is None:
         scores = [(member, np.empty((data.rows, len(classes)), np.float32)) for member in servable.members]
         for chunk in read.through(data, batch_size):
@@ -113,25 +125,18 @@ def predict_all(
             _tell(progress, stop)
         sheets: dict[str, ScoreArray | Sheet] = {member.name: found for member, found in scores}
     else:
-        filler = filler or FillsHere(servable.members, len(classes))
+        filler = filler or FillsHere(servable.members, len(classes), servable.truth)
         sheets = _sheets(servable, data, read, cache, filler, (batch_size, progress))
-    return Predictions(
-        tuple(sheets),
-        classes,
-        read.labels,
-        tuple(sheets.values()),
-        {name: np.concatenate(parts) for name, parts in read.kept.items()},
-        read.timed.each_row(),
-        np.concatenate(read.prints),
-    )
+    return read.predictions(sheets, classes)
 
 
 @dataclass(slots=True)
 class _Read:
     """What the data says of its rows, and how long the members took."""
 
-    classes: int
-    labels: NDArray[np.int64]
+    columns: int
+    truth: Truth
+    labels: list[NDArray[Any]] = field(default_factory=list)
     kept: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     prints: list[Fingerprints] = field(default_factory=list)
     timed: Timed = field(default_factory=Timed)
@@ -140,15 +145,34 @@ class _Read:
         """Read all rows, and hand them on."""
         done = 0
         for chunk in data.batches(batch_size):
-            found = _labels(chunk, self.classes)
-            done = chunk.start + len(found)
-            self.labels[chunk.start : done] = found
+            self.labels.append(_labels(chunk, self.columns, self.truth))
+            done = chunk.start + len(self.labels[-1])
             self.prints.append(fingerprints(chunk.rows))
             for name, column in chunk.kept.items():
                 self.kept.setdefault(name, []).append(np.asarray(column))
             yield chunk
         if done != data.rows:
             raise InvalidDataError(f"{CHANGED}: {data.rows} rows at first, then {done}")
+
+    def predictions(self, sheets: Mapping[str, ScoreArray | Sheet], columns: tuple[str, ...]) -> Predictions:
+        """Return what was read, and the members' scores, as rows to learn from."""
+        told, kept = np.concatenate(self.labels), {}
+        for name, parts in self.kept.items():
+            kept[name] = np.concatenate(parts)
+        asked = Asked(self.truth) if self.truth is Truth.CLASSES else Asked(self.truth, columns)
+        flat = told.reshape(-1)
+        values = self.truth is Truth.VALUES
+        return Predictions(
+            tuple(sheets),
+            {Truth.CLASSES: columns, Truth.LABELS: NO_OR_YES, Truth.VALUES: VALUE}[self.truth],
+            np.zeros(len(flat), dtype=np.int64) if values else flat.astype(np.int64),
+            asked.answers(tuple(sheets.values()), len(told)),
+            kept if asked.each == 1 else asked.kept(kept),
+            self.timed.each_row(),
+            np.concatenate(self.prints),
+            asked=asked,
+            targets=flat.astype(np.float64) if values else None,
+        )
 
 
 def _sheets(
@@ -164,18 +188,18 @@ def _sheets(
     for chunk in read.through(data, batch_size):
         sharder.add(chunk)
     shards, members = sharder.shards(), servable.members
-    missing = without_scores(cache, shards, members, read.classes)
+    missing = without_scores(cache, shards, members, read.columns)
     there = data.rows - sum(shard.stop - shard.start for shard in missing)
     if missing:
         found = filler.fill(cache, data, missing, batch_size, lambda done: _tell(progress, there + done))
         read.timed.add(found.seconds, found.scored)
-    if left := without_scores(cache, missing, members, read.classes):
+    if left := without_scores(cache, missing, members, read.columns):
         raise UnavailableError(
             f"{cache.folder}: the scores of rows {left[0].start} to {left[0].stop - 1} are not there after"
             " they were worked out: the folder must be the same one for all workers"
         )
     _tell(progress, data.rows)
-    return {member.name: cache.sheet(member.digest, shards, read.classes) for member in members}
+    return {member.name: cache.sheet(member.digest, shards, read.columns) for member in members}
 
 
 def _tell(progress: Progress | None, rows: int) -> None:
@@ -193,9 +217,15 @@ def class_names(servable: Servable) -> tuple[str, ...]:
     return servable.classes or tuple(str(index) for index in range(size))
 
 
-def _labels(chunk: Chunk, classes: int) -> NDArray[np.int64]:
+def _labels(chunk: Chunk, classes: int, truth: Truth) -> NDArray[Any]:
     if chunk.labels is None:
         raise InvalidDataError("weights are learned from labels, and this data has none: name their column")
+    if truth is not Truth.CLASSES:
+        if chunk.labels.shape[1:] != (classes,):
+            raise InvalidDataError(
+                f"labels have shape {list(chunk.labels.shape[1:])} a row; the members give {classes} {truth}"
+            )
+        return chunk.labels
     outside = (chunk.labels < 0) | (chunk.labels >= classes)
     if outside.any():
         first = int(np.argmax(outside))

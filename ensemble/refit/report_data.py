@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blend import Blend
-from .comparison import BINS, Judged
+from .comparison import BINS, Decides, Judged, told_losses
 from .objective import Matrix
 from .predictions import Predictions
 from .sample import Sample
@@ -23,21 +23,30 @@ BLOCK_ROWS = 4096
 SAMPLE_ROWS = 20_000
 
 
-def figures(predictions: Predictions, incumbent: Blend, learned: Blend) -> dict[str, Any]:
+def figures(
+    predictions: Predictions, incumbent: Blend, learned: Blend, decides: Decides | None = None
+) -> dict[str, Any]:
     """Return the figures for what was served before and after, on these rows. Null is infinite.
 
     {"error_correlation": {"members", "matrix"}, "classes": [{"name", "rows",
     "incumbent": {"log_loss", "accuracy"}, "learned": ...}], "reliability": {"incumbent": [{"rows",
     "confidence", "accuracy"}, one a bin that has rows], "learned": ...}}
+
+    Labels are told in place of classes, with how many rows have them ("true"); so are values, with their
+    "loss", if there are several, and nothing is said of how sure they are.
     """
     sample = Sample.of(predictions)
+    correlation = {
+        "members": list(predictions.members),
+        "matrix": [[round(value, 4) for value in row] for row in error_correlation(predictions).tolist()],
+    }
+    if predictions.targets is not None:
+        return {"error_correlation": correlation} | _of_values(sample, incumbent, learned, decides)
     before, after = Judged.of(sample, incumbent), Judged.of(sample, learned)
-    of_class = [predictions.labels == index for index in range(len(predictions.classes))]
+    labels = predictions.asked.parts(sample.place)
+    classes = labels or {name: predictions.labels == index for index, name in enumerate(predictions.classes)}
     return {
-        "error_correlation": {
-            "members": list(predictions.members),
-            "matrix": [[round(value, 4) for value in row] for row in error_correlation(predictions).tolist()],
-        },
+        "error_correlation": correlation,
         "reliability": {"incumbent": _reliability(before), "learned": _reliability(after)},
         "classes": [
             {
@@ -46,8 +55,25 @@ def figures(predictions: Predictions, incumbent: Blend, learned: Blend) -> dict[
                 "incumbent": _of_class(before, rows),
                 "learned": _of_class(after, rows),
             }
-            for name, rows in zip(predictions.classes, of_class, strict=True)
+            | ({"true": int(predictions.labels[rows].sum())} if labels else {})
+            for name, rows in classes.items()
         ],
+    }
+
+
+def _of_values(sample: Sample, incumbent: Blend, learned: Blend, decides: Decides | None) -> dict[str, Any]:
+    """Return what each value's loss was before and after, where there are several."""
+    losses = {
+        which: told_losses(sample, blend, decides)
+        for which, blend in (("incumbent", incumbent), ("learned", learned))
+    }
+    parts = sample.predictions.asked.parts(sample.place)
+    return {
+        "classes": [
+            {"name": name, "rows": int(rows.sum())}
+            | {which: {"loss": float(loss[rows].mean()), "accuracy": None} for which, loss in losses.items()}
+            for name, rows in parts.items()
+        ]
     }
 
 
@@ -58,9 +84,11 @@ def error_correlation(predictions: Predictions) -> Matrix:
     """
     total: SquaredLoss | None = None
     for rows in _blocks(predictions, sample=SAMPLE_ROWS):
-        part = SquaredLoss.brier(
-            np.stack([scores[rows] for scores in predictions.scores]), predictions.labels[rows]
-        )
+        scores = np.stack([np.asarray(scores[rows]) for scores in predictions.scores])
+        if predictions.targets is None:
+            part = SquaredLoss.brier(scores, predictions.labels[rows])
+        else:
+            part = SquaredLoss.of(scores, predictions.targets[rows, None])
         total = part if total is None else total + part
     products = np.eye(len(predictions.members)) if total is None else total.products
     size = np.sqrt(np.maximum(np.diag(products), np.finfo(float).tiny))

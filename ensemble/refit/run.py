@@ -17,7 +17,8 @@ from ..servable import Servable
 from ..weights import Weights
 from .cache import ScoresCache
 from .distributed import Distributed
-from .learn import Learned, LearnOptions, learn
+from .learn import LearnOptions, learn
+from .learned import Learned
 from .predictions import LabelledData
 
 

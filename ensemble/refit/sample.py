@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidRequestError
 from ..member import Scores
 from .blend import Blend
 from .objective import Matrix, Vector
@@ -38,13 +39,20 @@ class Sample:
 
     @classmethod
     def of(cls, predictions: Predictions) -> Self:
-        """Take all rows, all alike and independent."""
-        return cls(predictions, np.arange(predictions.rows), predictions.true_class_scores())
+        """Take all rows, all alike, and independent unless several are questions of one row of the data."""
+        place, each = np.arange(predictions.rows), predictions.asked.each
+        groups = None if each == 1 else place // each
+        return cls(predictions, place, predictions.true_class_scores(), groups=groups)
 
     @property
     def rows(self) -> int:
         """How many there are."""
         return len(self.place)
+
+    @property
+    def each(self) -> int:
+        """How many of them are one row of the data."""
+        return self.predictions.asked.each
 
     @property
     def members(self) -> int:
@@ -60,6 +68,13 @@ class Sample:
     def labels(self) -> Places:
         """The true classes."""
         return self.predictions.labels[self.place]
+
+    @property
+    def targets(self) -> Vector:
+        """What the values should be; `true_class` then holds what the members say they are."""
+        if self.predictions.targets is None:
+            raise InvalidRequestError("these rows have classes, no values")
+        return self.predictions.targets[self.place]
 
     @property
     def clusters(self) -> Places | None:
@@ -81,8 +96,12 @@ class Sample:
         )
 
     def thinned(self, rows: int) -> Self:
-        """Return every n-th row, at most `rows` of them."""
-        return self.take(slice(None, None, -(-self.rows // rows)))
+        """Return every n-th row, at most `rows` of them; of rows that ask several questions, all of these."""
+        step, each = -(-self.rows // rows), self.each
+        if each == 1:
+            return self.take(slice(None, None, step))
+        ranks = np.unique(self.place // each, return_inverse=True)[1]
+        return self.take(ranks % step == 0)
 
     def only(self, members: Sequence[int]) -> Self:
         """Return the same rows as if there were only these members."""

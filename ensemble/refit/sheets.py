@@ -13,6 +13,7 @@ import numpy as np
 from ..data.chunk import Chunk
 from ..errors import InvalidDataError, MemberError
 from ..member import Member, Rows, Scores
+from ..truth import Truth
 from .cache import ScoreArray, ScoresCache, Shard, Sharder
 
 # Called with the rows done so far.
@@ -29,11 +30,12 @@ class Timed:
 
     seconds: dict[str, float] = field(default_factory=dict)
     scored: dict[str, int] = field(default_factory=dict)
+    truth: Truth = Truth.CLASSES  # what scores have to be, for any loss to be in them
 
     def score(self, member: Member, rows: Rows, start: int) -> Scores:
         """Return the scores of rows, of which the first is row `start`; MemberError if no loss is in them."""
         began = perf_counter()
-        found = _checked(member, member.predict(rows), start)
+        found = _checked(member, member.predict(rows), start, self.truth)
         self.add({member.name: perf_counter() - began}, {member.name: len(found)})
         return found
 
@@ -75,6 +77,7 @@ class FillsHere:
 
     members: Sequence[Member]
     classes: int
+    truth: Truth = Truth.CLASSES
 
     def fill(
         self,
@@ -85,7 +88,7 @@ class FillsHere:
         progress: Progress,
     ) -> Timed:
         """Score the shards in order; runs of them are read in one go: some formats have no middle."""
-        timed, done = Timed(), 0
+        timed, done = Timed(truth=self.truth), 0
         for run in _runs(shards):
             chunks = data.batches(batch_size, run[0].start, run[-1].stop)
             for shard, parts in groupby(_cut(chunks, run), key=itemgetter(0)):
@@ -153,7 +156,7 @@ def _cut(chunks: Iterator[Chunk], shards: Sequence[Shard]) -> Iterator[tuple[Sha
             done += taken
 
 
-def _checked(member: Member, scores: Scores, start: int) -> Scores:
+def _checked(member: Member, scores: Scores, start: int, truth: Truth) -> Scores:
     """Refuse scores that no loss can be computed from."""
     broken = ~np.isfinite(scores).all(axis=1)
     if broken.any():
@@ -162,12 +165,18 @@ def _checked(member: Member, scores: Scores, start: int) -> Scores:
             f" finite, the first is row {start + int(np.argmax(broken))}: look at that row, or publish the"
             " ensemble without the member"
         )
-    off = (scores.min(axis=1) < 0) | (np.abs(scores.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE)
+    if truth is Truth.VALUES:
+        return scores
+    sums = scores.sum(axis=1, dtype=np.float64)
+    off = (scores.min(axis=1) < 0) | (
+        (scores.max(axis=1) > 1) if truth is Truth.LABELS else (np.abs(sums - 1) > SUM_TOLERANCE)
+    )
     if off.any():
         row = int(np.argmax(off))
+        last = "a sigmoid" if truth is Truth.LABELS else "a softmax"
         raise MemberError(
             f"member {member.name!r} gives row {start + row} scores from {scores[row].min():.4g} to"
-            f" {scores[row].max():.4g} that sum to {scores[row].sum():.4g}; log-loss needs probabilities:"
-            " publish the member with a softmax as its last step"
+            f" {scores[row].max():.4g} that sum to {sums[row]:.4g}; log-loss needs probabilities:"
+            f" publish the member with {last} as its last step"
         )
     return scores

@@ -21,7 +21,7 @@ Masks = Mapping[str, NDArray[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Paired gains over what is being served, of the loss that decides."""
+    """Paired gains over what is being served, of the loss that decides; `classes` may be labels or values."""
 
     gain: Gain
     classes: Mapping[str, Gain] = field(default_factory=dict)
@@ -43,14 +43,21 @@ def on_held_out_rows(
     if len(judged) == 0:
         return HeldOut(Gain(float("nan"), float("nan")))
     rows, learned = sample.take(judged), losses[judged]
-    served, labels = options.aim.losses(rows, incumbent), rows.labels
-    classes = {name: labels == index for index, name in enumerate(rows.predictions.classes)}
+    served = options.aim.losses(rows, incumbent)
     named = {name: inside[judged] for name, inside in (slices or {}).items()}
     return HeldOut(
         gain(served, learned, rows),
-        _gains(rows, served, learned, classes),
+        _gains(rows, served, learned, parts_of(rows)),
         _gains(rows, served, learned, named),
     )
+
+
+def parts_of(rows: Sample) -> Masks:
+    """Return which rows are of each class; or, where rows are questions, about each label or value."""
+    if rows.predictions.asked.names:
+        return rows.predictions.asked.parts(rows.place)
+    labels = rows.labels
+    return {name: labels == index for index, name in enumerate(rows.predictions.classes)}
 
 
 def decide(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Pruned:

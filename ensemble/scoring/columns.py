@@ -13,6 +13,7 @@ from ..data.chunk import Chunk
 from ..errors import InvalidDataError
 from ..member import Scores
 from ..pooling.disagreement import disagreement, entropy
+from ..truth import Truth
 from .target import Target
 
 OUTPUTS = ("scores", "label", "entropy", "disagreement")
@@ -35,6 +36,14 @@ class Columns:
         if unknown or not (self.outputs or self.members) or len(set(self.outputs)) < len(self.outputs):
             raise InvalidDataError(
                 f"outputs must be some of {', '.join(OUTPUTS)}, each once; got {', '.join(self.outputs)!r}"
+            )
+
+    def check(self, truth: Truth) -> None:
+        """Refuse what only scores of classes have."""
+        wrong = sorted(set(self.outputs) - {"scores"})
+        if wrong and truth is not Truth.CLASSES:
+            raise InvalidDataError(
+                f"{', '.join(wrong)} are of classes; this ensemble's scores are of {truth}: name scores alone"
             )
 
     @property

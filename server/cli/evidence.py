@@ -15,9 +15,14 @@ from model_store.names import is_digest
 from . import tables
 
 # What the table shows, in this order; the other measures are in `-o json`.
-SHOWN = (("losses", "log-loss"), ("accuracy", "accuracy"))
+SHOWN = (
+    ("losses", "log-loss"),
+    ("accuracy", "accuracy"),
+    ("mean_absolute_error", "MAE"),
+    ("r_squared", "R²"),
+)
 # Tables of their own, too long for a terminal: `--report` draws them, `-o json` has them.
-DRAWN = frozenset({"figures", "without"})
+DRAWN = frozenset({"figures", "parts", "slices", "without"})
 WEIGHTINGS = (
     ("uniform", "uniform"),
     ("best_single", "best single"),
@@ -61,7 +66,9 @@ def _columns(evidence: Mapping[str, Any], members: list[str]) -> Iterator[tuple[
         for key, title in SHOWN:
             values = inner.get(key) if isinstance(inner, Mapping) else None
             if _is_measure(values, members):
-                yield f"{part} {title}", values
+                # Losses of values say of which kind they are.
+                named = inner.get("loss", title) if key == "losses" else title
+                yield f"{part} {named}", values
 
 
 def _is_measure(value: object, members: list[str]) -> TypeGuard[Mapping[str, Any]]:

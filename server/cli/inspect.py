@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
+from ensemble.truth import truth_of
 from model_store.journal import Entry
 from model_store.manifest import Manifest, MemberRecord
 from model_store.store import Store
@@ -79,6 +80,7 @@ def _as_json(store: Store, manifest: Manifest, weights: Mapping[str, float]) -> 
         "published": {"seq": published.seq, "at": published.at, "by": published.by, "why": published.why},
         "manifest_sha256": published.manifest_sha256,
         "classes": list(manifest.classes),
+        "truth": str(truth_of(record.output for record in manifest.members)),
         "signature": manifest.signature,
         "members": {member.name: _member_json(member) for member in manifest.members},
         "weights": dict(weights),
@@ -139,7 +141,8 @@ def _facts(manifest: Manifest, shown: Mapping[str, Any]) -> Iterator[tuple[str, 
     yield "pool", ", ".join(f"{key} {tables.number(value)}" for key, value in manifest.pool.items())
     if manifest.classes:
         more = ", ..." if len(manifest.classes) > CLASSES_SHOWN else ""
-        yield f"{len(manifest.classes)} classes", ", ".join(manifest.classes[:CLASSES_SHOWN]) + more
+        truth = truth_of(record.output for record in manifest.members)
+        yield f"{len(manifest.classes)} {truth}", ", ".join(manifest.classes[:CLASSES_SHOWN]) + more
     for kind in ("inputs", "outputs"):
         yield kind, tables.tensors(manifest.signature.get(kind, []))
 

@@ -1,7 +1,7 @@
 """`unisono refit`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -30,14 +30,21 @@ TestOption = Annotated[
     ),
 ]
 LabelOption = Annotated[
-    str, Parameter(help="The column or array with the true classes: class numbers or names.")
+    str,
+    Parameter(
+        help="The column or array of what is true: class numbers or names. Of labels (0 or 1 each) and values"
+        " an array [row, column], a column of lists, or columns LABEL_0, LABEL_1, ..."
+    ),
 ]
 DryRunOption = Annotated[bool, Parameter(negative=(), help="Learn, compare and judge, but publish nothing.")]
 ForceOption = Annotated[
     bool, Parameter(negative=(), help="Publish even if the gate holds the weights back; needs --why.")
 ]
 MinGainOption = Annotated[
-    float, Parameter(help="How much lower, in nats a row, the held-out log-loss surely has to be.")
+    float,
+    Parameter(
+        help="How much lower the held-out loss surely has to be, in nats a row, or in the loss's own unit."
+    ),
 ]
 WhyOption = Annotated[str, Parameter(help="The reason, for the journal.")]
 ByOption = Annotated[str, Parameter(help="Who asks, for the journal; the login name if left out.")]
@@ -60,10 +67,12 @@ PoolsOption = Annotated[
     ),
 ]
 ObjectiveOption = Annotated[
-    Literal["log_loss", "brier", "accuracy", "f1", "auc"],
+    str,
     Parameter(
-        help="The loss that decides; f1 is the mean over classes, auc the area under the ROC curve, each"
-        " class against all. All but log_loss go with linear pools only."
+        help="The loss that decides. Of classes: log_loss (if left out), brier, accuracy, f1 (the mean over"
+        " classes) or auc (the area under the ROC curve, each class against all); all but log_loss go with"
+        " linear pools only. Of independent labels: log_loss or brier. Of values: mse (if left out), or"
+        " pinball:Q for the quantile Q."
     ),
 ]
 SampleWeightOption = Annotated[
@@ -112,7 +121,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     why: WhyOption = "",
     by: ByOption = "",
     pools: PoolsOption = "linear",
-    objective: ObjectiveOption = "log_loss",
+    objective: ObjectiveOption = "",
     sample_weight: SampleWeightOption = None,
     group: GroupOption = None,
     time_order: TimeOrderOption = None,

@@ -6,16 +6,27 @@ from math import isfinite
 from rich.console import Console
 from rich.text import Text
 
-from ensemble.refit.aims import AIMS
-from ensemble.refit.comparison import Comparison, Gain, Losses
+from ensemble.refit.aims import aim_of
+from ensemble.refit.comparison import LOG_LOSS, Comparison, Gain, Losses
 from ensemble.refit.job import outcome
-from ensemble.refit.learn import Learned
+from ensemble.refit.learned import Learned
 from ensemble.refit.run import RefitResult
+from ensemble.truth import Truth
 
 from . import tables
 from .reporting import content
 
-MEASURES = ("log-loss", "accuracy", "ECE")
+# What is shown beside the loss, and what it is called.
+SHOWN = {
+    "accuracy": "accuracy",
+    "calibration_error": "ECE",
+    "mean_absolute_error": "MAE",
+    "r_squared": "R²",
+    "share_below": "below",
+}
+# What the parts that must not lose are called, and how many are shown at most.
+PARTS = {Truth.CLASSES: "class", Truth.LABELS: "label", Truth.VALUES: "value"}
+PARTS_SHOWN = 10
 # A gain of this many standard errors is not noise.
 CLEAR = 2
 # A gain below this, in nats, is the solver's tolerance.
@@ -29,6 +40,7 @@ def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
     console.print(title)
     _show_weights(console, learned)
     _show_losses(console, learned)
+    _show_parts(console, learned)
     console.print(Text(choice(learned)))
     console.print(Text(certificate(learned)))
     for line in (*pruning(learned), *newcomers(learned)):
@@ -50,7 +62,7 @@ def choice(learned: Learned) -> str:
     )
     pooled = f" ({learned.pool['form']} pool, {parameters})" if parameters else ""
     chosen = f"Chosen: {learned.choice.name.replace('_', ' ')}{pooled}."
-    measure = AIMS[learned.objective].measure
+    measure = aim_of(learned.objective).measure
     return f"{chosen} Held-out {measure} of each candidate: {listed}." if listed else chosen
 
 
@@ -83,6 +95,7 @@ def pruning(learned: Learned) -> Iterator[str]:
 
 def newcomers(learned: Learned) -> Iterator[str]:
     """Say what each model outside the ensemble would add to the best average of the members."""
+    unit = " nats" if learned.validation.loss == LOG_LOSS else ""
     for name, told in learned.newcomers.items():
         gain, weight = told["gain"] or 0.0, told["weight"] or 0.0
         growth = told["first_order_gain"] or 0.0
@@ -90,7 +103,7 @@ def newcomers(learned: Learned) -> Iterator[str]:
             yield f"Candidate {name}: adds nothing to the best average (g - 1 = {growth:.5f})."
             continue
         yield (
-            f"Candidate {name}: g - 1 = {growth:.5f} nats a row, more it can't add to the best average on"
+            f"Candidate {name}: g - 1 = {growth:.5f}{unit} a row, more it can't add to the best average on"
             f" these rows; weighed {weight:.4f} it adds {gain:.5f}."
         )
 
@@ -98,18 +111,22 @@ def newcomers(learned: Learned) -> Iterator[str]:
 def on_unseen_rows(test: Comparison) -> str:
     """Say whether the learned weights beat uniform and the best single member on the test rows."""
     parts = [
-        _against("uniform weights", test.gains["uniform"]),
-        _against(f"the best single member ({test.best_single})", test.gains["best_single"]),
+        _against("uniform weights", test.gains["uniform"], test.loss),
+        _against(f"the best single member ({test.best_single})", test.gains["best_single"], test.loss),
     ]
     return f"On the {test.rows:,} test rows the learned weights {' and '.join(parts)}."
 
 
-def _against(other: str, gain: Gain) -> str:
+def _against(other: str, gain: Gain, loss: str) -> str:
     if not isfinite(gain.mean):
         return f"can't be compared with {other} (an infinite loss)"
     verb = "beat" if gain.mean > 0 else "lose to" if gain.mean < 0 else "equal"
     doubt = "" if abs(gain.mean) > CLEAR * gain.standard_error else ", within noise"
-    by = f" by {abs(gain.mean):.4f} ± {gain.standard_error:.4f} nats{doubt}" if gain.mean else ""
+    by = (
+        f" by {abs(gain.mean):.4f} ± {gain.standard_error:.4f}{' nats' if loss == LOG_LOSS else ''}{doubt}"
+        if gain.mean
+        else ""
+    )
     return f"{verb} {other}{by}"
 
 
@@ -137,16 +154,16 @@ def _show_losses(console: Console, learned: Learned) -> None:
         [("test", learned.test)] if learned.test is not None else []
     )
     rows = tables.table("")
-    decides = learned.validation.decides
+    titles = [title for title, _ in _columns(learned.validation)]
     for data, _ in measured:
-        for index, measure in enumerate(MEASURES if decides is None else (*MEASURES, decides)):
+        for index, measure in enumerate(titles):
             rows.add_column(f"{'' if index else data}\n{measure}", justify="right")
     for name in learned.validation.members:
-        figures = [losses for _, compared in measured for losses in _figures(compared.members[name], decides)]
+        figures = [told for _, compared in measured for told in _figures(compared, compared.members[name])]
         rows.add_row(Text(name, style="dim"), *figures)
     rows.add_section()
     for label, pick, style in _weightings(learned.validation.best_single):
-        figures = [losses for _, compared in measured for losses in _figures(pick(compared), decides)]
+        figures = [told for _, compared in measured for told in _figures(compared, pick(compared))]
         rows.add_row(Text(label), *figures, style=style)
     console.print(rows)
 
@@ -158,10 +175,44 @@ def _weightings(best: str) -> Iterator[tuple[str, Callable[[Comparison], Losses]
     yield "learned", lambda compared: compared.learned, "bold green"
 
 
-def _figures(losses: Losses, decides: str | None) -> tuple[str, ...]:
-    log_loss = f"{losses.log_loss:.4f}" if isfinite(losses.log_loss) else "∞"
-    told = (log_loss, f"{losses.accuracy:.4f}", f"{losses.calibration_error:.4f}")
-    return told if decides is None else (*told, f"{losses.decides:.4f}")
+def _columns(compared: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield what is shown of each weighting: what it is called, and which of its losses it is."""
+    yield compared.loss, "loss"
+    for figure in compared.told:
+        # How many targets are below is what a quantile is about.
+        if figure in SHOWN and (figure != "share_below" or compared.loss.startswith("pinball")):
+            yield SHOWN[figure], figure
+    if compared.decides is not None:
+        yield compared.decides, "decides"
+
+
+def _figures(compared: Comparison, losses: Losses) -> tuple[str, ...]:
+    values = [(figure, getattr(losses, figure)) for _, figure in _columns(compared)]
+    return tuple(
+        f"{value:.4f}" if isfinite(value) else "∞" if figure == "loss" else "-" for figure, value in values
+    )
+
+
+def _show_parts(console: Console, learned: Learned) -> None:
+    """Print what was found of each class, label or value, and of each slice, the surest losers first."""
+    for title, parts in ((PARTS[learned.truth], learned.verdict.parts), ("slice", learned.verdict.slices)):
+        told = [(name, part) for name, part in parts.items() if part.chance is not None]
+        rows = tables.table(
+            title, "held-out gain", "±", "p", "Holm's limit", "", numbers=("held-out gain", "±")
+        )
+        for name, part in told[:PARTS_SHOWN]:
+            rows.add_row(
+                Text(name),
+                Text(f"{part.gain.mean:+.5f}"),
+                Text(f"{part.gain.standard_error:.5f}", style="dim"),
+                Text(f"{part.chance:.3g}"),
+                Text(f"{part.limit:.3g}", style="dim"),
+                Text("loses", style="bold red") if part.loses else Text("holds", style="green"),
+            )
+        if told:
+            console.print(rows)
+        if len(told) > PARTS_SHOWN:
+            console.print(Text(f"... and {len(told) - PARTS_SHOWN} more, less likely to lose", style="dim"))
 
 
 def _show_verdict(console: Console, result: RefitResult, *, dry_run: bool) -> None:

@@ -102,13 +102,16 @@ def score(  # noqa: PLR0913 - one parameter an option
     from ensemble.scoring.run import ErrorLimit, ScoreOptions, Stored  # noqa: PLC0415 - heavy: as above
     from ensemble.scoring.run import score as run  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.scoring.target import Target  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.truth import truth_of  # noqa: PLC0415 - heavy: only when the command runs
 
     from .score_metrics import ScoreMetrics  # noqa: PLC0415 - heavy: only when the command runs
 
     columns = Columns(_names(outputs), member_outputs)
     options = ScoreOptions(batch_size, None, columns, ErrorLimit.parse(max_error_rows), overwrite)
     opened = Store.open(store)
-    target = Target.of_manifest(opened, opened.manifest(name, version))
+    manifest = opened.manifest(name, version)
+    columns.check(truth_of(record.output for record in manifest.members))
+    target = Target.of_manifest(opened, manifest)
     dataset = open_dataset(inputs, target.signature, keep=_names(keep), identity=id_column, lenient=True)
     scorer = Stored(store, target, executor_of(executor, workers, ray_address), runtime)
     with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:

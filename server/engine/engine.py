@@ -194,7 +194,7 @@ class Engine:
                     by_member[member.name] = self._predict(servable, member, rows)
             self._compared += 1
             if len(servable.members) > 1:
-                self._observer.agreed(servable.name, agreement(by_member, scored.scores))
+                self._observer.agreed(servable.name, agreement(by_member, scored.scores, servable.truth))
         except Exception:
             log.exception("could not compare the members of %s version %s", servable.name, servable.version)
 

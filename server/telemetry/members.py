@@ -26,6 +26,11 @@ class Agreement(Protocol):
         """Jensen-Shannon divergence, in nats, summed over the rows."""
         ...
 
+    @property
+    def distance_sum(self) -> float | None:
+        """Of values: absolute difference, summed over the rows; they have nothing of the two above."""
+        ...
+
 
 class MemberMetrics:
     """Counts what the engine tells of members. Safe to call from any thread."""
@@ -59,6 +64,13 @@ class MemberMetrics:
             registry=registry,
         )
 
+        self._distance = Counter(
+            "unisono_member_distance",
+            "Absolute difference between a member's values and the ensemble's, summed over compared rows.",
+            NAMED,
+            registry=registry,
+        )
+
     def failed(self, model: str, member: str) -> None:
         """`member` could not score a batch."""
         self._failures.labels(model, member).inc()
@@ -72,5 +84,8 @@ class MemberMetrics:
         """Count how far each member's scores for a batch were from the ensemble's."""
         for member, agreement in by_member.items():
             self._rows.labels(model, member).inc(agreement.rows)
+            if agreement.distance_sum is not None:
+                self._distance.labels(model, member).inc(agreement.distance_sum)
+                continue
             self._same_top.labels(model, member).inc(agreement.same_top_class)
             self._divergence.labels(model, member).inc(agreement.divergence_sum)

@@ -13,10 +13,14 @@ PUBLISHED = "published"
 
 @dataclass(frozen=True, slots=True)
 class RefitFigures:
-    """What a refit found on its validation rows, in nats: losses by weighting, and the proven gap."""
+    """What a refit found on its validation rows: losses by weighting, and the proven gap.
+
+    In nats, unless `loss` names one that isn't.
+    """
 
     losses: Mapping[str, float]
     gap: float | None
+    loss: str | None = None
 
     @classmethod
     def of(cls, evidence: Mapping[str, Any]) -> Self | None:
@@ -29,6 +33,7 @@ class RefitFigures:
         return cls(
             {name: inf if loss is None else loss for name, loss in known.items()},
             evidence["solver"].get("gap"),
+            evidence["validation"].get("loss"),
         )
 
 
@@ -57,6 +62,13 @@ class RefitMetrics:
             "unisono_refit_gap_nats",
             "How much lower the last refit's loss could be at most, with any weights.",
             ["model"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._value_loss = Gauge(
+            "unisono_refit_value_loss",
+            "The last refit's loss on its validation rows, of ensembles of values, in the loss's own unit.",
+            ["model", "weighting", "loss"],
             registry=registry,
             multiprocess_mode="mostrecent",
         )
@@ -100,6 +112,10 @@ class RefitMetrics:
 
     def _show(self, model: str, figures: RefitFigures | None) -> None:
         if figures is None:
+            return
+        if figures.loss is not None:
+            for weighting, loss in figures.losses.items():
+                self._value_loss.labels(model, weighting, figures.loss).set(loss)
             return
         for weighting, loss in figures.losses.items():
             self._loss.labels(model, weighting).set(loss)

@@ -21,7 +21,7 @@ from .messages import message_class
 from .method import Method
 
 SERVICE = "unisono.v1.Control"
-DEFAULT_LABEL, DEFAULT_POOLS, DEFAULT_OBJECTIVE = "y", ("linear",), "log_loss"
+DEFAULT_LABEL, DEFAULT_POOLS = "y", ("linear",)
 # A refit takes as long as its data; a caller may wait for so many seconds.
 REFIT_SECS = 24 * 3600.0
 
@@ -157,7 +157,7 @@ class Control:
             why=request.why,
             by=_author(request.by),
             pools=tuple(request.pools) or DEFAULT_POOLS,
-            objective=request.objective or DEFAULT_OBJECTIVE,
+            objective=request.objective,
             sample_weight=request.sample_weight or None,
             group=request.group or None,
             time_order=request.time_order or None,

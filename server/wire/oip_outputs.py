@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.pooling import disagreement as spread
+from ensemble.truth import Truth
 
 from . import tensors
 from .messages import message_class
@@ -24,6 +25,9 @@ CLASSIFICATION = "classification"
 SHARED_MEMORY = "shared_memory_region"
 # Those that can't be worked out from the ensemble's scores alone.
 OF_MEMBERS = frozenset({"disagreement", "member_scores"})
+
+# Those that take a row's scores for the probabilities of classes, of which one is true.
+OF_CLASSES = frozenset({"label", "entropy", "disagreement"})
 
 Values = Callable[[Answer, ModelInfo], NDArray[Any]]
 
@@ -53,6 +57,11 @@ def requested_outputs(request: Any, info: ModelInfo) -> tuple[Wanted, ...]:
         own = info.signature.output(output.name) is not None
         if not own and output.name not in OPTIONAL:
             raise subject.refuse(f"unexpected inference output '{output.name}' for model '{info.name}'")
+        if output.name in OF_CLASSES and info.truth is not Truth.CLASSES:
+            raise subject.refuse(
+                f"output '{output.name}' is of classes; the scores of model '{info.name}' are "
+                f"{info.truth}: ask for scores or member_scores"
+            )
         if output.name in wanted:
             raise subject.refuse(f"output '{output.name}' already exists in request")
         if SHARED_MEMORY in output.parameters:

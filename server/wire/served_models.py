@@ -107,6 +107,7 @@ class ServedModels:
             platform=_platform(servable.members[0].runtime) if alone else ENSEMBLE_PLATFORM,
             backend=servable.members[0].runtime if alone else "",
             steps=() if alone else _steps(servable),
+            truth=servable.truth,
         )
 
 

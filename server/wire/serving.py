@@ -11,6 +11,7 @@ from typing import Protocol
 from ensemble.errors import EnsembleError, InvalidRequestError, ModelNotFoundError, UnavailableError
 from ensemble.member import Rows, Scores
 from ensemble.signature import Signature
+from ensemble.truth import Truth
 from server.lifecycle.repository import IndexEntry
 
 # A signed 64-bit number has no more digits; a longer one is no version of anything.
@@ -42,6 +43,7 @@ class ModelInfo:
     platform: str
     backend: str = ""  # of a member: what executes it
     steps: tuple[Step, ...] = ()  # of an ensemble: the members that weigh something
+    truth: Truth = Truth.CLASSES  # what the scores are about
 
 
 @dataclass(frozen=True, slots=True, eq=False)

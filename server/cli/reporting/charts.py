@@ -61,17 +61,17 @@ class Charts:
 
         return self._drawn("weights", draw, height=0.75 + ROW * len(shown))
 
-    def losses(self, lines: Sequence[Mapping[str, Any]], part: str) -> str:
-        """Draw log-losses with their 95% intervals, members above weightings; infinite ones are named so."""
+    def losses(self, lines: Sequence[Mapping[str, Any]], part: str, loss: str) -> str:
+        """Draw losses and 95% intervals, members above weightings; infinite ones are named so."""
         shown = list(reversed(lines))
-        finite = [line["log_loss"] for line in shown if line["log_loss"] is not None]
+        finite = [line["loss"] for line in shown if line["loss"] is not None]
 
         def draw(axes: Any) -> None:
             for place, line in enumerate(shown):
                 colour = (
                     LEARNED if line["kind"] == "learned" else MUTED if line["kind"] == "member" else ACCENT
                 )
-                if line["log_loss"] is None:
+                if line["loss"] is None:
                     axes.text(
                         0.01,
                         place,
@@ -83,16 +83,16 @@ class Charts:
                     continue
                 if line["interval"] is not None:
                     axes.plot(line["interval"], [place] * 2, color=colour, linewidth=2.2, alpha=0.45)
-                axes.plot([line["log_loss"]], [place], "o", color=colour, markersize=6.5)
+                axes.plot([line["loss"]], [place], "o", color=colour, markersize=6.5)
             weightings = sum(line["kind"] != "member" for line in shown)
             axes.axhline(weightings - 0.5, color=GRID, linewidth=1)
-            if shown[0]["log_loss"] is not None:
-                axes.axvline(shown[0]["log_loss"], color=LEARNED, linewidth=0.9, linestyle=(0, (3, 3)))
+            if shown[0]["loss"] is not None:
+                axes.axvline(shown[0]["loss"], color=LEARNED, linewidth=0.9, linestyle=(0, (3, 3)))
             axes.set_yticks(range(len(shown)), [line["name"] for line in shown])
             axes.set_ylim(-0.6, len(shown) - 0.4)
             if finite:
                 axes.set_xlim(left=min(0.9 * min(finite), axes.get_xlim()[0]))
-            axes.set_xlabel(f"log-loss on {part} rows, nats a row (less is better)")
+            axes.set_xlabel(f"{loss} on {part} rows (less is better)")
 
         return self._drawn(f"losses-{part}", draw, height=0.75 + ROW * len(shown))
 

@@ -4,7 +4,7 @@ Evidence is read leniently: a version published by an older release lacks what t
 and its report lacks these parts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import ceil, floor, log10
 from typing import Any
 
@@ -18,6 +18,7 @@ SPREAD = 1.959964
 # Sums over the rows carry errors of this size themselves: a smaller bound isn't claimed.
 ROUNDING = 1e-12
 PARTS = ("validation", "test")
+LOG_LOSS = "log-loss"
 WEIGHTINGS = (
     ("uniform", "uniform"),
     ("best_single", "best single"),
@@ -89,12 +90,17 @@ def _told(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> dict[str
         "certificate": certificate(evidence["solver"], evidence["validation"]["data"]["rows"]),
         "solver": evidence["solver"],
         "objective": evidence.get("objective", "log_loss"),
+        "truth": evidence.get("truth", "classes"),
         "measure": evidence["validation"].get("measure"),
+        "loss": evidence["validation"].get("loss", LOG_LOSS),
+        "shown": _shown(evidence["validation"]),
         "pool": evidence.get("pool", {"form": "linear"}),
         "pruning": evidence.get("pruning"),
         "chosen": evidence.get("chosen"),
         "candidates": evidence.get("held_out", {}),
-        "slices": {name: _interval(gain) for name, gain in evidence.get("slices", {}).items()},
+        "slices": {name: _part(told) for name, told in evidence.get("slices", {}).items()},
+        "learned_before": evidence.get("learned_before", True),
+        "parts": {name: _part(told) for name, told in evidence.get("parts", {}).items()},
         "seconds": evidence.get("seconds", {}),
         "held_out_gain": _interval(evidence.get("held_out_gain")),
         "data": {part: evidence[part]["data"] for part in parts},
@@ -129,14 +135,14 @@ def _weights(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> list[
 def _worth(weights: Mapping[str, float], evidence: Mapping[str, Any]) -> Mapping[str, float | None]:
     """Return by how much the validation loss rises without each member, the others fitted anew.
 
-    In nats; null is infinite. Empty if it wasn't recorded.
+    In the loss's unit; null is infinite. Empty if it wasn't recorded.
     """
     if "without" not in evidence:
         return {}
     learned = evidence["validation"]["losses"]["learned"]
     found: dict[str, float | None] = dict.fromkeys(weights, 0.0)
     for name, told in evidence["without"].items():
-        loss = None if told is None else told["log_loss"]
+        loss = None if told is None else told.get("log_loss", told.get("loss"))
         found[name] = None if loss is None or learned is None else max(0.0, loss - learned)
     return found
 
@@ -145,31 +151,58 @@ def _losses(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a line for each member, and for each weighting with what the learned weights gain over it."""
     for name in measured["losses"]["members"]:
         yield _line(
-            name, "member", [measured.get(measure, {}).get("members", {}).get(name) for measure in _MEASURES]
+            name, "member", {key: measured.get(key, {}).get("members", {}).get(name) for key in _MEASURES}
         )
     best = measured["losses"]["best_single"]["member"]
     for key, title in WEIGHTINGS:
         name = f"{title} ({best})" if key == "best_single" else title
-        figures = [_plain(measured.get(measure, {}).get(key)) for measure in _MEASURES]
+        figures = {figure: _plain(measured.get(figure, {}).get(key)) for figure in _MEASURES}
         yield _line(name, key, figures) | {"gain": _interval(measured.get("gains", {}).get(key))}
 
 
-_MEASURES = ("losses", "standard_errors", "accuracy", "calibration_error", "decides")
+# What is told beside the loss, where it was measured, and as what: see `_shown`.
+_FIGURES = {
+    "accuracy": ("accuracy", "share"),
+    "calibration_error": ("ECE", "number"),
+    "mean_absolute_error": ("MAE", "number"),
+    "r_squared": ("R²", "number"),
+    "share_below": ("targets below", "share"),
+}
+_MEASURES = ("losses", "standard_errors", "decides", *_FIGURES)
 
 
-def _line(name: str, kind: str, figures: Sequence[float | None]) -> dict[str, Any]:
+def _shown(measured: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the columns beside the loss: their key in a line, what they are called, "share" or "number"."""
+    # How many targets are below is what a quantile is about, and little else.
+    quantile = measured.get("loss", "").startswith("pinball")
+    shown = [
+        {"key": key, "title": title, "kind": kind}
+        for key, (title, kind) in _FIGURES.items()
+        if key in measured and (quantile or key != "share_below")
+    ]
+    name = measured.get("measure")
+    return [*shown, {"key": "decides", "title": name, "kind": "number"}] if name else shown
+
+
+def _line(name: str, kind: str, figures: Mapping[str, float | None]) -> dict[str, Any]:
     """Return a line of losses; `figures` are those of _MEASURES, null where one isn't known."""
-    loss, error, accuracy, calibration, decides = figures
+    known = {key: value for key, value in figures.items() if key not in ("losses", "standard_errors")}
+    loss = figures["losses"]
     return {
         "name": name,
         "kind": kind,
-        "log_loss": loss,
-        "interval": _around(loss, error),
-        "accuracy": accuracy,
-        "calibration_error": calibration,
-        "decides": decides,
+        "loss": loss,
+        "interval": _around(loss, figures["standard_errors"]),
         "gain": None,
-    }
+    } | known
+
+
+def _part(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a part's gain with its 95% interval and Holm's outcome; older evidence has the gain alone."""
+    if told is None:
+        return None
+    gain = _interval(told)
+    return None if gain is None else gain | {key: told.get(key) for key in ("chance", "limit", "loses")}
 
 
 def _plain(value: Any) -> float | None:

@@ -49,6 +49,11 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:.2f}%"
 
 
+def shown(value: float | None, kind: str) -> str:
+    """Write a "share" or a "number"."""
+    return percent(value) if kind == "share" else number(value)
+
+
 def change(value: float | None) -> str:
     """Write a difference with its sign."""
     if value is None:

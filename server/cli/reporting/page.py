@@ -10,7 +10,8 @@ from server.cli.tables import duration
 
 from . import parts
 from .charts import Charts
-from .markup import Row, change, figure, html_table, interval, number, percent, section
+from .content import LOG_LOSS
+from .markup import Row, change, figure, html_table, interval, number, percent, section, shown
 
 STYLE = Path(__file__).with_name("page.css")
 
@@ -33,15 +34,15 @@ def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:
     yield _tiles(report)
     yield _weights(report, charts)
     for part, lines in report["losses"].items():
-        yield _losses(part, lines, charts, report["measure"])
+        yield _losses(part, lines, charts, report)
     yield '<div class="pair">'
     part = parts.honest(report["reliability"])
     if part is not None:
-        shown = charts.reliability(report["reliability"][part], part)
+        drawn = charts.reliability(report["reliability"][part], part)
         yield section(
             "Are its probabilities true?",
             "On the line, what is said with 80% is right 80 times in 100. Large dots: many rows.",
-            figure(shown),
+            figure(drawn),
         )
     if report["error_correlation"]:
         told = report["error_correlation"]
@@ -95,23 +96,33 @@ def _tiles(report: Mapping[str, Any]) -> str:
     lines = {line["kind"]: line for line in report["losses"][part]}
     tiles = [
         (
-            f"{number(lines['incumbent']['log_loss'])} → {number(lines['learned']['log_loss'])}",
-            f"log-loss on {part} rows, nats",
+            f"{number(lines['incumbent']['loss'])} → {number(lines['learned']['loss'])}",
+            f"{report['loss']} on {part} rows{', nats' if report['loss'] == LOG_LOSS else ''}",
         ),
-        (
-            f"{percent(lines['incumbent']['accuracy'])} → {percent(lines['learned']['accuracy'])}",
-            f"accuracy on {part} rows",
-        ),
+        *_tile_beside(report, lines, part),
     ]
     gain = report["held_out_gain"]
     if gain is not None:
         unit = ", nats a row" if report["objective"] == "log_loss" else ""
         tiles.append((change(gain["mean"]), f"held-out gain{unit}"))
     tiles.append((f"{report['data'][part]['rows']:,}", f"{part} rows"))
-    shown = "".join(
+    made = "".join(
         f'<div class="tile"><b>{escape(big)}</b><span>{escape(small)}</span></div>' for big, small in tiles
     )
-    return f'<div class="tiles">{shown}</div>\n'
+    return f'<div class="tiles">{made}</div>\n'
+
+
+def _tile_beside(
+    report: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]], part: str
+) -> list[tuple[str, str]]:
+    """Return the tile of the first figure beside the loss, where there is one."""
+    return [
+        (
+            f"{shown(lines['incumbent'][key], kind)} → {shown(lines['learned'][key], kind)}",
+            f"{title} on {part} rows",
+        )
+        for key, title, kind in (tuple(each.values()) for each in report["shown"][:1])
+    ]
 
 
 def _weights(report: Mapping[str, Any], charts: Charts) -> str:
@@ -162,17 +173,15 @@ _WEIGHT_COLUMNS = (
         "loss rises without it",
         "worth",
         lambda worth: number(worth, none="∞"),
-        "Last column: by how many nats a row the validation loss rises without a member, the others fitted"
-        " anew.",
+        "Last column: by how much the validation loss rises without a member, the others fitted anew.",
     ),
 )
 
 
-def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts, measure: str | None) -> str:
-    more = [] if measure is None else [measure]
-    headings = [
-        "", "log-loss", "95% interval", "accuracy", "ECE", *more, "learned gains, paired 95% interval"
-    ]  # fmt: skip
+def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts, report: Mapping[str, Any]) -> str:
+    loss, beside = report["loss"], report["shown"]
+    titles = [each["title"] for each in beside]
+    headings = ["", loss, "95% interval", *titles, "learned gains, paired 95% interval"]
     rows = []
     for line in lines:
         gain = line["gain"]
@@ -184,11 +193,9 @@ def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts, measure: 
             Row(
                 [
                     line["name"],
-                    number(line["log_loss"], none="∞"),
+                    number(line["loss"], none="∞"),
                     interval(line["interval"]),
-                    percent(line["accuracy"]),
-                    number(line["calibration_error"]),
-                    *([] if measure is None else [number(line["decides"])]),
+                    *(shown(line[each["key"]], each["kind"]) for each in beside),
                     told,
                 ],
                 kind=kinds.get(line["kind"], ""),
@@ -199,7 +206,7 @@ def _losses(part: str, lines: list[Mapping[str, Any]], charts: Charts, measure: 
         "test": "Rows that nothing was learned from and nothing was decided on.",
     }[part]
     return section(
-        f"Losses on {part} rows", lead, figure(charts.losses(lines, part)), html_table(headings, rows)
+        f"Losses on {part} rows", lead, figure(charts.losses(lines, part, loss)), html_table(headings, rows)
     )
 
 
@@ -213,7 +220,7 @@ def _certificate(report: Mapping[str, Any]) -> str:
     if took is not None:
         solver += f"; the whole refit took {duration(took)}"
     pool = ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in report["pool"].items())
-    decides = f"{parts.OBJECTIVES.get(report['objective'], report['objective'])} decides"
+    decides = f"{parts.objective(report)} decides"
     return section(
         "What is proven, and on what",
         "",
@@ -230,4 +237,6 @@ def _said(value: object) -> str:
 def _made_with(report: Mapping[str, Any]) -> str:
     libraries: Iterable[tuple[str, str]] = report["libraries"].items()
     listed = ", ".join(f"{name} {version}" for name, version in libraries)
-    return f"Log-losses are in nats a row; intervals are 95%. {f'Learned with {listed}.' if listed else ''}"
+    unit = {"classes": "Log-losses are in nats a row; ", "labels": "Log-losses are in nats a label; "}
+    told = f"{unit.get(report['truth'], '')}intervals are 95%."
+    return f"{told[0].upper()}{told[1:]} {f'Learned with {listed}.' if listed else ''}"

@@ -11,51 +11,90 @@ OBJECTIVES = {
     "accuracy": "error rate",
     "f1": "1 - macro F1",
     "auc": "1 - AUC",
+    "mse": "mean squared error",
 }
+# What the table of parts is called, and what a part is, by what is true of a row.
+PARTS = {
+    "classes": ("Class by class", "class"),
+    "labels": ("Label by label", "label"),
+    "values": ("Value by value", "value"),
+}
+HOLM = ("held-out gain", "95% interval", "p", "Holm")
 
 
 def classes(report: Mapping[str, Any]) -> str:
-    """Return the table of each class before and after."""
+    """Return the table of each class, label or value before and after, with what the gate found of it."""
     part = honest(report["classes"])
-    if part is None:
+    if part is None or not report["classes"][part]:
         return ""
-    headings = ["class", "rows", "log-loss before", "after", "change", "accuracy before", "after"]
-    rows = []
-    for line in report["classes"][part]:
-        before, after = line["incumbent"], line["learned"]
-        known = before["log_loss"] is not None and after["log_loss"] is not None
-        rows.append(
-            Row(
-                [
-                    line["name"],
-                    f"{line['rows']:,}",
-                    number(before["log_loss"], none="∞"),
-                    number(after["log_loss"], none="∞"),
-                    change(after["log_loss"] - before["log_loss"] if known else None),
-                    percent(before["accuracy"]),
-                    percent(after["accuracy"]),
-                ]
-            )
+    title, one = PARTS[report["truth"]]
+    values = report["truth"] == "values"
+    # What is true of the whole table: accuracy is of classes and labels, the rest of older evidence.
+    accuracies = () if values else ("accuracy before", "after")
+    judged = HOLM if report["parts"] else ()
+    rows = [
+        Row(
+            [
+                line["name"],
+                f"{line['rows']:,}",
+                *_before_and_after(line, "loss" if values else "log_loss"),
+                *(percent(line[which]["accuracy"]) for which in ("incumbent", "learned") if not values),
+                *(_judged(report["parts"].get(line["name"])) if judged else ()),
+            ]
         )
-    return section("Class by class", f"On the {part} rows.", html_table(headings, rows, less_is_better={4}))
+        for line in report["classes"][part]
+    ]
+    headings = [one, "rows", f"{report['loss']} before", "after", "change", *accuracies, *judged]
+    lead = f"On the {part} rows."
+    if judged:
+        lead += " The last columns are of rows that took no part in choice and fit."
+    return section(
+        title, f"{lead}{_holm(report) if judged else ''}", html_table(headings, rows, less_is_better={4})
+    )
+
+
+def _before_and_after(line: Mapping[str, Any], loss: str) -> list[str]:
+    before, after = line["incumbent"][loss], line["learned"][loss]
+    known = before is not None and after is not None
+    return [number(before, none="∞"), number(after, none="∞"), change(after - before if known else None)]
+
+
+def _judged(told: Mapping[str, Any] | None) -> list[str]:
+    """Write a part's held-out gain, its interval, how likely that is if nothing is lost, and the outcome."""
+    if told is None:
+        return ["", "", "", ""]
+    gain, ends = change(told["mean"]), interval([told["low"], told["high"]])
+    if told["chance"] is None:
+        return [gain, ends, "", ""]
+    limit = f"{told['limit']:.2g}"
+    return [
+        gain,
+        ends,
+        f"{told['chance']:.2g}",
+        f"loses (p ≤ {limit})" if told["loses"] else f"holds (p > {limit})",
+    ]
+
+
+def _holm(report: Mapping[str, Any]) -> str:
+    """Say what the last columns mean."""
+    where = (
+        ""
+        if report["learned_before"]
+        else " Nothing is held for it here: nobody had learned the weights before."
+    )
+    return (
+        " Holm's test asks of each whether its loss surely rises by more than is allowed, all of them at a"
+        f" level of 5%; what loses holds the weights back.{where}"
+    )
 
 
 def slices(report: Mapping[str, Any]) -> str:
     """Return the table of what each slice gains on held-out rows."""
     if not report["slices"]:
         return ""
-    rows = [
-        Row([name, change(gain["mean"]), interval([gain["low"], gain["high"]])])
-        if gain
-        else Row([name, "", ""])
-        for name, gain in report["slices"].items()
-    ]
-    lead = (
-        "Gains on rows that took no part in choice and fit. A slice whose loss surely rises by more than 0.01"
-        " (Holm's correction over the slices) holds the weights back: the verdict then names it. Nothing is"
-        " held where nobody had learned the weights before."
-    )
-    return section("Slice by slice", lead, html_table(["slice", "held-out gain", "95% interval"], rows))
+    rows = [Row([name, *_judged(told)]) for name, told in report["slices"].items()]
+    lead = f"Gains on rows that took no part in choice and fit.{_holm(report)}"
+    return section("Slice by slice", lead, html_table(["slice", *HOLM], rows))
 
 
 def candidates(report: Mapping[str, Any]) -> str:
@@ -67,12 +106,19 @@ def candidates(report: Mapping[str, Any]) -> str:
         Row([name.replace("_", " "), number(loss)], kind="learned" if name == report["chosen"] else "")
         for name, loss in losses.items()
     ]
-    loss_held_out = f"held-out {OBJECTIVES.get(report['objective'], 'loss')}"
+    loss_held_out = f"held-out {objective(report)}"
     lead = (
         "From simple to rich, each judged on rows it didn't see: the simplest within one standard error of"
         " the best is taken."
     )
     return section("What competed", lead, html_table(["candidate", loss_held_out], rows))
+
+
+def objective(report: Mapping[str, Any]) -> str:
+    """Say which loss decides."""
+    named: str = report["objective"]
+    quantile = named.removeprefix("pinball:")
+    return f"pinball loss at {quantile}" if quantile != named else OBJECTIVES.get(named, named)
 
 
 def pruning(report: Mapping[str, Any]) -> str:

@@ -13,9 +13,9 @@ from ensemble.refit.candidates import (
     choose,
     fit,
     fit_all,
-    log_blend,
 )
 from ensemble.refit.crossfit import capped_losses
+from ensemble.refit.exponents import log_blend
 from ensemble.refit.objective import LogLoss
 from ensemble.refit.sample import Sample
 from ensemble.refit.solver import SolverOptions, solve

@@ -91,7 +91,7 @@ def test_losses_that_rose_together_raise_an_alarm_about_the_file() -> None:
 
 def test_a_loss_that_became_infinite_rose() -> None:
     impossible = predictions([0, 1, 2] * 20, a=[[1.0, 0.0, 0.0]] * 60, b=SCORES * 60, c=SCORES * 60)
-    assert compared(impossible).members["a"].log_loss == inf
+    assert compared(impossible).members["a"].loss == inf
     assert checked(impossible, recorded(a=1.0, b=1.1, c=1.1)).broken == ("a",)
 
 

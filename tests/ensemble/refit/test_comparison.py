@@ -19,9 +19,9 @@ def test_each_member_and_each_weighting_is_judged() -> None:
     contenders = Contenders(Blend(np.array([0.5, 0.5])), Blend(np.array([0.0, 1.0])), "fair")
     compared = compare(TWO, contenders, "digest")
     assert compared.rows == 2
-    assert compared.members["sure"].log_loss == math.inf
-    assert compared.members["fair"].log_loss == pytest.approx(-(math.log(0.75) + math.log(0.5)) / 2)
-    assert compared.uniform.log_loss == pytest.approx(-(math.log(0.875) + math.log(0.25)) / 2)
+    assert compared.members["sure"].loss == math.inf
+    assert compared.members["fair"].loss == pytest.approx(-(math.log(0.75) + math.log(0.5)) / 2)
+    assert compared.uniform.loss == pytest.approx(-(math.log(0.875) + math.log(0.25)) / 2)
     assert compared.incumbent == compared.uniform
     assert compared.learned == compared.members["fair"]
     assert compared.members["sure"].accuracy == 0.5

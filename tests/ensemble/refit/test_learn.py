@@ -19,9 +19,9 @@ def test_learned_weights_beat_uniform_on_the_validation_rows_and_are_to_be_publi
     learned = learn(world.servable(), world.data())
     assert learned.before == {"blunt": 1 / 3, "fair": 1 / 3, "sharp": 1 / 3}
     assert learned.after["sharp"] > 0.5
-    assert learned.validation.learned.log_loss < learned.validation.uniform.log_loss
+    assert learned.validation.learned.loss < learned.validation.uniform.loss
     assert learned.verdict.publish
-    assert learned.solution.loss == pytest.approx(learned.validation.learned.log_loss, abs=1e-12)
+    assert learned.solution.loss == pytest.approx(learned.validation.learned.loss, abs=1e-12)
 
 
 @settings(max_examples=10)
@@ -33,7 +33,7 @@ def test_the_weights_of_the_least_loss_are_better_than_any_other_contender_on_th
     # With no rows to choose by there is one candidate.
     judged = learn(world.servable(), world.data(), LearnOptions(choice=ChoiceOptions(rows=1))).validation
     others = [judged.uniform, judged.incumbent, *judged.members.values()]
-    assert all(judged.learned.log_loss <= other.log_loss + 1e-9 for other in others)
+    assert all(judged.learned.loss <= other.loss + 1e-9 for other in others)
 
 
 def test_a_second_refit_on_the_same_rows_is_held() -> None:
@@ -86,7 +86,7 @@ def test_the_best_single_member_is_chosen_on_validation_and_judged_on_test() -> 
     learned = learn(ensemble, InMemory([0, 1, 0]), LearnOptions(test=test))
     assert learned.test is not None
     assert learned.test.best_single == "a"
-    assert learned.test.members["a"].log_loss == pytest.approx(-np.log(0.1), rel=1e-6)
+    assert learned.test.members["a"].loss == pytest.approx(-np.log(0.1), rel=1e-6)
     assert learned.test.digest == test.digest
 
 
@@ -139,7 +139,7 @@ def test_a_file_without_one_class_is_held() -> None:
     truth = np.eye(3)[labels] * 0.4 + 0.2
     ensemble = servable(Written("good", truth), Constant("constant", (0.25, 0.25, 0.5)))
     learned = learn(ensemble, InMemory(labels))
-    assert learned.validation.learned.log_loss < learned.validation.incumbent.log_loss
+    assert learned.validation.learned.loss < learned.validation.incumbent.loss
     assert not learned.verdict.publish
     assert "no row is of class 'class2'" in learned.verdict.reasons[0]
 
@@ -165,8 +165,8 @@ def test_a_member_that_answers_the_same_to_everything_gets_no_more_than_it_is_wo
 def test_a_member_that_rules_out_a_true_class_gets_no_veto() -> None:
     world = World()
     learned = learn(world.servable(Constant("sure", (1.0, 0.0, 0.0))), world.data())
-    assert learned.validation.members["sure"].log_loss == float("inf")
-    assert np.isfinite(learned.validation.learned.log_loss)
+    assert learned.validation.members["sure"].loss == float("inf")
+    assert np.isfinite(learned.validation.learned.loss)
     assert learned.verdict.publish
 
 
@@ -174,7 +174,7 @@ def test_an_incumbent_that_rules_out_a_true_class_is_replaced() -> None:
     world = World()
     weights = {"blunt": 0.0, "fair": 0.0, "sharp": 0.0, "sure": 1.0}
     learned = learn(world.servable(Constant("sure", (1.0, 0.0, 0.0)), weights=weights), world.data())
-    assert learned.validation.incumbent.log_loss == float("inf")
+    assert learned.validation.incumbent.loss == float("inf")
     assert learned.verdict.publish
 
 
@@ -213,6 +213,6 @@ def test_one_row_is_too_few_to_be_sure_of_anything() -> None:
 
 
 def test_libraries_that_are_not_there_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ensemble.refit.learn.LIBRARIES", ("numpy", "no-such-library"))
+    monkeypatch.setattr("ensemble.refit.learned.LIBRARIES", ("numpy", "no-such-library"))
     world = World()
     assert list(learn(world.servable(), world.data()).to_json()["libraries"]) == ["numpy"]

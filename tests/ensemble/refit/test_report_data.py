@@ -78,7 +78,7 @@ def test_the_bins_add_up_to_the_calibration_error_and_the_classes_to_the_loss() 
         )
         assert error / 5000 == pytest.approx(losses.calibration_error, abs=1e-12)
         loss = sum(each["rows"] * each[which]["log_loss"] for each in found["classes"])
-        assert loss / 5000 == pytest.approx(losses.log_loss, abs=1e-12)
+        assert loss / 5000 == pytest.approx(losses.loss, abs=1e-12)
 
 
 def test_evidence_holds_the_figures_of_validation_and_test_rows_as_json() -> None:

@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ensemble.truth import Truth
 from server.engine.agreement import Agreement, agreement
 
 LOG_2 = 0.6931471805599453
@@ -39,3 +42,24 @@ def test_the_divergence_lies_between_zero_and_log_two_a_row(seed: int, rows: int
     told = agreement({"a": p}, q)["a"]
     assert 0 <= told.divergence_sum <= rows * LOG_2 + 1e-6
     assert 0 <= told.same_top_class <= rows
+
+
+def test_of_labels_each_is_compared_by_itself() -> None:
+    member = np.array([[0.9, 0.1], [0.5, 0.75]], np.float32)
+    ensemble = np.array([[0.75, 0.25], [0.5, 0.25]], np.float32)
+    told = agreement({"a": member}, ensemble, Truth.LABELS)["a"]
+    assert (told.rows, told.same_top_class, told.distance_sum) == (2, 1, None)
+
+    def divergence(p: float, q: float) -> float:
+        def bits(x: float) -> float:
+            return -x * math.log(x) - (1 - x) * math.log(1 - x)
+
+        return bits((p + q) / 2) - (bits(p) + bits(q)) / 2
+
+    expected = divergence(0.9, 0.75) + divergence(0.1, 0.25) + divergence(0.75, 0.25)
+    assert told.divergence_sum == pytest.approx(expected, abs=1e-7)
+
+
+def test_of_values_only_their_distance_is_told() -> None:
+    member, ensemble = np.array([[1.0], [-3.0]], np.float32), np.array([[1.5], [-1.0]], np.float32)
+    assert agreement({"a": member}, ensemble, Truth.VALUES) == {"a": Agreement(2, 0, 0.0, distance_sum=2.5)}

@@ -29,9 +29,12 @@ def fed() -> Metrics:
     metrics.member_failed("digits", "a")
     metrics.degraded("digits", ["forest"])
     metrics.agreed("digits", {"a": Agreement(rows=5, same_top_class=4, divergence_sum=0.5)})
+    metrics.agreed("prices", {"a": Agreement(rows=2, distance_sum=1.5)})
     metrics.swapped("digits", 1, weights={"a": 1.0}, losses={"a": 0.3}, loss=0.2)
     figures = RefitFigures({"incumbent": 0.25, "learned": 0.125}, 1e-12)
     metrics.refits.finished("digits", "held", 2.5, figures=figures)
+    of_values = RefitFigures({"incumbent": 9.0, "learned": 4.0}, 1e-12, "mean squared error")
+    metrics.refits.finished("prices", "published", 2.5, figures=of_values)
     metrics.loaded("digits", 0.5)
     metrics.load_failed("digits", "digest")
     metrics.serving("digits", {1, 2})
@@ -74,6 +77,13 @@ def test_what_is_told_is_what_is_scraped() -> None:
         'unisono_refit_loss_nats{model="digits",weighting="incumbent"}': 0.25,
         'unisono_refit_loss_nats{model="digits",weighting="learned"}': 0.125,
         'unisono_refit_gap_nats{model="digits"}': 1e-12,
+        # Of values nothing is told in nats, and nothing of classes.
+        'unisono_member_compared_rows_total{member="a",model="prices"}': 2,
+        'unisono_member_distance_total{member="a",model="prices"}': 1.5,
+        'unisono_member_divergence_nats_total{member="a",model="prices"}': None,
+        'unisono_refit_value_loss{loss="mean squared error",model="prices",weighting="learned"}': 4,
+        'unisono_refit_loss_nats{model="prices",weighting="learned"}': None,
+        'unisono_refit_gap_nats{model="prices"}': None,
     }
     assert {name: seen.get(name) for name in expected} == expected
 
@@ -86,6 +96,7 @@ def test_a_store_that_is_read_again_is_reachable_again() -> None:
 
 def test_members_of_an_older_version_leave_the_scrape() -> None:
     metrics = fed()
+    metrics.agreed("prices", {"a": Agreement(rows=2, distance_sum=1.5)})
     metrics.swapped("digits", 2, weights={"b": 1.0}, losses={}, loss=None)
     seen = scrape(metrics)
     assert [name for name in seen if name.startswith("unisono_member_weight")] == [

@@ -90,7 +90,7 @@ def test_the_page_says_what_the_json_says(folder: Path) -> None:
             low, high = line["interval"]
             expected = [
                 line["name"],
-                f"{line['log_loss']:.4f}",
+                f"{line['loss']:.4f}",
                 f"[{low:.4f}, {high:.4f}]",
                 f"{100 * line['accuracy']:.2f}%",
                 f"{line['calibration_error']:.4f}",
@@ -99,6 +99,11 @@ def test_the_page_says_what_the_json_says(folder: Path) -> None:
     for line in said["classes"]["test"]:
         row = next(row for row in shown.rows if row[:2] == [line["name"], str(line["rows"])])
         assert row[2:4] == [f"{line[which]['log_loss']:.4f}" for which in ("incumbent", "learned")]
+        held_out = said["parts"][line["name"]]
+        assert held_out["loses"] is False
+        # Gain, interval, p, and what Holm's test makes of it.
+        assert row[7] == f"{held_out['mean']:+.4f}".replace("-", "\N{MINUS SIGN}")
+        assert row[9:] == [f"{held_out['chance']:.2g}", f"holds (p > {held_out['limit']:.2g})"]
     for name, loss in said["candidates"].items():
         assert [name.replace("_", " "), f"{loss:.4f}"] in shown.rows
     for sentence in (said["certificate"], *said["verdict"]["reasons"], *said["notes"]):
@@ -162,7 +167,7 @@ def test_figures_that_are_missing_or_infinite_leave_the_rest_as_it_is(folder: Pa
     refit(folder, "report.json")
     said = json.loads((folder / "report.json").read_text())
     for line in said["losses"]["test"][:2]:
-        line |= {"log_loss": None, "interval": None}
+        line |= {"loss": None, "interval": None}
     said |= {"error_correlation": None, "reliability": {}, "classes": {}, "candidates": {}, "libraries": {}}
     said["held_out_gain"] = None
     for line in said["weights"]:
