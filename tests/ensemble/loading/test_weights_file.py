@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import InvalidModelError
+from ensemble.loading import weights_file
 from ensemble.loading.weights_file import check_weights
 
 
@@ -122,3 +123,22 @@ def test_a_group_that_hdf5_cannot_make_sense_of_is_refused(path: Path) -> None:
 
     with pytest.raises(InvalidModelError, match=r"model.weights.h5 is no HDF5 file"):
         check_weights(path)
+
+
+def test_more_objects_than_any_model_has_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights_file, "MAX_OBJECTS", 4)
+
+    with pytest.raises(InvalidModelError, match="holds over 4 objects; it isn't a model's"):
+        check_weights(write(path, dense))
+
+
+def test_what_holds_no_numbers_is_passed_over(path: Path) -> None:
+    def with_a_type(weights: Any) -> None:
+        dense(weights)
+        weights["kind"] = np.dtype(np.float32)
+
+    check_weights(write(path, with_a_type))
+
+
+def test_a_size_that_is_no_number_is_left_to_keras(path: Path) -> None:
+    check_weights(write(path, dense, units="many"))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from onnx import helper
 
 from ensemble.errors import InvalidModelError
 from ensemble.loading.load import load_servable, served_blob
-from ensemble.loading.onnx_adapt import class_labels
+from ensemble.loading.onnx_adapt import adapted, class_labels
 from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.onnx_merge import merge, output_name
 from ensemble.servable import Servable
@@ -207,3 +207,23 @@ def test_metadata_that_are_no_list_name_no_classes(tmp_path: Path, text: str) ->
     onnx.save(model, path)
 
     assert class_labels(path) == ()
+
+
+def test_a_graph_that_computes_its_last_steps_otherwise_publishes_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ensemble.publishing.adapting.adapted", lambda scores, output: adapted(scores, output) + 0.01
+    )
+    file = write_net(tmp_path / "net.onnx", "Identity")
+
+    with pytest.raises(
+        InvalidModelError, match=r"scores that differ by 0\.01 once its graph does softmax too"
+    ):
+        publish(
+            store,
+            "flowers",
+            {"net": file},
+            PublishOptions(kinds={"net": "logits"}, outputs={"net": "scores"}),
+        )
+    assert not Path(store.address).exists()
