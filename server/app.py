@@ -92,6 +92,7 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
     models = ServedModels(manager, batcher, max_batch_size=settings.max_request_rows)
 
     def show() -> None:
+        models.forget()
         health.show(ready=models.ready(), models=models.names())
 
     manager.changed = show

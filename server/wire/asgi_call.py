@@ -89,6 +89,8 @@ class AsgiCall:
 
     async def read(self) -> bytes | None:
         """Read the next message; None says that no more come. Raises what is wrong with it."""
+        if not (self._held or self._ended):
+            self._held = await self._piece()
         if not await self._has(framing.PREFIX_BYTES):
             if self._held:
                 raise InvalidRequestError(
@@ -101,7 +103,7 @@ class AsgiCall:
         if not await self._has(end):
             raise InvalidRequestError(f"the call ends after {len(self._held)} of a message's {end} bytes")
         packed, message = self._held[0], self._held[framing.PREFIX_BYTES : end]
-        self._held = self._held[end:]
+        self._held = self._held[end:] if len(self._held) > end else b""
         if not packed:
             return message
         encoding = self.head.headers.get("grpc-encoding", framing.IDENTITY)

@@ -13,7 +13,7 @@ import grpc
 
 from ensemble.errors import EnsembleError, InvalidRequestError, UnavailableError
 
-from .call import Call, Until
+from .call import Call, Deadlines
 from .gate import Gate
 from .method import Codec, Method
 from .outcome import MessageTooLargeError, Outcome
@@ -79,6 +79,7 @@ class Calls:
         self._observer = observer
         self._options = options
         self._gate = gate or Gate()
+        self._deadlines = Deadlines()
         self._arrived = 0
         self._streams: set[Stream] = set()
         self._idle = asyncio.Event()
@@ -215,7 +216,7 @@ class Calls:
         """
         self._gate.check(method, call.authorization)
         with self._gate.enter(method) as place:
-            async with Until(call.deadline):
+            async with self._deadlines.until(call.deadline):
                 data = await receive()
                 if data is None:
                     raise InvalidRequestError("the call brings no message")

@@ -8,10 +8,9 @@ shape calls for. Arrays read the message's own bytes, and are read-only.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import isnan, prod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidRequestError
@@ -84,7 +83,7 @@ def _plain(request: Any, info: ModelInfo, *, allow_nan: bool) -> Rows | None:
             return None
         array = _numbers(tensor, data, wire, shape)
         # The least of numbers is NaN if any is.
-        if array is None or (not allow_nan and array.dtype.kind == "f" and np.isnan(array.min())):
+        if array is None or (not allow_nan and array.dtype.kind == "f" and isnan(array.min())):
             return None
         rows[spec.name] = array
     return rows

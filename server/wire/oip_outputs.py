@@ -51,6 +51,8 @@ def requested_outputs(request: Any, info: ModelInfo) -> tuple[Wanted, ...]:
 
     Raises InvalidRequestError.
     """
+    if not request.outputs:
+        return tuple(Wanted(spec.name, info, scores) for spec in info.signature.outputs)
     subject = Subject(request.id, info.name)
     wanted: dict[str, Wanted] = {}
     for output in request.outputs:
@@ -75,7 +77,7 @@ def requested_outputs(request: Any, info: ModelInfo) -> tuple[Wanted, ...]:
         else:
             values = scores if own else OPTIONAL[output.name]
         wanted[output.name] = Wanted(output.name, info, values)
-    return tuple(wanted.values()) or tuple(Wanted(spec.name, info, scores) for spec in info.signature.outputs)
+    return tuple(wanted.values())
 
 
 def encode_response(request: Any, answer: Answer, outputs: Sequence[Wanted]) -> Any:

@@ -6,10 +6,11 @@ from ensemble.errors import UnavailableError
 from ensemble.member import Rows
 from ensemble.servable import Servable
 from server.batching.batcher import Batcher
-from server.lifecycle.manager import Manager
+from server.lifecycle.manager import Manager, Served
 
 from .serving import Answer, ModelInfo, Step, find_version
 
+MOST_FOUND = 1024
 ENSEMBLE_PLATFORM = "ensemble"
 # What Triton calls those runtimes that it has; any other is called by its own name.
 MEMBER_PLATFORMS = {"onnxruntime": "onnxruntime_onnx", "tensorflow": "tensorflow_savedmodel"}
@@ -22,6 +23,9 @@ class ServedModels:
         self._manager = manager
         self._batcher = batcher
         self._max_batch_size = max_batch_size
+        # What callers named and was found, with the state of its ensemble in which it was: as long as that is
+        # what the manager serves, so is this. To find and describe it anew takes 20 us.
+        self._found: dict[tuple[str, str], tuple[Served, Servable, ModelInfo]] = {}
         self._wanted: frozenset[str] | None = None
         self._draining = False
 
@@ -56,7 +60,11 @@ class ServedModels:
 
     def find(self, name: str, version: str) -> ModelInfo:
         """Describe one model; raise what `find_version` raises."""
-        return self._info(self._servable(name, version))
+        return self._look_up(name, version)[1]
+
+    def forget(self) -> None:
+        """Let go of what is served no more. Called after every change."""
+        self._found.clear()
 
     async def infer(
         self,
@@ -68,12 +76,25 @@ class ServedModels:
         members: bool = False,
     ) -> Answer:
         """Decode and score rows on one and the same servable; with `members`, theirs too."""
-        servable = self._servable(name, version)
-        rows = decode(self._info(servable))
-        scored = await self._batcher.submit(servable, rows, deadline, members=members)
+        servable, info = self._look_up(name, version)
+        scored = await self._batcher.submit(servable, decode(info), deadline, members=members)
+        if not (members or scored.missing):
+            return Answer(servable.version, scored.scores)
         weights = servable.pool_without(scored.missing).weights.by_member
         asked = {name: weights[name] for name in scored.by_member} if scored.missing else weights
         return Answer(servable.version, scored.scores, scored.by_member, asked, scored.missing)
+
+    def _look_up(self, name: str, version: str) -> tuple[Servable, ModelInfo]:
+        known = self._found.get((name, version))
+        if known is not None and self._manager.served.get(name.partition(".")[0]) is known[0]:
+            return known[1], known[2]
+        servable = self._servable(name, version)
+        info = self._info(servable)
+        if len(self._found) >= MOST_FOUND:
+            # The same version can be written with more or fewer zeros.
+            self._found.clear()
+        self._found[name, version] = (self._manager.served[name.partition(".")[0]], servable, info)
+        return servable, info
 
     def _servable(self, name: str, version: str) -> Servable:
         ensemble, _, member = name.partition(".")
