@@ -86,14 +86,13 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         Labels(store.labels),
     )
     engine = Engine(metrics, quorum=settings.quorum)
-    batcher = Batcher(engine.run, settings.batch_limits, metrics)
+    batcher = Batcher(engine.run, settings.batch_limits, metrics, brief=engine.brief)
     gate = gate_of(settings, metrics.gate, batcher)
     manager = Manager(loader(store, settings), metrics)
     models = ServedModels(manager, batcher, max_batch_size=settings.max_request_rows)
 
     def show() -> None:
-        models.forget()
-        health.show(ready=models.ready(), models=models.names())
+        models.tell(health.show)
 
     manager.changed = show
     watcher = Watcher(

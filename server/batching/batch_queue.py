@@ -28,9 +28,9 @@ class BatchLimits:
     max_queue_size: int = 8192
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that would be a third of what submitting a request takes
 class Ticket(Generic[T]):
-    """The place in the queue of one request, or of a part of it.
+    """The place in the queue of one request, or of a part of it. Never changed.
 
     `arrived` and `deadline` are on the same clock as `now`. `most` is how many rows a batch of this key may
     have, the same for all of them; 0 leaves it to the limits.

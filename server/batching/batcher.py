@@ -52,6 +52,7 @@ class Batcher:
     """Waits for batches to fall due and hands them to `run`, `max_in_flight` at a time.
 
     `run` is given the rows and how many of them are callers': what is behind these only fills the batch up.
+    `brief` tells of how many rows of what it doesn't give up the loop.
 
     While they run, what arrives waits and so forms the next batch: with no queue delay set,
     a batch is whatever waits when the engine is free or, where one runs at a time, is about to be. A
@@ -66,8 +67,10 @@ class Batcher:
         observer: Observer,
         *,
         max_in_flight: int = 1,
+        brief: Callable[[Servable, int], bool] = lambda _servable, _rows: False,
     ) -> None:
         self._run = run
+        self._brief = brief
         self._queue: BatchQueue[Pending] = BatchQueue(limits)
         self._observer = observer
         self._max_in_flight = max_in_flight
@@ -96,7 +99,9 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         # Rows of different shapes can't lie in one array, so they can't share a batch.
-        shapes = tuple(sorted([(name, array.shape[1:]) for name, array in rows.items()]))
+        shapes = tuple([(name, array.shape[1:]) for name, array in rows.items()])
+        if len(shapes) > 1:
+            shapes = tuple(sorted(shapes))
         parts = self._queue.parts(row_count(rows), servable.max_batch_size)
         tickets = [
             Ticket(
@@ -142,12 +147,22 @@ class Batcher:
                     settle(ticket.item.answer, DeadlineError("deadline passed while the request was queued"))
                 if tickets:
                     self._in_flight += 1
-                    batches.create_task(self._run_batch(tickets))
+                    batch = self._run_batch(tickets)
+                    if self._brief(tickets[0].item.servable, sum(ticket.rows for ticket in tickets)):
+                        # Over before anything else could happen: a task of its own would only be later.
+                        await batch
+                        # Now those go on who have their answers.
+                        await asyncio.sleep(0)
+                    else:
+                        batches.create_task(batch)
 
     async def _wait_until_due(self) -> None:
         now = asyncio.get_running_loop().time
         while (due := self._next_start()) is None or due > now():
             self._changed.clear()
+            if due is None:
+                await self._changed.wait()
+                continue
             try:
                 async with asyncio.timeout_at(due):
                     await self._changed.wait()

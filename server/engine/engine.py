@@ -12,7 +12,7 @@ import numpy as np
 
 from ensemble.errors import MemberError
 from ensemble.member import Member, Rows, Scores, Together, row_count
-from ensemble.padding import cut
+from ensemble.padding import cut, padded_size
 from ensemble.servable import Scored, Servable
 
 from .agreement import Agreement, agreement
@@ -76,13 +76,17 @@ class Engine:
         self._batches = 0
         self._brevity = Brevity()
 
+    def brief(self, servable: Servable, rows: int) -> bool:
+        """Whether `run` would not give up the loop for so many rows."""
+        return self._brevity.brief(servable, padded_size(rows, servable.batch_sizes))
+
     async def run(self, servable: Servable, rows: Rows, count: int) -> Scored:
         """Score `rows` with the voters of `servable` and pool; raise `MemberError` if too many fail.
 
         Rows behind the first `count` only fill the batch up: nobody hears of their scores.
         """
         loop = asyncio.get_running_loop()
-        if self._brevity.brief(servable, row_count(rows)):
+        if self.brief(servable, row_count(rows)):
             scored = self._score(servable, rows)
         else:
             scored = await loop.run_in_executor(self._threads, self._score, servable, rows)

@@ -62,9 +62,10 @@ class ServedModels:
         """Describe one model; raise what `find_version` raises."""
         return self._look_up(name, version)[1]
 
-    def forget(self) -> None:
-        """Let go of what is served no more. Called after every change."""
+    def tell(self, show: Callable[..., None]) -> None:
+        """Let go of what is served no more, and tell `show` what is. To be called after every change."""
         self._found.clear()
+        show(ready=self.ready(), models=self.names())
 
     async def infer(
         self,

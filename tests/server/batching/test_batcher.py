@@ -428,3 +428,18 @@ def test_the_next_batch_waits_at_the_engines_door_a_moment_before_the_engine_is_
 def test_brief_batches_are_taken_when_the_engine_is_free_so_that_they_are_larger() -> None:
     batches, _ = handed_over(0.001)
     assert batches == [(0.0, 2), (0.002, 2), (0.004, 2), (0.006, 1)]
+
+
+async def test_brief_batches_run_one_after_another_and_let_answers_out_between_them() -> None:
+    answered: list[int] = []
+    run = Tenfold()
+
+    async def ask(value: int) -> None:
+        answered.append(int((await scores_of(batcher, MODEL, rows(value), soon())).item()))
+        # The next batch hasn't begun.
+        assert len(run.batches) == len(answered)
+
+    batcher = Batcher(run, BatchLimits(max_batch_size=1), Recorder(), brief=lambda _, count: count == 1)
+    async with serving(batcher):
+        await asyncio.gather(*map(ask, (1, 2, 3)))
+    assert answered == [10, 20, 30]
