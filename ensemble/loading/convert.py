@@ -179,9 +179,12 @@ def _convert_one(folder: Path) -> Exported:
 
 def _export_keras(file: Path, target: Path, sample: Rows) -> Exported:
     """Do so with Keras."""
-    from .keras_export import export  # noqa: PLC0415 - h5py takes long to import, and is an extra
+    try:
+        from .keras_export import export  # noqa: PLC0415 - h5py takes long to import, and is an extra
 
-    return export(file, target, sample)
+        return export(file, target, sample)
+    except ModuleNotFoundError as error:
+        raise InvalidModelError(f"it takes {error.name}: pip install 'unisono[keras]'") from None
 
 
 def _export_boosted(file: Path, target: Path, sample: Rows) -> Exported:

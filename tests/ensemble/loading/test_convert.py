@@ -180,6 +180,21 @@ def test_what_the_child_refuses_is_said_with_its_reason(tmp_path: Path) -> None:
         convert({"bad": keras_file(tmp_path / "bad.keras")}, tmp_path / "work")
 
 
+def test_where_keras_is_not_installed_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ensemble.loading.keras_export", raising=False)
+    monkeypatch.delitem(sys.modules, "ensemble.loading.weights_file", raising=False)
+    monkeypatch.delitem(sys.modules, "ensemble.loading.h5_file", raising=False)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    folder = tmp_path / "0"
+    folder.mkdir()
+    keras_file(folder / "model.keras")
+
+    with pytest.raises(InvalidModelError, match=r"it takes h5py: pip install 'unisono\[keras\]'"):
+        converting._convert_one(folder)  # noqa: SLF001 - the child's own part
+
+
 def test_a_file_that_is_no_keras_file_never_reaches_the_child(tmp_path: Path) -> None:
     (tmp_path / "bad.keras").write_bytes(b"PK")
 
