@@ -1,11 +1,43 @@
-"""Sockets are refused where the system can do that; `test_child` shows it to hold."""
+"""Sockets are refused where the system can do that."""
 
 import ctypes
+import errno
+import os
+import socket
 import sys
+from pathlib import Path
 
 import pytest
 
-from ensemble.loading import no_sockets
+from ensemble.loading import child, no_sockets
+from ensemble.loading.confine import Limits
+
+
+def try_sockets(folder: str) -> None:
+    """Try each kind of socket, and a pair of pipes; write down what came of it."""
+    for name, make in {
+        "tcp": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+        "udp": lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM),
+        "unix": lambda: socket.socket(socket.AF_UNIX),
+        "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "pipe": os.pipe,
+    }.items():
+        try:
+            make()
+            said = "made"
+        except OSError as error:
+            said = errno.errorcode[error.errno or 0]
+        (Path(folder) / name).write_text(said)
+
+
+def test_a_confined_child_can_make_none(tmp_path: Path) -> None:
+    child.run(try_sockets, [str(tmp_path)], tmp_path, Limits(seconds=60, memory=2**32, file=2**20))
+
+    told = tmp_path / "unconfined.txt"
+    if told.exists() and "can't refuse sockets" in told.read_text():
+        pytest.skip(told.read_text())
+    said = {path.name: path.read_text() for path in tmp_path.iterdir() if path != told}
+    assert said == {**dict.fromkeys(("tcp", "udp", "unix", "netlink"), "EACCES"), "pipe": "made"}
 
 
 def run_filter(steps: list[tuple[int, int, int, int]], number: int, machine: int) -> int:
