@@ -10,14 +10,18 @@ from model_store.durable import Disk, explained
 
 from ..errors import InvalidDataError
 from .ledger import ERRORS_FOLDER, JOB_FOLDER, SUCCESS_FILE, Ledger
+from .places import FolderPlace, Place
 from .plan import Plan
 
 
-def place_for(output: Path, plan: Plan) -> Path:
-    """Return where to do the job `plan` that is to end in `output`: there, or beside what has to make way.
+def place_for(place: Place, plan: Plan) -> Place:
+    """Return where to do the job `plan` that is to end in `place`: there, or beside what has to make way.
 
-    InvalidDataError if `output` holds anything that no job wrote.
+    InvalidDataError if `place` holds anything that no job wrote, or is in a bucket, where nothing is renamed.
     """
+    if not isinstance(place, FolderPlace):
+        raise InvalidDataError(f"{place.where()}: what is in a bucket isn't overwritten: name another prefix")
+    output = place.folder
     strangers = _strangers(output)
     if strangers:
         raise InvalidDataError(
@@ -27,21 +31,24 @@ def place_for(output: Path, plan: Plan) -> Path:
     real = output.resolve()
     beside = real.with_name(f".{real.name}.{plan.fingerprint[:16]}.new")
     if beside.exists():
-        return beside
+        return FolderPlace(beside)
     if output.exists():
         rmtree(beside.with_suffix(".old"), ignore_errors=True)
     try:
-        Ledger(output, plan).look()
+        Ledger(place, plan).look()
     except InvalidDataError:
-        return beside
-    return output
+        return FolderPlace(beside)
+    return place
 
 
-def put_in_place(beside: Path, output: Path) -> None:
-    """Give the finished job in `beside` the name `output`, then remove what had it. Both are on one disk.
+def put_in_place(finished: Place, place: Place) -> None:
+    """Give the finished job, if it isn't in `place`, that name; then remove what had it. One disk has both.
 
     Cut off between the two renames, `output` is missing, and the next run with the same plan ends it.
     """
+    if finished == place or not (isinstance(finished, FolderPlace) and isinstance(place, FolderPlace)):
+        return
+    beside, output = finished.folder, place.folder
     old, real = beside.with_suffix(".old"), output.resolve()
     with explained("put the new scores in the place of", output):
         if real.exists():

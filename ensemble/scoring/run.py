@@ -20,8 +20,9 @@ from ..runtimes.opening import AUTO
 from ..servable import Servable
 from .choosing import Settled, settle
 from .columns import Columns
-from .ledger import ERRORS_FOLDER, JOB_FOLDER, Done, Ledger, read_json
+from .ledger import ERRORS_FOLDER, PLAN_FILE, Done, Ledger, read_json
 from .overwriting import place_for, put_in_place
+from .places import Place, place_at
 from .plan import Plan
 from .shard import LoadedWork, StoredWork
 from .target import Target
@@ -76,7 +77,10 @@ class ScoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """What a job wrote: `rows` were scored, `failed` could not be; `done_before` were by earlier runs."""
+    """What a job wrote: `rows` were scored, `failed` could not be; `done_before` were by earlier runs.
+
+    `parts` are paths where the output is on disk.
+    """
 
     rows: int
     failed: int
@@ -102,12 +106,12 @@ class Stored:
 def score(
     scorer: Servable | Stored,
     dataset: Dataset,
-    output: Path,
+    output: Path | str,
     options: ScoreOptions | None = None,
     *,
     on_progress: Progress | None = None,
 ) -> ScoreResult:
-    """Score every row of `dataset` into `output/part-*.parquet`; then write `_SUCCESS.json`.
+    """Score every row of `dataset` into `output/part-*.parquet`, wherever that is; then `_SUCCESS.json`.
 
     The scores are bit for bit those of `Servable.score`. Rows that can't be scored are listed in
     `output/_errors`. A job that was cut off goes on; one that is done is left alone. `InvalidDataError` for
@@ -118,9 +122,10 @@ def score(
     options = options or ScoreOptions()
     began = monotonic()
     target = scorer.target if isinstance(scorer, Stored) else Target.of_servable(scorer)
-    plan = _plan(scorer, target, dataset, output, options)
-    folder = place_for(output, plan) if options.overwrite else output
-    ledger = Ledger(folder, plan)
+    output_place = place_at(output)
+    plan = _plan(scorer, target, dataset, output_place, options)
+    place = place_for(output_place, plan) if options.overwrite else output_place
+    ledger = Ledger(place, plan)
     ledger.claim()
     done = ledger.done()
     before, finished = sum(one.part.rows + one.failed for one in done.values()), ledger.finished()
@@ -136,18 +141,17 @@ def score(
     in_order = [done[shard.index] for shard in plan.shards]
     failed = sum(one.failed for one in in_order)
     if not finished:
-        _check_failed(failed, plan, options.errors_allowed, folder)
+        _check_failed(failed, plan, options.errors_allowed, place.where(ERRORS_FOLDER))
         ledger.finish(in_order)
-    if folder != output:
-        put_in_place(folder, output)
-    parts = tuple(output / one.part.file for one in in_order)
+    put_in_place(place, output_place)
+    parts = tuple(Path(output_place.where(one.part.file)) for one in in_order)
     return ScoreResult(plan.rows - failed, failed, parts, monotonic() - began, before, finished)
 
 
 def _plan(
-    scorer: Servable | Stored, target: Target, dataset: Dataset, output: Path, options: ScoreOptions
+    scorer: Servable | Stored, target: Target, dataset: Dataset, place: Place, options: ScoreOptions
 ) -> Plan:
-    """Plan the job; if the one in `output` differs at most by what was once measured, it is that one."""
+    """Plan the job; if the one in `place` differs at most by what was once measured, it is that one."""
 
     def of(settled: Settled) -> Plan:
         return Plan.of(target, dataset, options.columns, options.part_rows, settled)
@@ -155,7 +159,7 @@ def _plan(
     if isinstance(scorer, Servable) or scorer.runtime == REFERENCE:
         return of({})
     with suppress(KeyError, TypeError, ValueError):
-        there = read_json(output / JOB_FOLDER / "plan.json")
+        there = read_json(place, PLAN_FILE)
         if scorer.runtime == AUTO and there and of(Plan.from_json(there).settled).to_json() == there:
             return Plan.from_json(there)
     store = Store.open(scorer.store)
@@ -167,7 +171,7 @@ def _work(
 ) -> tuple[Work, Executor]:
     """Return what is to be done on shards, and who does it."""
     if isinstance(scorer, Stored):
-        work = StoredWork(scorer.store, str(ledger.folder), ledger.plan.fingerprint, batch_size)
+        work = StoredWork(scorer.store, ledger.place.where(), ledger.plan.fingerprint, batch_size)
         return work, scorer.executor
     return LoadedWork(scorer, dataset, ledger, batch_size), InlineExecutor()
 
@@ -191,11 +195,11 @@ class _Counted:
             self.on_progress(*news)
 
 
-def _check_failed(failed: int, plan: Plan, limit: ErrorLimit, output: Path) -> None:
+def _check_failed(failed: int, plan: Plan, limit: ErrorLimit, errors: str) -> None:
     """Raise if more rows failed than may; the scores of the others stay, and count if more are allowed."""
     if failed > limit.of(plan.rows):
         raise TooManyErrorRowsError(
             f"{failed:,} of {plan.rows:,} rows can't be scored, and {limit.of(plan.rows):,} are allowed;"
-            f" {output / ERRORS_FOLDER} lists them. The others are scored: allow more error rows to finish,"
+            f" {errors} lists them. The others are scored: allow more error rows to finish,"
             " nothing is scored again"
         )

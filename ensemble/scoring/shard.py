@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -26,9 +25,10 @@ from .ahead import ahead
 from .asking import Asker
 from .choosing import runtimes
 from .columns import results_batch
-from .ledger import ERRORS_FOLDER, JOB_FOLDER, Done, Ledger, read_json
+from .ledger import ERRORS_FOLDER, PLAN_FILE, Done, Ledger, part_file, read_json
 from .pace import Pace, rows_at_once
 from .parts import errors_batch, write_parquet
+from .places import place_at
 from .plan import GROUP_ROWS, Plan, Shard
 from .target import Target
 
@@ -62,7 +62,8 @@ class StoredWork:
 
     def start(self, threads: int) -> Task:
         """Load the version that the plan names, each byte checked, and return what scores one shard."""
-        plan = Plan.from_json(read_json(Path(self.folder) / JOB_FOLDER / "plan.json") or {})
+        place = place_at(self.folder)
+        plan = Plan.from_json(read_json(place, PLAN_FILE) or {})
         store, target = Store.open(self.store), plan.target
         manifest = store.manifest(target.ensemble, target.version)
         if plan.fingerprint != self.fingerprint or Target.of_manifest(store, manifest) != target:
@@ -73,7 +74,7 @@ class StoredWork:
         plainly = plan.rows <= plan.part_rows and not plan.settled
         how = Runtimes() if plainly else runtimes(plan.settled, threads)
         servable = load_servable(store, target.ensemble, target.version, threads=threads, runtimes=how)
-        return ShardScorer(servable, plan.open_dataset(), Ledger(Path(self.folder), plan), self.batch_size)
+        return ShardScorer(servable, plan.open_dataset(), Ledger(place, plan), self.batch_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,9 @@ class ShardScorer:
         part, errors = self._ledger.temp(shard), self._ledger.temp(shard, ERRORS_FOLDER)
         try:
             batches = rebatched(_told(blocks, bad, report), GROUP_ROWS)
-            temps[part] = write_parquet(part, f"{shard.name}.parquet", plan.schema, batches)
+            temps[part] = write_parquet(part, part_file(shard), plan.schema, batches)
             if bad:
-                name = f"{ERRORS_FOLDER}/{shard.name}.parquet"
+                name = f"{ERRORS_FOLDER}/{part_file(shard)}"
                 batch = errors_batch(bad, plan.errors_schema, plan.identity)
                 temps[errors] = write_parquet(errors, name, plan.errors_schema, [batch])
             for file in plan.files:

@@ -22,7 +22,11 @@ InputOption = Annotated[
     ),
 ]
 OutputOption = Annotated[
-    Path, Parameter(name="--output", help="A new or empty folder; gets Parquet files and _SUCCESS.json.")
+    str,
+    Parameter(
+        name="--output",
+        help="A new or empty folder, or s3://, gs://, az://; gets Parquet files and _SUCCESS.json.",
+    ),
 ]
 VersionOption = Annotated[
     int | None, Parameter(name="--version", help="The version to score with; the current one if not given.")
@@ -129,11 +133,13 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _told(result: Any, who: str, output: Path) -> str:
+def _told(result: Any, who: str, output: str) -> str:
     """Say in one line what was done."""
     parts = f"{len(result.parts)} part{'s' if len(result.parts) != 1 else ''} in {output}"
     failed = (
-        f"; {result.failed:,} rows could not be scored, see {output / '_errors'}" if result.failed else ""
+        f"; {result.failed:,} rows could not be scored, see {output.rstrip('/')}/_errors"
+        if result.failed
+        else ""
     )
     if result.already_done:
         return f"already done: {result.rows:,} rows scored with {who}, {parts}{failed}"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble.errors import InvalidDataError
@@ -25,6 +25,7 @@ def jobs(tmp_path: Path) -> Jobs:
     return Jobs(tmp_path)
 
 
+@settings(max_examples=25)
 @given(rows=st.integers(1, 60), batch_size=st.integers(1, 70), part_rows=st.integers(1, 130))
 def test_scores_are_bit_for_bit_those_of_the_servable_in_order_whatever_the_batch_size(
     rows: int, batch_size: int, part_rows: int
