@@ -222,6 +222,8 @@ class Calls:
                     raise InvalidRequestError("the call brings no message")
                 place.hold(len(data))
                 message = codec.read(data)
+                if isinstance(message, asyncio.Task):
+                    message = await message
                 note(message)
                 response = await method.function(message, call)
             written = codec.write(response)

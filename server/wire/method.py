@@ -15,7 +15,10 @@ class Codec(Protocol):
     """How one call's request is read from bytes, and its response written."""
 
     def read(self, data: bytes) -> Any:
-        """Make the method's request; raise what the method itself may raise."""
+        """Make the method's request, or a task that does where it takes long.
+
+        Raises what the method itself may raise.
+        """
         ...
 
     def write(self, response: Any) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ensemble.errors import EnsembleError, UnavailableError
+from server.engine.priority import behind_the_loop
 from server.wire.call import Call
 from server.wire.calls import SHUTTING_DOWN, Calls, Observer
 from server.wire.gate import Gate
@@ -24,12 +26,15 @@ from server.wire.status import status_of
 from server.wire.transport_options import TransportOptions
 
 from .bodies import Inflater, deflated, encoding_of
+from .inference import json_bytes
 from .resource import Asked, Door, Reply, Resource, Write, error_reply
 from .status import UNKNOWN_ENCODING, status_and_headers
 
 # Connections that could be closed and aren't, since nobody reads the answer, are cut off after so long.
 CLOSE_SECS = 1
 BACKLOG = 2048
+# Takes some 3 ms to read, for which other calls may wait.
+LARGE_JSON_BYTES = 2**18
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -51,6 +56,8 @@ class HttpTransport:
         self._max_json_bytes = max_json_bytes
         self._gate = gate or Gate()
         self._answering: set[asyncio.Task[Outcome]] = set()
+        # One after another: what is read takes many times its bytes.
+        self._reader = ThreadPoolExecutor(1, "json", behind_the_loop)
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self.calls = Calls(observer, options, self._gate)
@@ -92,6 +99,7 @@ class HttpTransport:
             task.cancel()
         self._server.should_exit = True
         await self._serving
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     def application(self) -> Starlette:
         """Return what an ASGI server runs."""
@@ -117,7 +125,8 @@ class HttpTransport:
         encoding = encoding_of(request.headers.get("content-encoding", ""))
         if encoding is None:
             return error_reply("content-encoding must be gzip, deflate or none", UNKNOWN_ENCODING)
-        incoming, codec = _Incoming(request), _Codec(resource, request, self._max_json_bytes)
+        codec = _Codec(resource, request, self._max_json_bytes, self._reader)
+        incoming = _Incoming(request)
 
         async def receive() -> bytes:
             body = await _body(request, encoding, self._options.max_message_bytes)
@@ -188,8 +197,11 @@ class _Incoming:
 class _Codec:
     """Reads one request of a resource, and keeps the reply that it wrote."""
 
-    def __init__(self, resource: Resource, request: Request, max_json_bytes: int) -> None:
+    def __init__(
+        self, resource: Resource, request: Request, max_json_bytes: int, reader: ThreadPoolExecutor
+    ) -> None:
         self._resource = resource
+        self._reader = reader
         self._request = request
         self._max_json_bytes = max_json_bytes
         self._write: Write | None = None
@@ -197,7 +209,15 @@ class _Codec:
 
     def read(self, data: bytes) -> Any:
         asked = Asked(self._request.path_params, dict(self._request.headers), data, self._max_json_bytes)
+        if json_bytes(asked) >= LARGE_JSON_BYTES:
+            return asyncio.get_running_loop().create_task(self._read_apart(asked))
         message, self._write = self._resource.read(asked)
+        return message
+
+    async def _read_apart(self, asked: Asked) -> Any:
+        """Read it while other calls go on; the interpreter is held for as long as one of the steps takes."""
+        loop = asyncio.get_running_loop()
+        message, self._write = await loop.run_in_executor(self._reader, self._resource.read, asked)
         return message
 
     def write(self, response: Any) -> bytes:

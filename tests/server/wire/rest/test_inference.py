@@ -11,7 +11,7 @@ from ensemble.errors import InvalidRequestError
 from server.wire.messages import message_class
 from server.wire.oip import Oip
 from server.wire.outcome import MessageTooLargeError
-from server.wire.rest.inference import JSON_LENGTH, read_inference
+from server.wire.rest.inference import JSON_LENGTH, PIECE, json_bytes, read_inference
 from server.wire.rest.resource import Asked, Reply
 from server.wire.status import status_of
 from server.wire.tensors import BY_DTYPE, WIRE_TYPES, to_raw
@@ -180,6 +180,25 @@ def test_bytes_that_no_input_claims_are_refused() -> None:
         InvalidRequestError, match=r"unexpected additional input data for model 'sums': 2 bytes"
     ):
         request_of({"id": ""}, b"ab")
+
+
+@pytest.mark.parametrize(("datatype", "dtype"), [("FP32", "<f4"), ("INT16", "<i2")])
+def test_more_values_than_are_converted_at_once_are_all_there(datatype: str, dtype: str) -> None:
+    values = [number % 1000 for number in range(2 * PIECE + 3)]
+
+    raw = raw_of(values, datatype, (1, len(values)))
+
+    assert np.frombuffer(raw, dtype).tolist() == values
+
+
+@pytest.mark.parametrize(
+    ("length", "bytes_of_json"), [(None, 12), ("3", 3), ("99", 12), ("9" * 30, 12), ("-1", 12), ("", 12)]
+)
+def test_how_long_the_json_is_is_told_by_the_header_or_the_body(
+    length: str | None, bytes_of_json: int
+) -> None:
+    headers = {} if length is None else {JSON_LENGTH: length}
+    assert json_bytes(Asked({}, headers, bytes(12), 99)) == bytes_of_json
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999", "9" * 5000, "²"])

@@ -4,6 +4,8 @@ import json
 import logging
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
 
@@ -16,9 +18,12 @@ from server.wire.gate import Gate
 from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.rest import oip
+from server.wire.rest.inference import read_inference
+from server.wire.rest.resource import Asked, Resource, Write
 from server.wire.rest.transport import HttpTransport
 from server.wire.transport_options import TransportOptions
 from tests.server.wire.rest.world import BODY, INFER, world_of
+from tests.support.http_client import ask
 from tests.support.models import FakeModels, FakeRepository, sums
 from tests.support.observers import Recorder
 
@@ -140,6 +145,30 @@ async def test_a_body_in_pieces_without_a_length_is_bounded_too() -> None:
         writer.write((b"800\r\n" + bytes(2048) + b"\r\n") * 3)
         assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
+
+
+async def test_json_that_takes_long_to_read_is_read_beside_the_loop() -> None:
+    readers = list[str]()
+    [infer] = [method for method in Oip(FakeModels()).methods() if method.name == "ModelInfer"]
+
+    def read(asked: Asked) -> tuple[Any, Write]:
+        readers.append(threading.current_thread().name)
+        return read_inference(asked)
+
+    transport = HttpTransport(
+        [Resource("POST", "/v2/models/{model}/infer", infer, read)],
+        observer=Recorder(),
+        options=TransportOptions("127.0.0.1:0"),
+        max_json_bytes=2**20,
+    )
+    port = await transport.start()
+    large = {"id": "x" * 2**19, **BODY}
+    told = [await ask(port, INFER, body) for body in (BODY, large, {"inputs": [{"name": "y" * 2**19}]})]
+    await transport.stop(5)
+
+    assert [each.status for each in told] == [200, 200, 400]
+    assert told[1].json["outputs"] == told[0].json["outputs"]
+    assert [name.startswith("json") for name in readers] == [False, True, True]
 
 
 async def test_an_unknown_encoding_is_refused() -> None:
