@@ -26,6 +26,7 @@ from ..runtimes.choice import Plan as Way
 from ..signature import Signature
 from .choosing import Settled
 from .columns import ERROR_COLUMNS, OWN_COLUMNS, Columns, errors_schema, results_schema
+from .pace import row_bytes
 from .target import Target
 
 SCHEMA_VERSION = 1
@@ -33,7 +34,10 @@ SCHEMA_VERSION = 1
 GROUP_ROWS = 8192
 # Enough parts for many workers to share and for little to be lost with one; few enough to be one dataset.
 PARTS_WANTED = 64
-GROUPS_AT_MOST = 16
+PART_ROWS_AT_MOST = 16 * GROUP_ROWS
+# Large rows are slow to score: a part of few of them is work enough.
+PART_BYTES = 64 << 20
+PART_ROWS_AT_LEAST = 64
 # The releases that have a say in the bytes.
 MADE_WITH = ("unisono", "onnxruntime", "pyarrow")
 NOT_SETTLED: Settled = MappingProxyType({})
@@ -110,7 +114,7 @@ class Plan:
         if clash:
             raise InvalidDataError(f"can't keep {clash}: the results have columns of that name; rename yours")
         files = (InputFile.of(file, rows) for file, rows in zip(dataset.files, dataset.counts, strict=True))
-        rows = part_rows or part_rows_for(dataset.rows)
+        rows = part_rows or part_rows_for(dataset.rows, row_bytes(target.signature))
         packages = {*MADE_WITH, *(way.runtime for way in settled.values())}
         made_with = {package: _release(package) for package in sorted(packages)}
         types = dict(dataset.kept_types)
@@ -198,10 +202,11 @@ class Plan:
         )
 
 
-def part_rows_for(rows: int) -> int:
-    """Return how many of `rows` rows go into a part: whole groups, for some sixty parts, within bounds."""
-    groups = -(-rows // (PARTS_WANTED * GROUP_ROWS))
-    return GROUP_ROWS * min(max(groups, 1), GROUPS_AT_MOST)
+def part_rows_for(rows: int, size: int) -> int:
+    """Return how many of `rows` rows of `size` bytes go into a part: for some sixty parts, in bounds."""
+    fit = 1 << (max(PART_BYTES // size, PART_ROWS_AT_LEAST).bit_length() - 1)
+    least = min(fit, GROUP_ROWS)
+    return min(least * max(-(-rows // (PARTS_WANTED * least)), 1), PART_ROWS_AT_MOST)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

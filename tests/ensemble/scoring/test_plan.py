@@ -28,4 +28,20 @@ def test_parts_follow_each_other_over_all_files(tmp_path: Path) -> None:
     [(1, 8192), (200_000, 8192), (524_288, 8192), (524_289, 16_384), (10**6, 16_384), (10**9, 131_072)],
 )
 def test_large_jobs_have_some_sixty_parts_until_parts_are_large(rows: int, part: int) -> None:
-    assert part_rows_for(rows) == part
+    assert part_rows_for(rows, 120) == part
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "part"),
+    [
+        (6000, 49_152, 1024),
+        (10**6, 49_152, 16_384),
+        (10**9, 49_152, 131_072),
+        (6000, 2**22, 128),
+        (60, 2**28, 64),
+    ],
+)
+def test_parts_of_large_rows_have_fewer_so_that_many_workers_share_them(
+    rows: int, size: int, part: int
+) -> None:
+    assert part_rows_for(rows, size) == part
