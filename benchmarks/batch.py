@@ -1,147 +1,292 @@
-"""Rows a second of `unisono score`, against the best that one process reaches on the same rows in memory.
+"""Rows a second of `unisono score`, beside the best in process, and beside other ways to score files.
 
-    python benchmarks/batch.py [--ensembles images heavy tabular] [--repeats 3]
+    python benchmarks/batch.py [--ensembles images heavy tabular] [--rounds 3] [--share 1.0] [--ways ...]
+                               [--no-memory]
 
-The job is the whole command: start, load, read, score, write, sync. Memory is the most that the command held,
-with its workers, for ten thousand rows and for a million.
+Rates are those of a job once it runs: what a job of a few rows takes, the start, is taken off, and told by
+itself. In process and `unisono score` take turns for some rounds; the others run once. Every way gets the
+same rows in the same files, the slow ones fewer of them; MLServer's command gets them as JSON, which is all
+it reads. Memory is the most that one process of a command held. Ten minutes or so on two cores; a run with
+everything writes the tables and the picture of docs/reference/scoring.md.
 """
 
 import argparse
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
-from ensembles import benchmark_store
-from measure import described, machine
-from results import save, table
+import pyarrow.parquet as pq
+from batch_jobs.inputs import FEW, Inputs, made, write_lines
+from batch_jobs.page import write
+from batch_jobs.ways import BEST, COMMANDS, OURS, PROGRAMS, ROWS, SHORT, Given
+from ensembles import ENSEMBLES, benchmark_store
+from measure import machine
+from peers.offered import Offer, write_graphs
 
-from ensemble.loading.load import load_servable
-from ensemble.member import Rows, row_count
-from ensemble.runtimes.sample import random_rows
+from ensemble.signature import Signature
 from model_store.store import Store
 
-ROWS = {"images": 20_000, "heavy": 3000, "tabular": 1_000_000}
-FEW, MANY = 10_000, 1_000_000
-BATCHES = (16, 64, 256)
-BEST = "in process, best batch"
+HERE = Path(__file__).parent
 # A child counts the memory of who started it, until it is another program: so somebody small starts it.
 TIMED = """
-import resource, subprocess, sys, time
+import json, resource, subprocess, sys, time
 began = time.perf_counter()
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss)
+seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"seconds": seconds, "cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024}))
 """
-WAYS: Mapping[str, tuple[str, ...]] = {
-    "inline": (),
-    "1 process": ("--executor", "process", "--workers", "1"),
-    "2 processes": ("--executor", "process", "--workers", "2"),
-}
+LARGEST_ERROR = 1e-4
+LONGEST_SECS = 180
+MEMORY_ROWS = (10_000, 1_000_000)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One job: seconds of the whole command, the processor's, and the most MiB its largest process held."""
+@dataclass
+class Found:
+    """What was measured of one ensemble. `runs`: of each way, the rounds; `failed`: why others have none."""
 
-    seconds: float
-    cpu: float
-    mebibytes: float = 0.0
+    rows: int
+    runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
-
-def in_process(store: Store, name: str, rows: Rows, batch: int) -> Run:
-    """Return what scoring `rows` from memory takes, with the models loaded."""
-    servable = load_servable(store, name)
-    count = row_count(rows)
-    servable.score({key: array[:batch] for key, array in rows.items()})
-    began, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, count, batch):
-        servable.score({key: array[start : start + batch] for key, array in rows.items()})
-    return Run(time.perf_counter() - began, time.process_time() - cpu)
+    def add(self, way: str, rows: tuple[int, int], seconds: tuple[float, float], **more: Any) -> None:
+        """Put down a run: a job of few rows and one of many, and their seconds."""
+        (few, many), (short, long) = rows, seconds
+        rate = (many - few) / max(long - short, 1e-9)
+        told = {"rows": many, "rows_per_sec": rate, "start_secs": short - few / rate, "seconds": long}
+        self.runs.setdefault(way, []).append(told | more)
 
 
-def job(store: Store, name: str, file: Path, options: tuple[str, ...]) -> Run:
-    """Run `unisono score` on `file`."""
-    output = file.with_suffix(".out")
-    shutil.rmtree(output, ignore_errors=True)
-    command = [sys.executable, "-m", "unisono", "score", name, "--input", str(file), "--output", str(output)]
-    command = [sys.executable, "-c", TIMED, *command, "--store", store.address, *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, cpu, kibibytes = (float(figure) for figure in done.stdout.split())
-    return Run(seconds, cpu, kibibytes / 1024)
+def command(given: Given, inputs: Inputs, options: Sequence[str], *, first: bool) -> dict[str, Any]:
+    """Run `unisono score` on some rows and on all; return the seconds and what the second held.
+
+    The first job measures how the members run best, and keeps it: it isn't counted.
+    """
+    told = {}
+    for kind, files in (
+        *([("warm", inputs.some)] if first else []),
+        ("few", inputs.some),
+        ("many", inputs.many),
+    ):
+        output = given.folder / "out"
+        shutil.rmtree(output, ignore_errors=True)
+        words = [sys.executable, "-m", "unisono", "score", given.name, "--input", str(files)]
+        words += ["--output", str(output), "--store", given.store, "--progress", "none", *options]
+        told[kind] = timed(words, given.environment)
+    scores = pq.ParquetFile(output / "part-00000.parquet").read_row_group(0).column("scores")[0].as_py()
+    digests = [part["sha256"] for part in json.loads((output / "_SUCCESS.json").read_text())["parts"]]
+    return {"few": told["few"]["seconds"], "many": told["many"], "first": scores, "digests": digests}
 
 
-def measured(store: Store, name: str, folder: Path, repeats: int, count: int) -> dict[str, Any]:
-    """Time one ensemble; the ways take turns."""
-    rows = random_rows(store_signature(store, name), count)
-    file = folder / f"{name}.npz"
-    np.savez(file, **rows)  # type: ignore[arg-type]
-    best: list[Run] = []
-    jobs: dict[str, list[Run]] = {way: [] for way in WAYS}
-    for _ in range(repeats):
-        found = [in_process(store, name, rows, batch) for batch in BATCHES]
-        best.append(min(found, key=lambda run: run.seconds))
-        for way, options in WAYS.items():
-            jobs[way].append(job(store, name, file, options))
-    file.unlink()
-    all_runs = {BEST: best, **jobs}
-    return {
-        "rows": count,
-        "wall": {way: count / median(run.seconds for run in runs) for way, runs in all_runs.items()},
-        "cpu": {way: count / median(run.cpu for run in runs) for way, runs in all_runs.items()},
-    }
+def timed(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
+    """Run a command; return its seconds, those of the processor, and the MiB that it held at most."""
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED, *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=dict(environment),
+    )
+    return dict(json.loads(done.stdout))
 
 
-def memory(store: Store, folder: Path) -> dict[str, float]:
-    """Return the most MiB that a job of few and of many rows holds."""
-    held = {}
-    for count in (FEW, MANY):
-        file = folder / f"memory{count}.npz"
-        np.savez(file, **random_rows(store_signature(store, "tabular"), count))  # type: ignore[arg-type]
-        held[f"{count:,} rows"] = job(store, "tabular", file, ()).mebibytes
+@contextmanager
+def in_process(given: Given, inputs: Inputs) -> Iterator[subprocess.Popen[str]]:
+    """Start what scores from memory, one run for each line it is sent."""
+    words = [sys.executable, "-m", "batch_jobs.in_process", given.store, given.name, str(inputs.many)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=given.environment
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def asked(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Have it score everything once."""
+    if process.stdin is None or process.stdout is None:
+        raise SystemExit("in_process has no pipes")
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    return dict(json.loads(process.stdout.readline()))
+
+
+def measured(given: Given, inputs: Inputs, options: argparse.Namespace) -> Found:
+    """Measure every way on one ensemble."""
+    found, first = Found(inputs.rows), np.empty(0)
+    with in_process(given, inputs) as process:
+        for _ in range(options.rounds):
+            told = asked(process)
+            first = np.array(told["first"])
+            found.runs.setdefault(BEST, []).append(
+                {"rows": inputs.rows, "rows_per_sec": inputs.rows / told["seconds"], **told}
+            )
+            ours(given, inputs, found, (OURS,), first)
+    wanted = [way for way in options.ways if given.name not in SHORT or not _only_ours(way)]
+    ours(given, inputs, found, [way for way in wanted if way in COMMANDS], first)
+    for way in wanted:
+        if way in PROGRAMS:
+            beside(way, given, inputs, found, first)
+    return found
+
+
+def _only_ours(way: str) -> bool:
+    """Whether a way is one of our own."""
+    return way in COMMANDS or PROGRAMS[way].ours
+
+
+def ours(given: Given, inputs: Inputs, found: Found, ways: Sequence[str], first: Any) -> None:
+    """Measure ways to run the command; all must write the same bytes but that with other runtimes."""
+    for way in ways:
+        told = command(given, inputs, COMMANDS[way], first=way not in found.runs)
+        check(way, told["first"], first)
+        many = told["many"]
+        more = {"cpu": many["cpu"], "mib": many["mib"], "digests": told["digests"]}
+        found.add(way, (inputs.some_rows, inputs.rows), (told["few"], many["seconds"]), **more)
+    digests = {str(found.runs[way][0]["digests"]) for way in ways if way != OURS}
+    if len(digests) > 1:
+        raise SystemExit(f"{given.name}: {ways} wrote different bytes")
+
+
+def beside(way: str, given: Given, inputs: Inputs, found: Found, first: Any) -> None:
+    """Measure a way that has a program of its own; what can't be run is told with the reason."""
+    program = PROGRAMS[way]
+    rows = program.rows(inputs, given.name)
+    print(f"{given.name}: {way}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        words = program.words(given, inputs, Path(folder) / "out", rows)
+        code, out, err = ended(words, given.environment, Path(folder))
+    lines = out.splitlines()
+    if code or not lines:
+        said = (err.strip() or out.strip() or "nothing").splitlines()
+        found.failed[way] = f"ended with {code}: {said[-1][-300:]}"
+        return
+    told = json.loads(lines[-1])
+    check(way, told["first"], first)
+    found.add(way, (program.few(inputs), rows), (told["few"], told["many"]))
+
+
+def ended(words: Sequence[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str, str]:
+    """Run a program to its end, or until it takes too long; return its exit code and what it printed."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, stdout=pipe, stderr=pipe, text=True, env=dict(environment), cwd=folder
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=LONGEST_SECS)
+        except subprocess.TimeoutExpired:
+            return 124, "", f"it took more than {LONGEST_SECS} s"
+        finally:
+            # Asked, not killed: some have servers of their own to end.
+            process.terminate()
+    return process.returncode, out, err
+
+
+def check(way: str, scores: Sequence[float], expected: Any) -> None:
+    """Stop if the first row got other scores than in process."""
+    apart = float(np.abs(np.array(scores) - expected).max())
+    if apart > LARGEST_ERROR:
+        raise SystemExit(f"{way}: the first row's scores are {apart:.3g} from those in process")
+
+
+def memory(given: Given, signature: Signature, folder: Path) -> dict[str, dict[str, float]]:
+    """Return the most MiB that scoring, and a refit with its labels, held for few and for many rows."""
+    held: dict[str, dict[str, float]] = {"score": {}, "refit": {}}
+    for rows in MEMORY_ROWS:
+        inputs = made(signature, rows, folder / f"memory{rows}")
+        told = command(given, inputs, (), first=False)
+        held["score"][f"{rows:,} rows"] = told["many"]["mib"]
+        x = np.concatenate([np.load(file) for file in sorted(inputs.many.glob("*.npy"))])
+        labels = np.random.default_rng(0).integers(0, signature.outputs[0].shape[-1], rows)
+        file = folder / f"labelled{rows}.npz"
+        np.savez(file, **{inputs.input: x, "label": labels})  # type: ignore[arg-type]
+        words = [sys.executable, "-m", "unisono", "refit", given.name, "--data", str(file)]
+        words += ["--label", "label", "--dry-run", "--store", given.store]
+        words += ["--cache", str(folder / f"cache{rows}")]
+        held["refit"][f"{rows:,} rows"] = timed(words, given.environment)["mib"]
         file.unlink()
+        shutil.rmtree(inputs.folder)
     return held
 
 
-def store_signature(store: Store, name: str) -> Any:
-    """The signature of the current version."""
-    return load_servable(store, name).signature
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    every = [*(way for way in COMMANDS if way != OURS), *PROGRAMS]
+    parser.add_argument("--ensembles", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--ways", nargs="*", default=every, choices=every, help=f"beside {OURS!r}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the rows, for a quick look")
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
+    given = parser.parse_args()
+    given.whole = given.memory and given.share >= 1 and given.ways == every and given.ensembles == list(ROWS)
+    return given
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ensembles", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--share", type=float, default=1.0, help="of the rows, for a quick look")
-    given = parser.parse_args()
+    options = parsed()
     facts, store = machine(), Store.open(str(benchmark_store()))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        figures = {
-            one: measured(store, one, folder, given.repeats, int(ROWS[one] * given.share))
-            for one in given.ensembles
+    # What is measured about the members is measured anew: what is kept may stem from a busy machine.
+    with tempfile.TemporaryDirectory(prefix="unisono-batch-") as place:
+        environment = os.environ | {
+            "XDG_CACHE_HOME": f"{place}/cache",
+            "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
         }
-        held = memory(store, folder)
-    lines = []
-    for one, found in figures.items():
-        for kind, rates in (("second", found["wall"]), ("second of processor", found["cpu"])):
-            cells = [f"{rates[way]:,.0f} ({rates[way] / rates[BEST]:.2f})" for way in WAYS]
-            lines.append([one, f"{found['rows']:,}", kind, f"{rates[BEST]:,.0f}", *cells])
-    header = ["ensemble", "rows", "rows a", BEST, *(f"{way} (of best)" for way in WAYS)]
-    told = ", ".join(f"{mebibytes:,.0f} MiB for {rows}" for rows, mebibytes in held.items())
-    text = (
-        f"# Batch scoring\n\n{described(facts)}\n\n{table(header, lines)}\n\nMost memory (tabular): {told}.\n"
-    )
-    save("batch", {"machine": facts, "rows_per_second": figures, "mebibytes": held}, text)
+        found, held = {}, {}
+        for name in options.ensembles:
+            print(f"{name}: in process and {OURS}", file=sys.stderr, flush=True)
+            folder = Path(place, name)
+            signature = Signature.from_json(store.manifest(name).signature)
+            inputs = made(signature, int(ROWS[name] * options.share), folder)
+            lines = folder / "few.jsonl", folder / "many.jsonl"
+            write_lines(inputs, inputs.few, FEW, lines[0])
+            write_lines(inputs, inputs.many, PROGRAMS["mlserver infer"].rows(inputs, name), lines[1])
+            graphs = folder / "graphs"
+            graphs.mkdir()
+            offer = Offer(name, inputs.input, np.load(inputs.few / "0000.npy"), np.empty((0, 10)))
+            write_graphs(store, {name: offer}, graphs)
+            given = Given(name, store.address, graphs, folder, environment)
+            found[name] = measured(given, inputs, options)
+            if options.memory and name == "tabular":
+                held = memory(given, signature, folder)
+            shutil.rmtree(folder)
+    write(facts, found_json(found), held, whole=options.whole)
+
+
+def found_json(found: Mapping[str, Found]) -> dict[str, Any]:
+    """Return the form that is written; which bytes it were is nobody's concern any more."""
+    return {
+        name: {
+            "rows": one.rows,
+            "failed": one.failed,
+            "ways": {
+                way: [
+                    {key: value for key, value in run.items() if key not in ("digests", "first")}
+                    for run in runs
+                ]
+                for way, runs in one.runs.items()
+            },
+        }
+        for name, one in found.items()
+    }
 
 
 if __name__ == "__main__":
+    # A measurement that is cut off ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.path.insert(0, str(HERE.parent))
+    if unknown := set(ROWS) - set(ENSEMBLES):
+        raise SystemExit(f"no benchmark ensembles are called {unknown}")
     main()

@@ -44,17 +44,17 @@ def write_page(found: Mapping[str, Any]) -> None:
     fill({"machine": machine, **tables, **told, "perf_analyzer": witness_table(found)})
 
 
-def fill(parts: Mapping[str, str]) -> None:
+def fill(parts: Mapping[str, str], page: Path = PAGE) -> None:
     """Put each text between the page's marks of its name; ValueError if there are none."""
-    text = PAGE.read_text()
+    text = page.read_text()
     for name, part in parts.items():
         begin, end = f"<!-- begin {name}: written by benchmarks/ -->", f"<!-- end {name} -->"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not found or not closed:
-            raise ValueError(f"{PAGE} has no {begin} ... {end}")
+            raise ValueError(f"{page} has no {begin} ... {end}")
         text = f"{before}{begin}\n\n{part}\n\n{end}{after}"
-    PAGE.write_text(text)
+    page.write_text(text)
 
 
 def markdown(found: Mapping[str, Any]) -> str:

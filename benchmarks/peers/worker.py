@@ -61,7 +61,7 @@ def tensorflow(store: Store, name: str, key: str) -> Score:  # noqa: ARG001 - on
     """Return one tf.function over all members: the graph that TensorFlow Serving would run."""
     import tensorflow as tf  # noqa: PLC0415 - heavy
 
-    models = _keras_members(store, name)
+    models = keras_members(store, name)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def average(rows: Any) -> Any:
@@ -72,7 +72,7 @@ def tensorflow(store: Store, name: str, key: str) -> Score:  # noqa: ARG001 - on
 
 def predict(store: Store, name: str, key: str) -> Score:  # noqa: ARG001 - one input
     """Return what most people write."""
-    models = _keras_members(store, name)
+    models = keras_members(store, name)
     return lambda rows: np.mean(
         [model.predict(rows, batch_size=len(rows), verbose=0) for model in models], axis=0
     )
@@ -85,7 +85,8 @@ WAYS: dict[str, Callable[[Store, str, str], Score]] = {
 }
 
 
-def _keras_members(store: Store, name: str) -> list[Any]:
+def keras_members(store: Store, name: str) -> list[Any]:
+    """Return the members as Keras loads them, from copies in the current folder."""
     import keras  # noqa: PLC0415 - heavy
 
     folder = Path.cwd()

@@ -20,12 +20,12 @@ Array = NDArray[np.float32]
 class Engine:
     """Scores float32 rows [row, ...] of one ensemble: float32 [row, class]."""
 
-    def __init__(self, folder: Path, name: str, facts: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, name: str, facts: dict[str, Any], threads: int = 0) -> None:
         self.name, self.input = name, str(facts["input"])
         self.shape: list[int] = facts["shape"]  # of one row
         self.classes = int(facts["classes"])
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 0  # one a core
+        options.intra_op_num_threads = threads  # 0: one a core
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
@@ -46,7 +46,7 @@ class Engine:
         return [own.tobytes() for own in np.split(scores, ends)]
 
 
-def engines(folder: str | Path) -> dict[str, Engine]:
-    """Open every ensemble in `folder`."""
+def engines(folder: str | Path, threads: int = 0) -> dict[str, Engine]:
+    """Open every ensemble in `folder`, each on `threads`; 0: one a core."""
     described = json.loads((Path(folder) / DESCRIPTION).read_text())
-    return {name: Engine(Path(folder), name, facts) for name, facts in described.items()}
+    return {name: Engine(Path(folder), name, facts, threads) for name, facts in described.items()}

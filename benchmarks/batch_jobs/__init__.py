@@ -1,0 +1,1 @@
+"""What benchmarks/batch.py measures: the rows, the ways to score them, and how it is told."""
