@@ -21,11 +21,11 @@ from typing import Any
 from ensembles import benchmark_store
 from measure import described, machine
 from peers.offered import Offer, offers, reference_of, write_graphs
-from peers.page import fill
+from peers.page import PAGE
 from peers.processes import TICKS, free_port, heed_sigterm
 from peers.running import Running, start
 from peers.systems import BY_NAME, OURS, Place
-from results import save, table
+from results import fill, save, table
 
 from model_store.store import Store
 
@@ -187,7 +187,7 @@ def main() -> None:
         f"{head}\n\n{text}\n",
     )
     if given.page:
-        fill({"profile": f"{described(facts)}\n\n{text}"})
+        fill(PAGE, {"profile": f"{described(facts)}\n\n{text}"})
 
 
 if __name__ == "__main__":

@@ -19,3 +19,16 @@ def save(name: str, figures: Mapping[str, Any], markdown: str, folder: Path = RE
     (folder / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
     (folder / f"{name}.md").write_text(markdown)
     print(markdown)
+
+
+def fill(page: Path, parts: Mapping[str, str]) -> None:
+    """Put each text between the marks of its name in `page`; ValueError if there are none."""
+    text = page.read_text()
+    for name, part in parts.items():
+        begin, end = f"<!-- begin {name}: written by benchmarks/ -->", f"<!-- end {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{page} has no {begin} ... {end}")
+        text = f"{before}{begin}\n\n{part.strip()}\n\n{end}{after}"
+    page.write_text(text)

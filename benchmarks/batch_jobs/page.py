@@ -8,9 +8,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from measure import described
-from peers.page import fill
 from peers.systems import ROOT
-from results import save, table
+from results import fill, save, table
 
 from batch_jobs.ways import BEST, ONE, ONE_NODE, OURS, TWO, TWO_NODES
 
@@ -29,7 +28,7 @@ def write(facts: Mapping[str, Any], found: Found, held: Mapping[str, Any], *, wh
     if whole:
         draw(found, PICTURE)
         parts["picture"] = f"![rows a second of each way to score files](../images/{PICTURE.name})"
-        fill({f"batch {name}": part for name, part in parts.items()}, PAGE)
+        fill(PAGE, {f"batch {name}": part for name, part in parts.items()})
 
 
 def how(facts: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import described
-from results import RESULTS, save, table
+from results import RESULTS, fill, save, table
 
 from peers.plots import bars, latency
 from peers.summary import fastest, targets
@@ -41,20 +41,7 @@ def write_page(found: Mapping[str, Any]) -> None:
     machine = f"{described(found['machine'])} {_how(found['plan'])}"
     tables = {name: short_table(found, name) for name in found["cells"]}
     told = {"targets": target_table(found), "roofline": roofline_table(found), "systems": system_table(found)}
-    fill({"machine": machine, **tables, **told, "perf_analyzer": witness_table(found)})
-
-
-def fill(parts: Mapping[str, str], page: Path = PAGE) -> None:
-    """Put each text between the page's marks of its name; ValueError if there are none."""
-    text = page.read_text()
-    for name, part in parts.items():
-        begin, end = f"<!-- begin {name}: written by benchmarks/ -->", f"<!-- end {name} -->"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"{page} has no {begin} ... {end}")
-        text = f"{before}{begin}\n\n{part}\n\n{end}{after}"
-    page.write_text(text)
+    fill(PAGE, {"machine": machine, **tables, **told, "perf_analyzer": witness_table(found)})
 
 
 def markdown(found: Mapping[str, Any]) -> str:
