@@ -12,6 +12,8 @@ SCRIPTS = (
     "forms.py",
     "refit.py",
     "batch.py",
+    "round_trip.py",
+    "members.py",
     "overload.py",
     "beside_peers.py",
     "profile_request.py --page",

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,21 @@ def as_keras(keras: Any, folder: Path) -> tuple[Any, str]:
     fixed = [name for name, put in puts.items() if not put.shape or put.shape[0] is not None]
     if fixed:
         raise InvalidModelError(f"its inputs {fixed} have no free first axis, for any number of rows")
-    # A layer of our own making; nothing of it is saved. It keeps the loaded variables alive.
-    layer = keras.layers.Lambda(lambda given: serving(**given), name="saved_model")
-    layer.loaded = loaded
+    # A layer of our own making; nothing of it is saved.
+    layer = keras.layers.Lambda(_frozen(serving), name="saved_model")
     return keras.Model(puts, layer(puts)), f"tensorflow {tf.__version__}"
+
+
+def _frozen(serving: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the signature as a function, by name, of which all that was kept is a constant part.
+
+    What is no variable, as a Normalization layer's numbers, the exporter would take for inputs of the model.
+    """
+    from tensorflow.python.framework.convert_to_constants import (  # noqa: PLC0415 - in the child only
+        convert_variables_to_constants_v2,
+    )
+
+    # TensorFlow flattens what is named in the order of the names.
+    inputs, outputs = sorted(serving.structured_input_signature[1]), sorted(serving.structured_outputs)
+    frozen = convert_variables_to_constants_v2(serving, lower_control_flow=False)
+    return lambda given: dict(zip(outputs, frozen(*(given[name] for name in inputs)), strict=True))

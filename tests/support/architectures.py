@@ -1,6 +1,8 @@
 """The networks that must load, untrained. Made in a process of their own: TensorFlow must not get into ours.
 
-Run as a module with a folder and names as its arguments, it writes them there.
+Run as a module with a folder and names as its arguments, it writes them there. Where the folder has a
+rows.npz, inputs by name, each network of `training` answers them in NAME.npz, outputs by name, and of
+`SAVED_TWICE` there are an HDF5 file and a SavedModel folder, too.
 """
 
 import subprocess
@@ -9,18 +11,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from training.architectures import catalogue
 from training.architectures.task import Spread, Task
+from training.predict import predict
 
 REPOSITORY = Path(__file__).parents[2]
-# All that `training` builds, and layers of many kinds.
-NAMES = (*catalogue.NAMES, "layers")
 # keras.applications, random parameters: half a minute each.
 APPLICATIONS = ("MobileNet", "Xception", "DenseNet121")
+# Beside what `training` builds: a network of layers of many kinds.
+LAYERS = "layers"
+SAVED_TWICE = "bnconv"
 _SIDES = {"MobileNet": 32, "Xception": 71, "DenseNet121": 32}
 
 
-def make(folder: Path, names: Iterable[str] = NAMES) -> dict[str, Path]:
+def make(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     """Write the networks of these names into `folder`; return their files."""
     names = tuple(names)
     words = [sys.executable, "-m", "tests.support.architectures", str(folder), *names]
@@ -35,11 +41,23 @@ def _write(folder: Path, names: Sequence[str]) -> None:
 
     keras.utils.set_random_seed(1)
     for name in names:
-        _build(keras, name).save(folder / f"{name}.keras")
+        network = _build(keras, name)
+        network.save(folder / f"{name}.keras")
+        if (folder / "rows.npz").exists() and name in catalogue.NAMES:
+            _answer(folder, name, network)
+
+
+def _answer(folder: Path, name: str, network: Any) -> None:
+    """Write down what the network gives, and the formats that Keras had before."""
+    with np.load(folder / "rows.npz", allow_pickle=False) as rows:
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **predict(network, dict(rows)))
+    if name == SAVED_TWICE:
+        network.save(folder / f"{name}.h5")
+        network.export(folder / name, verbose=False)
 
 
 def _build(keras: Any, name: str) -> Any:
-    if name == "layers":
+    if name == LAYERS:
         return _many_layers(keras)
     if name in APPLICATIONS:
         small = {"alpha": 0.25} if name == "MobileNet" else {}

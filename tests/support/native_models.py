@@ -12,27 +12,29 @@ TASKS = ("classes", "two-classes", "value")
 
 
 def rows_of(task: str) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """Return iris for classes, breast_cancer for two, diabetes for a value: `features` and targets."""
+    """Return features, and targets: iris for classes, breast_cancer for two, diabetes for a value, digits."""
     from sklearn import datasets  # noqa: PLC0415 - slow to import
 
     load = {
         "classes": datasets.load_iris,
         "two-classes": datasets.load_breast_cancer,
         "value": datasets.load_diabetes,
+        "digits": datasets.load_digits,
     }[task]
     features, targets = load(return_X_y=True)
-    return features.astype(np.float32), targets
+    largest = 16 if task == "digits" else 1
+    return (features / largest).astype(np.float32), targets
 
 
 def write_lightgbm(path: Path, task: str) -> Answer:
     """Train 20 rounds and write LightGBM's text."""
     import lightgbm  # noqa: PLC0415 - slow to import
 
-    objective = {"classes": "multiclass", "two-classes": "binary", "value": "regression"}[task]
+    objective = {"two-classes": "binary", "value": "regression"}.get(task, "multiclass")
     options = {"objective": objective, "verbose": -1, "num_threads": 1, "seed": 0}
-    if task == "classes":
-        options["num_class"] = 3
     features, targets = rows_of(task)
+    if objective == "multiclass":
+        options["num_class"] = int(targets.max()) + 1
     lightgbm.train(options, lightgbm.Dataset(features, targets), 20).save_model(path)
     booster = lightgbm.Booster(model_file=path)
     return lambda rows: both_classes(booster.predict(rows, num_threads=1), task)
