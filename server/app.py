@@ -119,6 +119,7 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
             batcher.serve(),
             reloading.watch(gate.reloads, settings.poll_interval_secs),
             metrics.hot.pour_on(),
+            metrics.statistics.write_on(),
         )
         # Where others answer on the port, calls are theirs until this process has what they ask for.
         published = await repository.begin() if role.shares else None

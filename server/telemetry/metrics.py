@@ -8,6 +8,7 @@ from .gate import GateMetrics
 from .hot import BulkHistogram, Hot
 from .members import Agreement, MemberMetrics
 from .refits import RefitFigures, RefitMetrics
+from .shared_statistics import shared_statistics
 from .statistics import BatchTimes, Statistics
 from .store import StoreMetrics
 from .versions import VersionMetrics
@@ -29,7 +30,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, *, shared: bool = False, first: bool = True) -> None:
         self.registry = registry
         self.hot = Hot(registry)
-        self.statistics = Statistics()
+        self.statistics = shared_statistics() if shared else Statistics()
         self.refits = RefitMetrics(registry, counts_published=first)
         self.members = MemberMetrics(registry)
         self.versions = VersionMetrics(registry, shared=shared)

@@ -40,6 +40,11 @@ class Duration:
         self.count += count
         self.ns += round(seconds * NANOSECONDS)
 
+    def include(self, other: "Duration") -> None:
+        """Add what another has."""
+        self.count += other.count
+        self.ns += other.ns
+
 
 @dataclass(slots=True)
 class Stages:
@@ -53,6 +58,12 @@ class Stages:
         """Add `count` of which each took `stages` seconds."""
         for duration, seconds in zip((self.input, self.infer, self.output), stages, strict=True):
             duration.add(count, count * seconds)
+
+    def include(self, other: "Stages") -> None:
+        """Add what another has."""
+        self.input.include(other.input)
+        self.infer.include(other.infer)
+        self.output.include(other.output)
 
 
 @dataclass(slots=True)
@@ -79,6 +90,18 @@ class Figures:
             self.by_batch_size[rows] = Stages()
         self.by_batch_size[rows].add(1, stages)
 
+    def include(self, other: "Figures") -> None:
+        """Add what another process counted for the same version."""
+        self.success.include(other.success)
+        self.fail.include(other.fail)
+        self.queue.include(other.queue)
+        self.compute.include(other.compute)
+        for size, stages in other.by_batch_size.items():
+            self.by_batch_size.setdefault(size, Stages()).include(stages)
+        self.rows += other.rows
+        self.batches += other.batches
+        self.last_ms = max(self.last_ms, other.last_ms)
+
 
 class Statistics:
     """Counts what the parts tell it. Safe to call from any thread."""
@@ -92,6 +115,9 @@ class Statistics:
         """Give what was counted for one version; of one never asked, zeros."""
         with self._lock:
             return self._figures.get((model, str(version))) or Figures()
+
+    async def write_on(self) -> None:
+        """Keep up to date what others read of this: nothing, where there are no others."""
 
     def handled(self, method: str, model: str, version: str, code: str, seconds: float) -> None:
         """A call was answered, with `code`, after `seconds`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 
+import grpc
 import pytest
 
 from ensemble.errors import EnsembleError
@@ -14,6 +15,7 @@ from server.cli.demonstration.callers import calling
 from server.cli.demonstration.scrape import samples_of
 from server.cli.demonstration.server_process import ServerProcess, serving
 from server.wire.client import Client
+from server.wire.messages import message_class
 from tests.conftest import Unisono
 from tests.e2e.test_serve import rows_of, wait_until
 from tests.support.bindings import check_envoy
@@ -116,6 +118,7 @@ def test_every_worker_takes_up_a_refit_and_an_unload(
         # Each connection is one worker's, and the port chooses which: both are met among so many.
         wait_until(lambda: metric(server, "unisono_version_loads_total") == 4)
         assert {answered(server.address, rows) for _ in range(12)} == {2}
+        wait_until(lambda: counted(server.address, "digits", "2") == 12)
         unload(server.address, "digits")
         for _ in range(12):
             with Client(server.address) as client, pytest.raises(EnsembleError, match="is not found"):
@@ -128,11 +131,17 @@ def answered(address: str, rows: Rows) -> int:
         return client.infer("digits", rows).version
 
 
+def counted(address: str, name: str, version: str) -> int:
+    """How many calls of a version ModelStatistics tells, whichever worker answers."""
+    request = message_class("inference.ModelStatisticsRequest")(name=name, version=version)
+    with grpc.insecure_channel(address) as channel:
+        method = channel.unary_unary("/inference.GRPCInferenceService/ModelStatistics")
+        answer = method(request.SerializeToString(), timeout=10)
+    [told] = message_class("inference.ModelStatisticsResponse").FromString(answer).model_stats
+    return int(told.inference_stats.success.count)
+
+
 def unload(address: str, name: str) -> None:
-    import grpc  # noqa: PLC0415 - here alone
-
-    from server.wire.messages import message_class  # noqa: PLC0415 - here alone
-
     request = message_class("inference.RepositoryModelUnloadRequest")(model_name=name)
     with grpc.insecure_channel(address) as channel:
         method = channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelUnload")
