@@ -238,8 +238,10 @@ def run(ensemble: str, transport: str, options: argparse.Namespace) -> list[Figu
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--ensembles", nargs="+", choices=ENSEMBLES, default=["tabular", "images", "heavy"])
-    parser.add_argument("--transports", nargs="+", choices=("grpcio", "envoy"), default=["grpcio", "envoy"])
+    parser.add_argument("--ensembles", nargs="+", choices=ENSEMBLES, default=["images", "heavy"])
+    parser.add_argument(
+        "--transports", nargs="+", choices=("grpcio", "http2", "envoy"), default=["grpcio", "http2", "envoy"]
+    )
     parser.add_argument("--times", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=4.0, help="of calm, and of storm")
     parser.add_argument("--repeats", type=int, default=3)
