@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help system-deps install demo test test-fast test-ray lint type e2e proof fuzz bench bench-peers bench-environments proto docs lock wheel clean
+.PHONY: help system-deps install demo test test-fast test-ray test-readers lint type e2e proof fuzz bench bench-peers bench-environments proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -66,6 +66,13 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@.venv-ray/bin/python $(PIP) install --require-hashes -r requirements/ray.lock
 	@touch $@
 
+# What reads the results of scoring; Spark, which is large, and Java, which Debian must bring, are among it.
+.venv-readers/.done: requirements/readers.lock
+	@echo "installing what reads results into .venv-readers"
+	@test -x .venv-readers/bin/python || $(PYTHON) -m venv .venv-readers
+	@.venv-readers/bin/python $(PIP) install --require-hashes -r requirements/readers.lock
+	@touch $@
+
 # The peers of benchmarks/beside_peers.py, each by itself. PyTriton holds a build of Debian's interpreter.
 PEERS := bentoml fastapi litserve mlserver pytriton ray-serve
 .venv-peers/pytriton/.done: PYTHON := /usr/bin/python3
@@ -107,6 +114,9 @@ test-fast: install ## Run the tests that take no TensorFlow and no long load.
 
 test-ray: .venv-ray/.done ## Run the tests of Ray, with two nodes on this machine, and of the manifests.
 	.venv-ray/bin/python -m pytest tests/ray
+
+test-readers: install .venv-readers/.done ## Read results with pyarrow, pandas, polars, DuckDB and Spark.
+	$(BIN)/python -m pytest tests/readers
 
 lint: install ## Check format, rules, layers, types, spelling, the Dockerfile and the compiled protos.
 	$(BIN)/ruff format --check .
@@ -166,9 +176,10 @@ lock: ## Resolve the dependencies anew into the lock files.
 	$(COMPILE) --upgrade requirements/profile.in -o requirements/profile.lock
 	for peer in $(PEERS); do $(COMPILE) --upgrade requirements/peers-$$peer.in -o requirements/peers-$$peer.lock; done
 	$(COMPILE) --upgrade requirements/s3.in -o requirements/s3.lock
+	$(COMPILE) requirements/readers.in -c requirements.lock -o requirements/readers.lock
 	-$(COMPILE) --upgrade requirements/torch.in -c requirements.lock -o requirements/torch.lock
 	$(subst --universal,--python-platform x86_64-manylinux_2_28,$(COMPILE)) pyproject.toml --extra keras --extra gpu \
 	  --no-emit-package onnxruntime -c requirements.lock -o requirements/gpu.lock
 
 clean: ## Remove what the verbs above made.
-	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-torch .venv-autogluon .venv-peers .venv-profile .venv-s3 .cache dist demo
+	rm -rf .venv .venv-clients .venv-ray .venv-perf .venv-torch .venv-autogluon .venv-peers .venv-profile .venv-readers .venv-s3 .cache dist demo
