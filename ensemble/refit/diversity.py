@@ -15,7 +15,7 @@ import numpy as np
 from .aims import log_loss_of
 from .objective import Matrix, Vector
 from .report_data import error_correlation
-from .sample import Sample
+from .sample import Sample, mean_and_error
 from .solver import solve
 
 _FLOOR = float(np.finfo(np.float64).tiny)
@@ -101,13 +101,35 @@ def log_decomposition(sample: Sample, weights: Vector) -> Decomposition:
     return Decomposition(float(weights @ losses) / sample.rows, ambiguity / sample.rows)
 
 
-def value_of_each(sample: Sample, start: Vector) -> Mapping[str, float]:
-    """Return by how much the log-loss of the best weights rises without each member here, in nats."""
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a member adds to the others, in nats, on the rows that weights are fitted on; infinite if alone.
+
+    Attributes:
+        rises: By how much the log-loss of the best weights rises without it.
+        first_order: `g - 1`: how fast the log-loss of the others' best weights falls as its own weight grows
+            from zero. It bounds `rises`, and is 0 or less exactly where the member adds nothing.
+    """
+
+    rises: float
+    first_order: float
+
+
+def value_of_each(sample: Sample, start: Vector) -> Mapping[str, Worth]:
+    """Return what each member adds to the others."""
     least = solve(log_loss_of(sample), start).loss
     found = {}
     for index, name in enumerate(sample.predictions.members):
         others = [other for other in range(sample.members) if other != index]
-        found[name] = max(0.0, _least_loss(sample.only(others)) - least)
+        part = sample.only(others)
+        if not _possible(part):
+            found[name] = Worth(float("inf"), float("inf"))
+            continue
+        best = solve(log_loss_of(part), np.full(len(others), 1 / len(others)))
+        growth, _ = mean_and_error(
+            sample.true_class[:, index] / (part.true_class @ best.weights), sample.weights
+        )
+        found[name] = Worth(max(0.0, best.loss - least), growth - 1)
     return found
 
 
@@ -121,9 +143,14 @@ def _losses_together(sample: Sample) -> Matrix:
 
 def _least_loss(sample: Sample) -> float:
     """Return the log-loss of the best weights; infinite without members, or if all give some row 0."""
-    if not sample.members or not (sample.true_class.max(axis=1) > 0).all():
+    if not _possible(sample):
         return float("inf")
     return solve(log_loss_of(sample), np.full(sample.members, 1 / sample.members)).loss
+
+
+def _possible(sample: Sample) -> bool:
+    """Whether some weights give every row's true class a score."""
+    return sample.members > 0 and bool((sample.true_class.max(axis=1) > 0).all())
 
 
 def _right(sample: Sample) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":

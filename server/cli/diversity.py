@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ensemble.refit.sample import Sample
 
 
-def diversity(
+def diversity(  # noqa: PLR0913 - one parameter an option
     name: str = "",
     *,
     data: Annotated[
@@ -26,6 +26,9 @@ def diversity(
     predictions: Annotated[
         Path | None, Parameter(help="A folder of captured predictions, in place of NAME and --data.")
     ] = None,
+    report: Annotated[
+        Path | None, Parameter(help="Write the figures as a page (.html) with plots, or as .json.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     output_format: OutputOption = "table",
 ) -> int:
@@ -34,7 +37,16 @@ def diversity(
     Each two members' errors compared, what each pair would give alone, what each member is worth, and how
     much of the members' loss their ambiguity takes away.
     """
-    told = _told(*_asked(name, data, label, predictions, store))
+    from .reporting import write  # noqa: PLC0415 - only when the command runs
+
+    def page() -> write.Render:
+        from .reporting.diversity_page import render  # noqa: PLC0415 - heavy: only for pages
+
+        return render()
+
+    write_report = write.writer(report, page)
+    told = {"name": name or str(predictions)} | _told(*_asked(name, data, label, predictions, store))
+    write_report(told)
     if output_format == "json":
         tables.print_json(told)
     else:
@@ -48,12 +60,13 @@ def _asked(
     """Return the members' scores and how much each member counts: alike, of captured ones."""
     import numpy as np  # noqa: PLC0415 - heavy: only when the command runs
 
-    from ensemble.data.dataset import open_dataset  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.data.labelled import open_labelled  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.errors import InvalidRequestError  # noqa: PLC0415 - beside its use
     from ensemble.loading.load import load_servable  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.captured import read_captured  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.predictions import predict_all  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.sample import Sample  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.truth import Truth  # noqa: PLC0415 - beside its use
     from model_store.store import Store  # noqa: PLC0415 - only when the command runs
 
     if bool(name and data) == (predictions is not None):
@@ -62,7 +75,14 @@ def _asked(
         found = read_captured(predictions)
         return Sample.of(found), np.full(len(found.members), 1 / len(found.members))
     servable = load_servable(Store.open(store), name)
-    rows = open_dataset(data or [], servable.signature, label=label, classes=servable.classes)
+    if servable.truth is Truth.VALUES:
+        raise InvalidRequestError(
+            f"how members differ is told of classes and labels; {name!r} is of values: see what"
+            " `unisono refit` tells of them"
+        )
+    rows = open_labelled(
+        data or [], servable.signature, label, truth=servable.truth, classes=servable.classes
+    )
     found = predict_all(servable, rows)
     return Sample.of(found), np.array([servable.weights.by_member[member] for member in found.members])
 
@@ -79,13 +99,14 @@ def _told(sample: "Sample", weights: Any) -> dict[str, Any]:
         "log_loss_of_geometric_mean": measured.log_decomposition(sample, weights),
     }
     return {
-        "rows": sample.rows,
+        "rows": sample.predictions.data_rows,
         "members": [
             {
                 "name": member,
                 "weight": float(weights[place]),
                 "log_loss": _finite(found.loss_together[place, place]),
-                "worth": _finite(worth[member]),
+                "first_order_gain": _finite(worth[member].first_order),
+                "worth": _finite(worth[member].rises),
             }
             for place, member in enumerate(members)
         ],
@@ -109,17 +130,18 @@ def _told(sample: "Sample", weights: Any) -> dict[str, Any]:
 
 def _show(told: dict[str, Any]) -> None:
     console = tables.console()
-    numbers = ("weight", "log-loss", "worth")
+    numbers = ("weight", "log-loss", "g - 1", "worth")
+    keys = ("weight", "log_loss", "first_order_gain", "worth")
     members = tables.table("member", *numbers, numbers=numbers)
     for line in told["members"]:
-        members.add_row(line["name"], *(_shown(line[key]) for key in ("weight", "log_loss", "worth")))
+        members.add_row(line["name"], *(_shown(line[key]) for key in keys))
     console.print(members)
     if told["pairs"]:
-        keys = [key for key in told["pairs"][0] if key != "members"]
-        headings = tuple(key.replace("_", "-") for key in keys)
+        measures = [key for key in told["pairs"][0] if key != "members"]
+        headings = tuple(key.replace("_", "-") for key in measures)
         pairs = tables.table("pair", *headings, numbers=headings)
         for line in told["pairs"]:
-            pairs.add_row(" + ".join(line["members"]), *(_shown(line[key]) for key in keys))
+            pairs.add_row(" + ".join(line["members"]), *(_shown(line[key]) for key in measures))
         console.print(pairs)
     for loss, parts in told["ambiguity"].items():
         console.print(

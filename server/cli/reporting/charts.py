@@ -96,6 +96,22 @@ class Charts:
 
         return self._drawn(f"losses-{part}", draw, height=0.75 + ROW * len(shown))
 
+    def worth(self, lines: Sequence[Mapping[str, Any]]) -> str:
+        """Draw by how much the loss rises without each member; infinite ones are named so."""
+        shown = list(reversed(lines))
+
+        def draw(axes: Any) -> None:
+            places = range(len(shown))
+            axes.barh(places, [line["worth"] or 0.0 for line in shown], color=LEARNED, height=0.52)
+            for place, line in zip(places, shown, strict=True):
+                if line["worth"] is None:
+                    axes.text(0, place, " infinite", color=MUTED, va="center")
+            axes.set_yticks(places, [line["name"] for line in shown])
+            axes.set_xlim(left=0)
+            axes.set_xlabel("log-loss rises without the member, nats a row")
+
+        return self._drawn("worth", draw, height=0.75 + ROW * len(shown))
+
     def reliability(self, bins: Mapping[str, Sequence[Mapping[str, float]]], part: str) -> str:
         """Draw accuracy against confidence, before and after, over how many rows were how sure after.
 
@@ -138,6 +154,21 @@ class Charts:
 
     def correlation(self, members: Sequence[str], matrix: Sequence[Sequence[float]]) -> str:
         """Draw how alike the members' errors are: the deeper a cell's colour, the more alike."""
+        return self.heat("correlation", members, matrix)
+
+    def heat(
+        self,
+        name: str,
+        members: Sequence[str],
+        matrix: Sequence[Sequence[float | None]],
+        *,
+        deepest: float = 1.0,
+        digits: int = 2,
+    ) -> str:
+        """Draw a figure for each two members: the deeper a cell's colour, the nearer it is to `deepest`.
+
+        Figures below 0 have the other colour; cells without one stay empty.
+        """
         size = len(members)
         with self._style(_STYLE):
             from matplotlib.patches import Rectangle  # noqa: PLC0415 - heavy, and optional
@@ -147,7 +178,9 @@ class Charts:
             for row in range(size):
                 for column in range(size):
                     value = matrix[row][column]
-                    strength = min(abs(value), 1.0)
+                    if value is None:
+                        continue
+                    strength = min(abs(value) / deepest, 1.0)
                     colour = LEARNED if value >= 0 else ACCENT
                     axes.add_patch(
                         Rectangle(
@@ -157,14 +190,20 @@ class Charts:
                     if size <= FIGURES_SHOWN:
                         ink = PAPER if strength > STRONG else INK
                         axes.text(
-                            column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8.5
+                            column,
+                            row,
+                            f"{value:.{digits}f}",
+                            ha="center",
+                            va="center",
+                            color=ink,
+                            fontsize=8.5,
                         )
             axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
             axes.set_yticks(range(size), members)
             axes.set_xticks(range(size), members, rotation=40, ha="right", rotation_mode="anchor")
             for spine in axes.spines.values():
                 spine.set_visible(False)
-            return _svg(figure, "correlation")
+            return _svg(figure, name)
 
     def _drawn(self, name: str, draw: Any, *, height: float) -> str:
         with self._style(_STYLE):

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+
+STYLE = Path(__file__).with_name("page.css")
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
@@ -14,6 +17,16 @@ class Row:
 
     cells: Sequence[str]
     kind: str = ""
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page around HTML."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>\n{STYLE.read_text()}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
 
 
 def section(title: str, lead: str, *parts: str) -> str:

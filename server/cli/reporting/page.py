@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from server.cli.tables import duration
@@ -11,20 +10,12 @@ from server.cli.tables import duration
 from . import parts
 from .charts import Charts
 from .content import LOG_LOSS
-from .markup import Row, change, figure, html_table, interval, number, percent, section, shown
-
-STYLE = Path(__file__).with_name("page.css")
+from .markup import Row, change, document, figure, html_table, interval, number, percent, section, shown
 
 
 def page(report: Mapping[str, Any], charts: Charts) -> str:
     """Render the report that `content` made."""
-    body = "".join(_body(report, charts))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(report['ensemble'])}: {escape(_headline(report))}</title>\n"
-        f"<style>\n{STYLE.read_text()}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-    )
+    return document(f"{report['ensemble']}: {_headline(report)}", "".join(_body(report, charts)))
 
 
 def _body(report: Mapping[str, Any], charts: Charts) -> Iterator[str]:

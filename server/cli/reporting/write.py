@@ -8,10 +8,21 @@ from typing import Any
 from ensemble.errors import InvalidRequestError
 
 Report = Mapping[str, Any]
+# A report as the text of a page.
+Render = Callable[[Report], str]
 
 
-def writer(path: Path | None) -> Callable[[Report], None]:
-    """Return what writes a report to `path`: .html or .json; nothing for None.
+def of_refit() -> Render:
+    """Return what makes the page of a refit."""
+    from .charts import Charts  # noqa: PLC0415 - heavy: only for pages
+    from .page import page  # noqa: PLC0415 - heavy: only for pages
+
+    charts = Charts()
+    return lambda report: page(report, charts)
+
+
+def writer(path: Path | None, pages: Callable[[], Render] = of_refit) -> Callable[[Report], None]:
+    """Return what writes a report to `path`: .html, as `pages` makes it, or .json; nothing for None.
 
     Called before the work whose report it is, so that what can't be written is said at once:
     InvalidRequestError for another kind of file or a folder that isn't there, UnavailableError without
@@ -28,11 +39,8 @@ def writer(path: Path | None) -> Callable[[Report], None]:
             path, json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         )
 
-    from .charts import Charts  # noqa: PLC0415 - heavy: only for pages
-    from .page import page  # noqa: PLC0415 - heavy: only for pages
-
-    charts = Charts()
-    return lambda report: _write(path, page(report, charts))
+    render = pages()
+    return lambda report: _write(path, render(report))
 
 
 def _write(path: Path, text: str) -> None:

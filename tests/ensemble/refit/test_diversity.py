@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from ensemble.refit.diversity import log_decomposition, pairs, squared_decomposition, value_of_each
+from ensemble.refit.diversity import (
+    Worth,
+    log_decomposition,
+    pairs,
+    squared_decomposition,
+    value_of_each,
+)
 from ensemble.refit.sample import Sample
 
 from .data import predictions
@@ -67,7 +73,9 @@ def test_a_member_is_worth_what_its_absence_costs() -> None:
         )
     )
     worth = value_of_each(sample, np.full(3, 1 / 3))
-    assert worth["second"] == pytest.approx(0, abs=1e-9)
-    assert worth["copy"] == pytest.approx(0, abs=1e-9)
-    assert worth["first"] > 1e-4
-    assert value_of_each(sample.only([0]), np.ones(1)) == {"first": np.inf}
+    for name in ("second", "copy"):
+        assert worth[name].rises == pytest.approx(0, abs=1e-9)
+        # The other copy has all the weight that this one could have: the slope is flat.
+        assert worth[name].first_order == pytest.approx(0, abs=1e-6)
+    assert worth["first"].first_order > worth["first"].rises > 1e-4
+    assert value_of_each(sample.only([0]), np.ones(1)) == {"first": Worth(np.inf, np.inf)}

@@ -9,6 +9,7 @@ from ensemble.errors import InvalidRequestError
 from model_store.store import Store
 from server.cli.main import application
 from tests.support.flowers import NAME, publish_uniform, write_rows
+from tests.support.onnx_models import write_constant
 
 
 def diversity(*arguments: str) -> int:
@@ -50,3 +51,40 @@ def test_one_of_the_two_ways_is_asked_for(tmp_path: Path) -> None:
         diversity("flowers")
     with pytest.raises(InvalidRequestError, match="name an ensemble and --data, or --predictions alone"):
         diversity(NAME, "--data", "rows.npz", "--predictions", str(tmp_path))
+
+
+def test_the_page_and_its_json_tell_what_the_table_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, random = np.arange(60) % 3, np.random.default_rng(0)
+    for name in ("net", "<trees>", "line"):
+        odds = np.exp(2 * np.eye(3)[truth] + random.normal(size=(60, 3)))
+        scores = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", scores=scores, label=truth)
+    asked = ("--predictions", str(tmp_path), "-o", "json", "--report")
+    assert diversity(*asked, str(tmp_path / "told.json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "told.json").read_text()) == told
+    assert diversity(*asked, str(tmp_path / "page.html")) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<svg") == 5
+    assert "<trees>" not in page
+    assert "&lt;trees&gt;" in page
+    for line in told["members"]:
+        # A member that adds nothing has a slope of 0 or less.
+        assert max(line["first_order_gain"], 0.0) >= line["worth"] >= 0
+        assert f">{line['log_loss']:.4f}<" in page
+    for line in told["pairs"]:
+        assert f">{line['loss_together']:.4f}<" in page
+        # In both halves of its map.
+        assert page.count(f">{line['error_correlation']:.2f}<") >= 2
+    with pytest.raises(InvalidRequestError, match=r"name a file that ends in \.html or \.json"):
+        diversity(*asked, str(tmp_path / "page.pdf"))
+
+
+def test_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNISONO_STORE", str(tmp_path / "store"))
+    write_constant(tmp_path / "five.onnx", [5.0])
+    application()(["publish", "prices", f"--member=five={tmp_path / 'five.onnx'}"])
+    with pytest.raises(InvalidRequestError, match="'prices' is of values"):
+        diversity("prices", "--data", str(tmp_path / "rows.npz"))

@@ -1,7 +1,9 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import training.train
 from server.cli.main import application
@@ -66,6 +68,45 @@ def test_without_the_extra_the_way_out_is_said(
     monkeypatch.setattr(training.train, "train", missing)
     assert train("--output", str(tmp_path)) == 1
     assert "pip install 'unisono[training]' (No module named 'keras')" in capsys.readouterr().err
+
+
+def test_progress_comes_as_json_and_as_a_file_for_prometheus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [Progress("bndense", 0, 24, None), Progress("bndense", 1, 24, 0.25), Progress("cnn", 3, 5, 0.5)]
+
+    def fake(_folder: Path, _config: TrainConfig, on_progress: OnProgress, _: TrainOptions) -> list[Trained]:
+        for step in steps:
+            on_progress(step)
+        return []
+
+    monkeypatch.setattr(training.train, "train", fake)
+    file = tmp_path / "members.prom"
+    assert train("--output", str(tmp_path), "--progress", "json", "--metrics-file", str(file)) == 0
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        {
+            "event": "training",
+            "member": step.member,
+            "epoch": step.epoch,
+            "epochs": step.epochs,
+            "loss": step.loss,
+        }
+        for step in steps
+    ]
+    kept = {
+        (sample.name, sample.labels["member"]): sample.value
+        for family in text_string_to_metric_families(file.read_text())
+        for sample in family.samples
+    }
+    assert kept == {
+        ("unisono_training_epoch", "bndense"): 1,
+        ("unisono_training_epochs", "bndense"): 24,
+        ("unisono_training_held_out_loss", "bndense"): 0.25,
+        ("unisono_training_epoch", "cnn"): 3,
+        ("unisono_training_epochs", "cnn"): 5,
+        ("unisono_training_held_out_loss", "cnn"): 0.5,
+    }
 
 
 def test_names_and_seed_are_handed_on_and_losses_are_shown(

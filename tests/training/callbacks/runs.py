@@ -27,7 +27,13 @@ FIT = {
     "stop-early": {"patience": 3, "min-delta": 0.05},
     "tensorboard": True,
 }
-CONFIG = {"members": {"bndense": {"options": {"dropout": 0.3}, "fit": FIT}}}
+# A schedule sets the rate by itself, so it can't go with `reduce-rate`.
+SCHEDULED = {
+    "architecture": "bndense",
+    "options": {"units": [8]},
+    "fit": {"epochs": 3, "learning-rate": 0.01, "schedule": "exponential"},
+}
+CONFIG = {"members": {"bndense": {"options": {"dropout": 0.3}, "fit": FIT}, "scheduled": SCHEDULED}}
 
 
 def run(folder: Path, killed_after: int) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def run(folder: Path, killed_after: int) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     config = TrainConfig.from_toml(CONFIG, folder)
-    (made,) = train(folder, config, die, TrainOptions(pictures=True))
+    made, _scheduled = train(folder, config, die, TrainOptions(pictures=True))
     losses = (folder / "runs/bndense/epochs.csv").read_text().splitlines()
     with np.load(folder / "predictions/bndense.npz") as captured:
         scores = {name: captured[name].tolist() for name in ("epoch", "label")}
@@ -48,6 +54,7 @@ def run(folder: Path, killed_after: int) -> dict[str, Any]:
         "epochs": made.epochs,
         "log_loss": made.figures["log_loss"],
         "losses": losses,
+        "scheduled": (folder / "runs/scheduled/epochs.csv").read_text().splitlines(),
         "captured": scores,
         "events": events(folder / "runs/bndense/tensorboard"),
     }
@@ -71,7 +78,7 @@ def events(folder: Path) -> dict[str, Any]:
     """What TensorBoard finds in each folder, by kind."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in ("train", "validation", "activations"):
         read = EventAccumulator(str(folder / name)).Reload()
         content = read.summary_metadata
@@ -79,8 +86,24 @@ def events(folder: Path) -> dict[str, Any]:
         for tag, metadata in content.items():
             kinds.setdefault(metadata.plugin_data.plugin_name, []).append(tag)
         found[name] = {kind: sorted(tags) for kind, tags in kinds.items()}
+        found[name]["values"] = {tag: numbers(read, tag) for tag in kinds.get("scalars", [])}
+        found[name]["counts"] = {tag: counts(read, tag) for tag in kinds.get("histograms", [])}
     graph = EventAccumulator(str(folder / "graph")).Reload().Graph()
     return {**found, "graph": {"operations": len(graph.node)}}
+
+
+def numbers(read: Any, tag: str) -> list[float]:
+    """A scalar at each step."""
+    from tensorboard.util.tensor_util import make_ndarray  # noqa: PLC0415 - in the child only
+
+    return [float(make_ndarray(event.tensor_proto)) for event in read.Tensors(tag)]
+
+
+def counts(read: Any, tag: str) -> list[int]:
+    """How many values each step's histogram is of: its buckets are [left, right, count]."""
+    from tensorboard.util.tensor_util import make_ndarray  # noqa: PLC0415 - in the child only
+
+    return [round(make_ndarray(event.tensor_proto)[:, 2].sum()) for event in read.Tensors(tag)]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import pytest
 from tests.support.tools import needs
 
 pytestmark = pytest.mark.slow
+# 15 % of digits' 1078 training rows decide when to stop.
+HELD_OUT = 162
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -64,6 +66,48 @@ def test_the_losses_of_each_epoch_are_in_a_csv_file_and_the_rate_fell(whole: Any
     rates = [float(line["learning_rate"]) for line in lines]
     assert rates[0] == pytest.approx(0.02)
     assert rates[-1] == pytest.approx(0.01)
+
+
+def test_the_rate_falls_and_the_run_stops_when_the_losses_say_so(whole: Any) -> None:
+    lines = list(csv.DictReader(whole["losses"]))
+    best, wait, rate, since, counted = np.inf, 0, 0.02, 0, np.inf
+    for line in lines:
+        assert since < 3
+        assert float(line["learning_rate"]) == pytest.approx(rate)
+        loss = float(line["val_loss"])
+        # ReduceLROnPlateau: an epoch that gains less than 0.0001 halves the rate.
+        best, wait = (loss, 0) if loss < best - 1e-4 else (best, wait + 1)
+        rate, wait = (rate / 2, 0) if wait >= 1 else (rate, wait)
+        # EarlyStopping: three epochs that gain less than 0.05 in all.
+        counted, since = (loss, 0) if loss < counted - 0.05 else (counted, since + 1)
+    assert since == 3
+    assert len(lines) < 8
+
+
+def test_a_schedule_sets_the_rate_of_each_epoch(whole: Any) -> None:
+    rates = [float(line["learning_rate"]) for line in csv.DictReader(whole["scheduled"])]
+    # A hundredth of the rate after all epochs, by the same factor each.
+    assert rates == pytest.approx([0.01, 0.01 * 0.01 ** (1 / 3), 0.01 * 0.01 ** (2 / 3)], rel=1e-5)
+
+
+def test_tensorboards_numbers_are_those_of_the_csv_file_and_its_histograms_of_all_values(whole: Any) -> None:
+    lines = list(csv.DictReader(whole["losses"]))
+    train, validation, activations = (
+        whole["events"][name] for name in ("train", "validation", "activations")
+    )
+    for found, tag, column in (
+        (train, "epoch_loss", "loss"),
+        (validation, "epoch_loss", "val_loss"),
+    ):
+        expected = [float(line[column]) for line in lines]
+        assert found["values"][tag] == pytest.approx(expected, rel=1e-5)
+    # It reads the rate once the epoch is over: the next epoch's.
+    rates = [float(line["learning_rate"]) for line in lines]
+    assert train["values"]["epoch_learning_rate"][:-1] == pytest.approx(rates[1:], rel=1e-5)
+    # Digits have 28 x 28 pixels once they are resized, and ten classes; 162 held-out rows are looked at.
+    assert set(train["counts"]["scores/bias/histogram"]) == {10}
+    assert set(activations["counts"]["scores/activations"]) == {10 * HELD_OUT}
+    assert len(train["counts"]["scores/bias/histogram"]) == whole["epochs"]
 
 
 def test_the_member_and_the_captured_scores_are_of_the_best_epoch(whole: Any) -> None:
