@@ -3,10 +3,10 @@
     python benchmarks/diversity.py [--folder FOLDER]
 
 On scikit-learn's digits, in one run: five seeds of `bndense`, and of each seed a random forest, a logistic
-regression and nearest neighbours. An ensemble of *seeds* is four of the five networks; an ensemble of *kinds* is
-one network and the three others of its seed. Weights are learned on the 359 validation rows and judged on the
-360 test rows; ± is the standard deviation over five ensembles of each, which share members and rows. Writes
-results/diversity.json and .md.
+regression and nearest neighbours. An ensemble of *seeds* is four of the five networks; an ensemble of *kinds*
+is one network and the three others of its seed. Weights are learned on the 359 validation rows and judged on
+the 360 test rows; ± is the standard deviation over five ensembles of each, which share members and rows.
+Writes results/diversity.json and .md.
 """
 
 import argparse
