@@ -49,7 +49,8 @@ system-deps: ## Install what Debian must bring, where apt-get is there and it is
 	@echo "installing perf_analyzer into .venv-perf"
 	@test -x .venv-perf/bin/python || $(PYTHON) -m venv .venv-perf
 	@.venv-perf/bin/python $(PIP) install --require-hashes -r requirements/perf.lock
-	@cd .venv-perf && { apt-get download libb64-0d && dpkg -x libb64-0d_*.deb .; } >/dev/null 2>&1 || true
+	@cd .venv-perf && { { apt-get download libb64-0d || { apt-get update && apt-get download libb64-0d; }; } && \
+	  dpkg -x libb64-0d_*.deb .; } >/dev/null 2>&1 || true
 	@touch $@
 
 # A real S3 API on loopback, for the tests of stores in buckets.
@@ -106,8 +107,8 @@ install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
 
-test: install .venv-peers/fastapi/.done ## Run every test, with branch coverage.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term --durations=25 --durations-min=5
+test: install .venv-peers/fastapi/.done ## Run every test, with branch coverage; say which are skipped, and why.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term -rs --durations=25 --durations-min=5
 
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
 	$(BIN)/python -m pytest -m "not slow"

@@ -19,7 +19,7 @@ from tests.support.secured import Keys, installed, linear_store
 pytestmark = pytest.mark.slow
 
 READY = "/inference.GRPCInferenceService/ServerReady"
-OPTIONS = ("--workers", "1", "--http-port", "0", "--poll-interval-secs", "0.05")
+OPTIONS = ("--http-port", "0", "--poll-interval-secs", "0.05")
 # Of each kind of caller, between one replacement and the next.
 ENOUGH = 5
 
@@ -108,8 +108,10 @@ class Callers:
             connection.close()
 
 
-@pytest.mark.parametrize("transport", ["grpcio", "envoy"])
-def test_a_certificate_replaced_under_load_loses_no_request(tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize(("transport", "workers"), [("grpcio", 1), ("http2", 1), ("envoy", 2)])
+def test_a_certificate_replaced_under_load_loses_no_request(
+    tmp_path: Path, transport: str, workers: int
+) -> None:
     keys, used = Keys.made(tmp_path), tmp_path / "used"
     used.mkdir()
 
@@ -120,12 +122,12 @@ def test_a_certificate_replaced_under_load_loses_no_request(tmp_path: Path, tran
     put("server")
     files = ("--tls-cert", str(used / "tls.crt"), "--tls-key", str(used / "tls.key"))
     trusted = ("--tls-client-ca", str(keys.pairs["ours"].certificate))
-    flags = [*OPTIONS, "--transport", installed(transport), *files, *trusted]
+    flags = [*OPTIONS, "--workers", str(workers), "--transport", installed(transport), *files, *trusted]
     with serving(str(linear_store(tmp_path)), tmp_path / "serve.log", flags) as server:
         ports = {server.address: context_of(keys, "h2"), server.http_address: context_of(keys, "http/1.1")}
         callers = Callers(keys, server.address, server.http_address)
         try:
-            for name in ("renewed", "server", "renewed"):
+            for name in ("renewed", "server"):
                 put(name)
                 wait_until(lambda name=name: {shown_at(*port) for port in ports.items()} == {name})  # type: ignore[misc]
                 callers.answered.clear()

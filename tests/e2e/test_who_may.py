@@ -14,7 +14,7 @@ from server.wire.messages import message_class
 from tests.support.secured import BOTH, CONTROL, PREDICT, Keys, installed, secured
 
 OIP, TFS = "inference.GRPCInferenceService", "tensorflow.serving"
-TRANSPORTS = ("grpcio", "envoy")
+TRANSPORTS = ("grpcio", "http2", "envoy")
 OK, UNAUTHENTICATED, PERMISSION_DENIED = "OK", "UNAUTHENTICATED", "PERMISSION_DENIED"
 CALLERS = (None, "nobodys-nobodys-nobodys", PREDICT, CONTROL, BOTH)
 FOR_PREDICT = (UNAUTHENTICATED, UNAUTHENTICATED, OK, PERMISSION_DENIED, OK)

@@ -247,9 +247,12 @@ async def test_metadata_that_is_too_large_is_refused(binding: Binding) -> None:
     assert code == "RESOURCE_EXHAUSTED"
 
 
-# The next two are of grpc.aio alone: Envoy's bounds are those that it was started with.
-async def test_calls_beyond_what_one_connection_may_have_never_run_and_take_nobodys_place() -> None:
-    async with world_of(Binding(None), max_concurrent_streams=2) as world:
+# Envoy's bounds on a connection are those that it was started with.
+@pytest.mark.parametrize("ours", [Binding(), Binding(http2=True)], ids=["grpcio", "http2"])
+async def test_calls_beyond_what_one_connection_may_have_never_run_and_take_nobodys_place(
+    ours: Binding,
+) -> None:
+    async with world_of(ours, max_concurrent_streams=2) as world:
         calls = [world.ask() for _ in range(4)]
         await world.running(2)
         # Another connection has places of its own.
@@ -282,12 +285,13 @@ async def test_one_stream_has_no_more_bytes_on_its_way_than_one_message_may_have
         assert max(size for _, size in world.told.of("in_flight")) == 2 * 903
 
 
-async def test_connections_come_of_age_and_callers_do_not_notice() -> None:
-    async with world_of(Binding(None), max_connection_age_secs=0.2) as world:
+@pytest.mark.parametrize("ours", [Binding(), Binding(http2=True)], ids=["grpcio", "http2"])
+async def test_connections_come_of_age_and_callers_do_not_notice(ours: Binding) -> None:
+    async with world_of(ours, max_connection_age_secs=0.1) as world:
         world.go_on.set()
         async with asyncio.timeout(20):
             loop = asyncio.get_running_loop()
-            end = loop.time() + 1
+            end = loop.time() + 0.5
             while loop.time() < end:
                 await world.ask()
 
