@@ -1,6 +1,7 @@
 """unisono beside its peers, in one run: throughput, latency and processor time on the same members.
 
-    python benchmarks/beside_peers.py [--repeats 3] [--seconds 2] [--ensembles images tabular heavy]
+    python benchmarks/beside_peers.py [--repeats 3] [--seconds 1.5] [--minutes 16]
+                                      [--ensembles images tabular heavy]
                                       [--systems unisono fastapi ...] [--concurrency 1 16 64]
                                       [--quick] [--add] [--no-perf-analyzer]
 
@@ -21,7 +22,7 @@ from peers.campaign import Campaign, Findings, Plan
 from peers.offered import offers, reference_of, write_graphs
 from peers.page import read, write
 from peers.processes import heed_sigterm
-from peers.summary import earlier, merged, summary
+from peers.summary import earlier, merged, rounds_of, summary
 from peers.systems import BY_NAME, SYSTEMS, Place
 from results import RESULTS
 
@@ -40,7 +41,8 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one load")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of one load")
+    parser.add_argument("--minutes", type=float, default=16.0, help="no round begins that would end later")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--systems", nargs="+", choices=list(BY_NAME), default=list(BY_NAME))
     parser.add_argument("--ensembles", nargs="+", help="of the store; all that the reference holds")
@@ -71,6 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
         given.repeats,
         given.seconds,
         perf_analyzer=given.perf_analyzer,
+        most_secs=60 * given.minutes,
     )
     file = given.results / f"{given.name}.json"
     old = read(file) if given.add and file.exists() else None
@@ -82,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         write_graphs(Store.open(str(place)), {key: asked[key] for key in names}, graphs)
         Campaign(plan, asked, Place(place, graphs, names, 0), folder, findings).run()
     facts["sgemm_gflops"] = sgemm_peak()
-    plan = merged(plan, old) if old else plan
+    plan = merged(plan, old) if old else replace(plan, repeats=rounds_of(findings))
     mflop = {key: asked[key].mflop for key in plan.ensembles}
     write(given.name, facts, summary(plan, findings, mflop), given.results)
 

@@ -1,6 +1,6 @@
 """Where a request's time goes: CPU by thread, and, within Python, by the station of the request's way.
 
-    python benchmarks/profile_request.py [--system unisono-envoy] [--ensembles tabular images] [--seconds 6]
+    python benchmarks/profile_request.py [--system unisono-http2] [--ensembles tabular images] [--seconds 6]
 
 Loads the server as `beside_peers.py` does, with py-spy (`make bench` puts it in .venv-profile) looking at the
 process that works most. Threads' times are the kernel's; shares of stations are samples of threads that ran
@@ -37,8 +37,8 @@ WAITS = ("_worker (concurrent/futures/thread.py", "(selectors.py", "Condition.wa
 # The first that fits the innermost frame of ours.
 STATIONS = (
     ("metrics", r"server/telemetry/|prometheus_client/"),
-    ("decode and encode messages", r"server/wire/(\w*codec|tensors|oip_outputs|messages|framing)"),
-    ("transport", r"server/(workers/|wire/(transport|asgi))"),
+    ("decode and encode messages", r"server/wire/(\w*codec|tensors|oip_outputs|messages)"),
+    ("transport", r"server/(workers/|wire/(transport|asgi|http2|head|framing))"),
     ("admission, deadlines, finding the model", r"server/(wire|lifecycle)/"),
     ("batching", r"server/batching/"),
     ("members: ONNX Runtime, OpenVINO", r"ensemble/runtimes/"),
@@ -158,7 +158,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     ours = [name for name, system in BY_NAME.items() if system.kind == OURS]
-    parser.add_argument("--system", choices=ours, default="unisono-envoy")
+    parser.add_argument("--system", choices=ours, default="unisono-http2")
     parser.add_argument("--ensembles", nargs="+", default=["tabular", "images"])
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--page", action="store_true", help="write the tables into docs/performance.md too")

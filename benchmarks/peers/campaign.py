@@ -33,6 +33,7 @@ class Plan:
     seconds: float
     perf_analyzer: bool = False
     first_round: int = 0
+    most_secs: float = float("inf")  # no round begins that would end later
 
 
 @dataclass
@@ -64,13 +65,22 @@ class Campaign:
             for system in self._plan.systems:
                 self.findings.left_out.pop(system.name, None)
                 self._guarded(system, self._start, ends)
-            for number in range(self._plan.first_round, self._plan.first_round + self._plan.repeats):
-                for name in self._plan.ensembles:
-                    for system in _rotated(self._plan.systems, number):
-                        self._guarded(system, self._turn, name, number)
+            self._rounds()
             if self._plan.perf_analyzer:
                 self._witness()
         return self.findings
+
+    def _rounds(self) -> None:
+        """Measure every system in turn, as often as is wanted and there is time for; once at least."""
+        began, first = time.monotonic(), self._plan.first_round
+        for number in range(first, first + self._plan.repeats):
+            for name in self._plan.ensembles:
+                for system in _rotated(self._plan.systems, number):
+                    self._guarded(system, self._turn, name, number)
+            now = time.monotonic()
+            if now + (now - began) / (number + 1 - first) - self._began > self._plan.most_secs:
+                self._say("no time for another round")
+                return
 
     def _witness(self) -> None:
         """Have perf_analyzer load those that speak its protocol; what it can't do is told, and no failure."""
@@ -82,7 +92,8 @@ class Campaign:
                         self._analyze(system, running, name)
 
     def _analyze(self, system: System, server: Server, name: str) -> None:
-        for concurrency in self._plan.concurrency:
+        # One caller and the most: what lies between them says little, and takes as long.
+        for concurrency in sorted({min(self._plan.concurrency), max(self._plan.concurrency)}):
             found: Witness | str
             try:
                 found = analyze(server.address, name, concurrency, self._folder)

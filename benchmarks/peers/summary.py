@@ -59,6 +59,11 @@ def earlier(found: Mapping[str, Any]) -> Findings:
     return findings
 
 
+def rounds_of(findings: Findings) -> int:
+    """Return how many rounds there were."""
+    return max(map(len, findings.runs.values()), default=0)
+
+
 def merged(plan: Plan, found: Mapping[str, Any]) -> Plan:
     """Return `plan` with the ensembles, callers and systems that an earlier measurement had."""
     old = found["plan"]

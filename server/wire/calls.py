@@ -79,6 +79,8 @@ class Calls:
         self._observer = observer
         self._options = options
         self._gate = gate or Gate()
+        # Held: to ask for it again costs a call to the kernel each time.
+        self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines()
         self._arrived = 0
         self._streams: set[Stream] = set()
@@ -168,7 +170,7 @@ class Calls:
         codec: Codec | None = None,
     ) -> Outcome:
         """Answer one request, in protobuf or `codec`, and have it counted, once, however it ends."""
-        started = asyncio.get_running_loop().time()
+        started = self._loop.time()
         call = self._call(method, incoming, started)
         code, messages = grpc.StatusCode.UNKNOWN, list[Any]()
         accepted = not self.draining
@@ -196,7 +198,7 @@ class Calls:
             self.running -= accepted
             if not self.running:
                 self._idle.set()
-            seconds = asyncio.get_running_loop().time() - started
+            seconds = self._loop.time() - started
             self._observer.handled(
                 method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
             )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from ensemble.errors import EnsembleError
 from model_store.errors import StoreError
 from model_store.store import Store
-from server.app import running
+from server.app import running, settle
 from server.offering import Role, Transport
 from server.telemetry import logs
 
@@ -40,6 +40,7 @@ async def work(
     try:
         async with running(Store.open(place.store), place.settings, role):
             await listening()
+            settle()
             link.send(now="serving")
             await others.drain.wait()
         link.send(now="drained")

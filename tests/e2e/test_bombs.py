@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +17,8 @@ import pytest
 from server.cli.demonstration.server_process import ServerProcess, serving
 from server.wire.messages import message_class
 from tests.support.secured import installed, linear_store
+
+WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
 
 MIB = 2**20
 MAX_MESSAGE = 2 * MIB
@@ -62,7 +65,7 @@ class Target:
             return connection.getresponse().status
 
 
-@pytest.fixture(scope="module", params=["grpcio", "envoy"], name="target")
+@pytest.fixture(scope="module", params=["grpcio", "http2", *(["envoy"] if WHOLE else [])], name="target")
 def fixture_target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:

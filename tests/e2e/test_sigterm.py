@@ -84,7 +84,10 @@ def two_servers(folder: Path, flags: list[str]) -> Iterator[list[ServerProcess]]
 
 @pytest.mark.parametrize(
     ("transport", "secure"),
-    [("grpcio", False), ("grpcio", True), *([("envoy", False), ("envoy", True)] if WHOLE else [])],
+    [
+        *(("grpcio", False), ("http2", True)),
+        *([("grpcio", True), ("http2", False), ("envoy", False), ("envoy", True)] if WHOLE else []),
+    ],
 )
 def test_no_request_is_lost_when_a_server_goes(tmp_path: Path, transport: str, secure: bool) -> None:
     keys = Keys.made(tmp_path)

@@ -2,7 +2,9 @@
 
     python -m peers.given.bentoml_server FOLDER PORT
 
-BentoML takes JSON or multipart from outside; lists of numbers in JSON were slower than this by far.
+BentoML takes JSON or multipart from outside; lists of numbers in JSON were slower than this by far. Its
+batching learns from the calls so far how long to wait for more (`CorkDispatcher`), and forgets slowly: a lone
+caller after a crowd waits as long as the crowd did. No option turns that off.
 """
 
 import base64

@@ -14,7 +14,7 @@ class Line:
 
     def __init__(self) -> None:
         self.peer = frames.Peer()
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._full = False  # the client doesn't read
         self._window = frames.FIRST_WINDOW  # what it takes
@@ -54,7 +54,7 @@ class Line:
 
     async def room(self) -> None:
         """Wait until more may be sent, perhaps."""
-        future = self._loop.create_future()
+        future = self.loop.create_future()
         self._waiting.add(future)
         try:
             await future

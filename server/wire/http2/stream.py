@@ -62,7 +62,7 @@ class CallStream:
         self._window = line.peer.stream_window  # what the client takes
         self._room = STREAM_WINDOW_BYTES  # what we take
         self._owed = 0  # of what was read: the room that the client wasn't told of
-        self._loop = asyncio.get_running_loop()
+        self._loop = line.loop
         self._held: list[bytes] = []
         self._size = 0  # of what is held, as windows count it
         self._told_end = False
