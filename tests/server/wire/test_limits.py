@@ -285,17 +285,6 @@ async def test_one_stream_has_no_more_bytes_on_its_way_than_one_message_may_have
         assert max(size for _, size in world.told.of("in_flight")) == 2 * 903
 
 
-@pytest.mark.parametrize("ours", [Binding(), Binding(http2=True)], ids=["grpcio", "http2"])
-async def test_connections_come_of_age_and_callers_do_not_notice(ours: Binding) -> None:
-    async with world_of(ours, max_connection_age_secs=0.1) as world:
-        world.go_on.set()
-        async with asyncio.timeout(20):
-            loop = asyncio.get_running_loop()
-            end = loop.time() + 0.5
-            while loop.time() < end:
-                await world.ask()
-
-
 async def test_a_stream_that_comes_of_age_ends_once_its_answers_are_out(binding: Binding) -> None:
     async with world_of(binding, max_connection_age_secs=0.2) as world:
         stream = world.channel.stream_stream("/test.Service/Stream")(timeout=20)
