@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ..errors import InvalidDataError
 from ..signature import ANY_SIZE, Signature
@@ -38,6 +39,7 @@ __all__ = ["Chunk", "Dataset", "open_dataset", "reopen_dataset"]
 READ_SIZE = 1 << 20  # bytes
 LABEL_ROWS = 65_536  # labels checked at a time
 TYPE_ROWS = 64  # rows that tell the type of a column
+SIZE_ROWS = 16  # rows that tell how large a row is
 
 
 class Dataset:
@@ -106,6 +108,14 @@ class Dataset:
         """Give the rows from `start` to before `stop`, block by block: the good ones and the bad ones."""
         for found in cursor.blocks(start, stop):
             yield sift(found.block, lambda block, found=found: self._chunk(block, found))  # type: ignore[misc]
+
+    def row_bytes(self) -> int:
+        """How many bytes the largest of the first rows has, as tensors; 0 where the signature says it."""
+        if not any(spec.dtype == "bytes" or ANY_SIZE in spec.shape for spec in self._wanted.inputs):
+            return 0
+        rows = min(SIZE_ROWS, self.rows)
+        chunks = (chunk for found, _ in self.sifted(self.cursor(1), 0, rows) for chunk in found)
+        return max((sum(map(_bytes, chunk.rows.values())) for chunk in chunks), default=0)
 
     def check_labels(self) -> None:
         """Read all labels, and nothing else; raise `InvalidDataError` if any is outside the classes."""
@@ -246,6 +256,11 @@ def _open(path: File, only_input: str | None) -> Source:
         return ImageFolder.open(path)
     opened = known.get(kind(path))
     return opened(path) if opened else NpzFile.open(path, only_input)
+
+
+def _bytes(array: NDArray[Any]) -> int:
+    """How many bytes an array holds, texts included."""
+    return sum(map(len, array.ravel())) if array.dtype.kind == "O" else array.nbytes
 
 
 def _score_count(signature: Signature) -> int:

@@ -58,9 +58,12 @@ class Pace:
         self._least = {size: least for size, least in self._least.items() if size <= rows}
 
 
-def rows_at_once(signature: Signature) -> int:
-    """How many rows to read at once, by their size: a power of two, so that batches divide it."""
-    size = row_bytes(signature)
+def rows_at_once(signature: Signature, seen: int = 0) -> int:
+    """How many rows to read at once, by their size: a power of two, so that batches divide it.
+
+    `seen` is how many bytes a row was seen to have: where a size is free, the signature can't say.
+    """
+    size = max(row_bytes(signature), seen)
     rows = max(min(BLOCK_BYTES // size, BLOCK_ROWS), min(LEAST_ROWS, BLOCK_BYTES_AT_MOST // size), 1)
     return 1 << (rows.bit_length() - 1)
 

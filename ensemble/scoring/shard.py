@@ -106,7 +106,7 @@ class ShardScorer:
     def __init__(
         self, servable: Servable, dataset: Dataset, ledger: Ledger, batch_size: int | None = None
     ) -> None:
-        rows = rows_at_once(servable.signature)
+        rows = rows_at_once(servable.signature, dataset.row_bytes())
         pace = Pace(min(batch_size or rows, rows), fixed=batch_size is not None)
         self._dataset = dataset
         self._ledger = ledger

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensemble.data.dataset import open_dataset
 from ensemble.errors import InvalidDataError
 from ensemble.scoring import shard
 from ensemble.scoring.run import ErrorLimit, ScoreOptions, score
-from tests.support.members import Failing, servable
+from ensemble.signature import Signature, TensorSpec
+from tests.support.members import Constant, Failing, servable, signature_of
 
 from .jobs import ENSEMBLE, Jobs, dataset_of, features, tree, written
 
@@ -212,3 +214,20 @@ def test_a_limit_of_error_rows_is_a_number_or_a_percentage(text: str, allowed: i
 def test_other_limits_are_refused(text: str) -> None:
     with pytest.raises(InvalidDataError, match="a number or a percentage; got"):
         ErrorLimit.parse(text)
+
+
+def test_where_the_size_of_a_row_is_free_the_rows_say_how_many_are_read_at_once(tmp_path: Path) -> None:
+    signature = Signature((TensorSpec("x", "float32", (-1,)),), (TensorSpec("scores", "float32", (3,)),))
+    ensemble = servable(Constant("constant", signature=signature))
+    np.savez(tmp_path / "a.npz", x=np.zeros((40, 2**16), np.float32))
+    dataset = dataset_of(tmp_path / "a.npz", ensemble)
+    assert dataset.row_bytes() == 2**18
+    seen: list[int] = []
+    score(ensemble, dataset, tmp_path / "out", on_progress=lambda done, _: seen.append(done))
+    assert seen == [16, 32, 40]
+
+
+def test_texts_are_as_large_as_they_are(tmp_path: Path) -> None:
+    signature = signature_of(TensorSpec("text", "bytes", ()))
+    (tmp_path / "a.csv").write_text("text\n" + "long" * 500 + "\nshort\n")
+    assert open_dataset([tmp_path / "a.csv"], signature).row_bytes() == 2000
