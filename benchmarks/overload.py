@@ -164,7 +164,7 @@ def _line(runs: Sequence[Figures], keys: str, form: str) -> str:
 # What is printed: the figure, what is wanted of it, and how runs are written.
 ROWS: dict[str, tuple[str, Callable[[Sequence[Figures]], str]]] = {
     "capacity: callers that wait, calls/s": ("", lambda runs: spread(runs, "capacity_per_sec", ",.0f")),
-    "offered, calls/s": ("10 times that", lambda runs: spread(runs, "offered_per_sec", ",.0f")),
+    "offered, calls/s": ("", lambda runs: spread(runs, "offered_per_sec", ",.0f")),
     "**goodput, share of capacity**": ("at least 80%", lambda runs: spread(runs, "goodput_share", ".0%")),
     "**accepted: p50 / p99, ms**": (
         "bounded",
@@ -204,6 +204,7 @@ def markdown(by_setup: dict[str, list[Figures]], options: argparse.Namespace, fa
         "the same cores as the server" if options.shared else f"{len(theirs)} core, the server {len(ours)}"
     )
     note = (
+        f"Offered: {options.times:g} times the capacity. "
         f"Calls of one row, {CONNECTIONS} connections, `{' '.join(options.server)}`, one thread for members, "
         f"{options.seconds:g} s of calls; capacity is what {CALLERS} callers get who wait for their answers. "
         f"The generator has {where}. Medians of the runs, and the least and most. A refused call's CPU is "
