@@ -47,7 +47,7 @@ print(json.dumps({"seconds": seconds, "cpu": used.ru_utime + used.ru_stime, "mib
 """
 LARGEST_ERROR = 1e-4
 LONGEST_SECS = 180
-MEMORY_ROWS = (10_000, 1_000_000)
+MEMORY_ROWS = (10_000, 100_000, 1_000_000)
 
 
 @dataclass
@@ -84,7 +84,7 @@ def command(given: Given, inputs: Inputs, options: Sequence[str], *, first: bool
         told[kind] = timed(words, given.environment)
     scores = pq.ParquetFile(output / "part-00000.parquet").read_row_group(0).column("scores")[0].as_py()
     digests = [part["sha256"] for part in json.loads((output / "_SUCCESS.json").read_text())["parts"]]
-    return {"few": told["few"]["seconds"], "many": told["many"], "first": scores, "digests": digests}
+    return {"few": told["few"], "many": told["many"], "first": scores, "digests": digests}
 
 
 def timed(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
@@ -128,8 +128,9 @@ def measured(given: Given, inputs: Inputs, options: argparse.Namespace) -> Found
         for _ in range(options.rounds):
             told = asked(process)
             first = np.array(told["first"])
+            rate, cpu = inputs.rows / told["seconds"], told["cpu"] / inputs.rows
             found.runs.setdefault(BEST, []).append(
-                {"rows": inputs.rows, "rows_per_sec": inputs.rows / told["seconds"], **told}
+                {"rows": inputs.rows, "rows_per_sec": rate, "cpu_a_row": cpu, **told}
             )
             ours(given, inputs, found, (OURS,), first)
     wanted = [way for way in options.ways if given.name not in SHORT or not _only_ours(way)]
@@ -150,9 +151,10 @@ def ours(given: Given, inputs: Inputs, found: Found, ways: Sequence[str], first:
     for way in ways:
         told = command(given, inputs, COMMANDS[way], first=way not in found.runs)
         check(way, told["first"], first)
-        many = told["many"]
-        more = {"cpu": many["cpu"], "mib": many["mib"], "digests": told["digests"]}
-        found.add(way, (inputs.some_rows, inputs.rows), (told["few"], many["seconds"]), **more)
+        few, many, rows = told["few"], told["many"], (inputs.some_rows, inputs.rows)
+        cpu = (many["cpu"] - few["cpu"]) / (rows[1] - rows[0])
+        more = {"cpu_a_row": cpu, "mib": many["mib"], "digests": told["digests"]}
+        found.add(way, rows, (few["seconds"], many["seconds"]), **more)
     digests = {str(found.runs[way][0]["digests"]) for way in ways if way != OURS}
     if len(digests) > 1:
         raise SystemExit(f"{given.name}: {ways} wrote different bytes")

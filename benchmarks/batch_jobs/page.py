@@ -35,8 +35,7 @@ def how(facts: Mapping[str, Any]) -> str:
     """Say what was measured on, and how."""
     return (
         f"{described(facts)} Rows a second once the job runs; in brackets least and most of the rounds. The"
-        " start is what a job of few rows takes, less its rows. CPU: user and system time of the command and"
-        " its workers."
+        " start is what a job of few rows takes, less its rows. CPU: a row's user and system time."
     )
 
 
@@ -55,7 +54,7 @@ def speeds(one: Mapping[str, Any]) -> str:
                 f"{median(rates):,.0f}{spread}",
                 f"{median(rates) / best:.2f}",
                 _median(runs, "start_secs", "{:.1f}"),
-                _median(runs, "cpu", "{:.3g}", 1000 / runs[0]["rows"]),
+                _median(runs, "cpu_a_row", "{:.3g}", 1000),
                 _median(runs, "mib", "{:,.0f}"),
             ]
         )

@@ -16,11 +16,20 @@ from server.cli.main import EXIT_ERROR_ROWS
 from tests.ensemble.scoring.jobs import tree
 from tests.support import figures
 from tests.support.flowers import NAME, publish_uniform
-from tests.support.killing import STILL_RUNS, job, kill, wait_at_most, wait_for, wait_until_gone, workers_of
+from tests.support.killing import (
+    STILL_RUNS,
+    job,
+    kill,
+    wait_at_most,
+    wait_for,
+    wait_for_a_worker,
+    wait_until_gone,
+    workers_of,
+)
 
 WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
-ROWS = 200_000 if WHOLE else 50_000
-BAD = (7, 8192, 49_999)
+ROWS = 200_000 if WHOLE else 30_000
+BAD = (7, 8192, 29_999)
 EXECUTORS = {"inline": (), "process": ("--executor", "process", "--workers", "2")}
 
 
@@ -83,6 +92,8 @@ def test_whenever_it_is_killed_it_ends_with_the_same_bytes(
     while killed < kills:
         with job(*setting.arguments(output, *options)) as process:
             wait_for(setting.folder / output / "_job/plan.json", process)
+            if victim == "worker":
+                wait_for_a_worker(process)
             wait_at_most(process, chance.uniform(0, setting.seconds))
             workers = workers_of(process.pid)
             target = process.pid if victim == "job" else chance.choice(workers or [None])

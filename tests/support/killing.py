@@ -30,6 +30,14 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
             return
 
 
+def wait_for_a_worker(process: subprocess.Popen[str]) -> None:
+    """Wait until the process has a worker, or has ended."""
+    while not workers_of(process.pid):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+            return
+
+
 def wait_at_most(process: subprocess.Popen[str], seconds: float) -> None:
     """Let the process run so long."""
     with suppress(subprocess.TimeoutExpired):
