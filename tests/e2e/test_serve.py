@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from model_store.store import Store
 from server.cli.demonstration import triton_client
 from server.cli.demonstration.callers import calling
 from server.cli.demonstration.scrape import samples_of
-from server.cli.demonstration.server_process import ServerProcess
+from server.cli.demonstration.server_process import ServerProcess, serving
 from server.wire.client import Client
 from tests.conftest import Unisono
 from tests.support.clients import clients_python
@@ -245,3 +246,21 @@ async def test_callers_that_give_up_harm_nobody(server: ServerProcess, small_mem
     patient = results[::2]
     assert all(isinstance(scores, np.ndarray) for scores in patient)
     assert len({scores.tobytes() for scores in patient if isinstance(scores, np.ndarray)}) == 1
+
+
+@pytest.mark.skipif(
+    os.environ.get("UNISONO_PROOF") != "whole", reason="measures for ten seconds; `make proof` runs it"
+)
+def test_what_runtime_auto_measured_is_not_measured_again(store: Path, tmp_path: Path) -> None:
+    def written() -> dict[str, int]:
+        """The measurements that are kept, and when each was written."""
+        found = (tmp_path / "cache").rglob("*")
+        return {file.name: file.stat().st_mtime_ns for file in found if file.suffix == ".json"}
+
+    kept = []
+    for number in range(2):
+        options = ["--runtime", "auto", "--cache-dir", str(tmp_path / "cache")]
+        with serving(str(store), tmp_path / f"serve-{number}.log", options):
+            kept.append(written())
+    assert kept[0]
+    assert kept[0] == kept[1]
