@@ -92,7 +92,7 @@ async def test_the_stock_client_gets_what_each_members_own_library_gives(
 
     ensembles = {"digits", "values", "iris", "cancer"}
     assert found.keys() == {kind.model for kind in kinds} | ensembles
-    assert len(kinds) == 34
+    assert len(kinds) == 36
     for kind in kinds:
         report(pytestconfig, f"{kind.model} ({kind.of}): off by {found[kind.model][0]:.1g} at most, served")
     assert max(furthest for furthest, _ in found.values()) <= 1e-5

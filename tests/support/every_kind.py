@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+from onnx import helper
 
 from ensemble.publishing.publish import PublishOptions, publish
 from model_store.store import Store
 from tests.support import architectures, native_models, pytorch
+from tests.support.onnx_models import save_graph
 from training import estimators
 from training.architectures import catalogue
 from training.data.parts import Part
@@ -25,13 +28,13 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "random-forest": {"trees": 20},
     "extra-trees": {"trees": 20},
     "gradient-boosting": {"trees": 5},
-    "hist-gradient-boosting": {"trees": 5},
+    "hist-gradient-boosting": {"trees": 2, "leaves": 8},
     "logistic": {},
     "ridge": {},
     "knn": {},
 }
 BOOSTED = {"lightgbm": ".txt", "xgboost-json": ".json", "xgboost-ubj": ".ubj"}
-FORMATS = {"h5": ".h5", "saved_model": ""}
+CLASSES = {"iris": ("setosa", "versicolor", "virginica"), "cancer": ("malignant", "benign")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def make(folder: Path) -> list[Kind]:
     kinds.append(Kind("digits", "lightgbm", "LightGBM, on images", folder / "flat.txt", given, native, flat))
     for ensemble, task in (("iris", "classes"), ("cancer", "two-classes"), ("values", "value")):
         kinds += _boosted(folder, ensemble, task)
-    return kinds
+    return [*kinds, _turned(folder), _one_column(folder)]
 
 
 def put(store: Store, kinds: list[Kind]) -> None:
@@ -84,7 +87,10 @@ def put(store: Store, kinds: list[Kind]) -> None:
     for ensemble in dict.fromkeys(kind.ensemble for kind in kinds):
         members = [kind for kind in kinds if kind.ensemble == ensemble]
         voters = sum(kind.votes for kind in members)
-        options: dict[str, Any] = {"allowed": frozenset({"h5", "saved_model"})}
+        options: dict[str, Any] = {
+            "allowed": frozenset({"h5", "saved_model"}),
+            "classes": CLASSES.get(ensemble),
+        }
         for kind in members:
             for key, value in kind.options.items():
                 options.setdefault(key, {})[kind.name] = value
@@ -169,3 +175,38 @@ def _boosted(folder: Path, ensemble: str, task: str) -> Iterator[Kind]:
         file = folder / f"{ensemble}{ending}"
         library = "LightGBM" if ending == ".txt" else f"XGBoost, {ending}"
         yield Kind(ensemble, name, library, file, rows, write(file, task)(rows["features"]))
+
+
+def _turned(folder: Path) -> Kind:
+    """A member that was trained with the classes in another order than the ensemble has."""
+    features, targets = native_models.rows_of("classes")
+    options = {"objective": "multiclass", "num_class": 3, "verbose": -1, "num_threads": 1, "seed": 0}
+    booster = lightgbm.train(options, lightgbm.Dataset(features, 2 - targets), 10)
+    booster.save_model(folder / "turned.txt")
+    rows = _asked(features)
+    order = {"member_classes": CLASSES["iris"][::-1]}
+    native = booster.predict(rows, num_threads=1)[:, ::-1]
+    return Kind(
+        "iris", "turned", "LightGBM, other order", folder / "turned.txt", {"features": rows}, native, order
+    )
+
+
+def _one_column(folder: Path) -> Kind:
+    """A network with one column, the second class's sigmoid."""
+    features, _ = native_models.rows_of("two-classes")
+    matrix = (np.random.default_rng(0).normal(size=(30, 1)) / 1000).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["features", "matrix"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["scores"]),
+    ]
+    save_graph(
+        folder / "sigmoid.onnx",
+        nodes,
+        inputs={"features": ("rows", 30)},
+        outputs={"scores": ("rows", 1)},
+        parameters={"matrix": matrix},
+    )
+    rows = _asked(features)
+    second = 1 / (1 + np.exp(-(rows.astype(np.float64) @ matrix)))
+    native = np.concatenate([1 - second, second], axis=1)
+    return Kind("cancer", "sigmoid", "numpy, one column", folder / "sigmoid.onnx", {"features": rows}, native)

@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "random-forest": {"trees": 20},
     "extra-trees": {"trees": 20},
     "gradient-boosting": {"trees": 5, "depth": 2},
-    "hist-gradient-boosting": {"trees": 5, "leaves": 8},
+    "hist-gradient-boosting": {"trees": 2, "leaves": 8},
     "logistic": {"freedom": 0.5},
     "ridge": {"penalty": 2.0},
     "knn": {"neighbours": 3},
@@ -110,7 +110,7 @@ def test_histogram_boosting_of_two_classes_goes_its_trees_way_on_thresholds_and_
 ) -> None:
     rows = load_breast_cancer().train
     rows.inputs["features"][::3, ::4] = np.nan
-    made = estimators.fit("hist-gradient-boosting", rows, {"trees": 20, "leaves": 8}, seed=0)
+    made = estimators.fit("hist-gradient-boosting", rows, {"trees": 8, "leaves": 8}, seed=0)
     estimators.save(made, tmp_path / "made.onnx", rows)
     session = onnxruntime.InferenceSession(tmp_path / "made.onnx")
     nodes = np.concatenate([tree.nodes for (tree,) in made._predictors])  # noqa: SLF001 - no public way
