@@ -2,16 +2,17 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from . import tables
 from .main import EXIT_DONE, EXIT_USAGE
+from .progress import ProgressMode
 from .train import EXTRA
+from .tuning_progress import tuning_progress
 
 if TYPE_CHECKING:
     from training.search.config import Beside
@@ -28,6 +29,9 @@ def tune(
         str,
         Parameter(help="On GPUs: `grow` takes memory as it is needed, a number that many MiB, `all` all."),
     ] = "grow",
+    progress: Annotated[
+        ProgressMode, Parameter(help="How far it is: a bar, a line a trial, JSON objects, or nothing.")
+    ] = "auto",
 ) -> int:
     """Search for members: train the networks that CONFIG's space holds, and keep the best.
 
@@ -41,7 +45,8 @@ def tune(
 
         told = TuneConfig.read(config)
         console = Console(stderr=True, highlight=False)
-        found = search(output, told, _line_a_trial(console, told.search.trials), gpu_memory)
+        with tuning_progress(console, progress, told.search.trials) as on_trial:
+            found = search(output, told, on_trial, gpu_memory)
     except ModuleNotFoundError as error:
         print(f"error: {EXTRA} ({error})", file=sys.stderr)
         return EXIT_USAGE
@@ -51,16 +56,6 @@ def tune(
     _show(found, output)
     print(_next_step(found, output, told.search.beside))
     return EXIT_DONE
-
-
-def _line_a_trial(console: Console, count: int) -> Any:
-    def show(done: Any, trials: Sequence[Any]) -> None:
-        losses = [trial.values[0] for trial in trials if trial.values]
-        ended = f"loss {done.values[0]:.4f}" if done.values else done.state.name.lower()
-        best = f", best {min(losses):.4f}" if losses else ""
-        console.print(f"trial {done.number + 1} of {count}: {ended}{best}", markup=False)
-
-    return show
 
 
 def _show(found: "Tuned", output: Path) -> None:

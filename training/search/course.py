@@ -17,17 +17,19 @@ def draw_course(trials: Sequence[FrozenTrial], path: Path) -> None:
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
     axes.plot([trial.number for trial in done], [trial.values[0] for trial in done], "o", label="trial")
-    axes.plot(
-        [trial.number for trial in pruned],
-        [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned],
-        "x",
-        color="0.6",
-        label="ended early (held-out loss)",
-    )
+    if pruned:
+        axes.plot(
+            [trial.number for trial in pruned],
+            [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned],
+            "x",
+            color="0.6",
+            label="ended early (held-out loss)",
+        )
     numbers, least = _least_so_far(done)
     axes.step(numbers, least, where="post", label="least so far")
     axes.set(xlabel="trial", ylabel="what is made small")
-    axes.legend(frameon=False)
+    # Above the axes: any place among them may hold dots.
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     with replace_file(path) as made:
         figure.savefig(made, dpi=110)
