@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..errors import InvalidDataError
 from .damage import CUT, Damage
-from .opening import ROW_BYTES_AT_MOST, EndsEarlyError, File, opened
+from .opening import PIECE, ROW_BYTES_AT_MOST, EndsEarlyError, File, opened
 from .source import Block, Raw, Wanted
 from .table import check_columns, to_raw, used_columns
 from .tensors import Place
@@ -115,7 +115,7 @@ def _lines(path: File) -> Iterator[bytes | Damage]:
         try:
             while line := file.readline(ROW_BYTES_AT_MOST):
                 if len(line) == ROW_BYTES_AT_MOST:
-                    while (rest := file.readline(ROW_BYTES_AT_MOST)) and not rest.endswith(b"\n"):
+                    while (rest := file.readline(PIECE)) and not rest.endswith(b"\n"):
                         pass
                     yield Damage(1, f"has over {ROW_BYTES_AT_MOST:,} bytes", "size")
                 elif line.strip():

@@ -19,7 +19,7 @@ GZIP = 31  # zlib's word for it
 ENDS = "the packed file ends in it: write it again"
 DAMAGED = "its bytes are damaged, and nothing tells which of its rows are"
 # A row of text or of TFRecord has no more: a packed file of few bytes could hold one of any size.
-ROW_BYTES_AT_MOST = 1 << 28
+ROW_BYTES_AT_MOST = 1 << 26
 
 
 class RemoteFile(Protocol):
