@@ -64,6 +64,12 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> Non
         )
     for member in members:
         _check_member(path, member)
+        # What is read is made room for first.
+        if member.compress_size > size:
+            raise InvalidModelError(
+                f"{str(path)!r} has {size} bytes and says that {member.filename!r} takes "
+                f"{member.compress_size} of them; copy it again"
+            )
     total = sum(member.file_size for member in members)
     # The parts may overlap, so that each alone looks like its place.
     most = min(MAX_BYTES, MAX_RATIO * size)

@@ -117,6 +117,17 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(path: Path, monkeypatch:
         check_keras_file(write(path))
 
 
+def test_a_part_that_says_it_takes_more_than_the_file_has_is_refused_before_it_is_read(path: Path) -> None:
+    data = bytearray(write(path).read_bytes())
+    # In the first entry of the archive's directory, 20 bytes in: how many bytes its part takes.
+    at = data.index(b"PK\1\2") + 20
+    data[at : at + 4] = (2**32 - 1000).to_bytes(4, "little")
+    path.write_bytes(data)
+
+    with pytest.raises(InvalidModelError, match=r"says that 'metadata\.json' takes 4294966296 of them"):
+        check_keras_file(path)
+
+
 def test_a_rare_compression_is_refused(path: Path) -> None:
     with pytest.raises(InvalidModelError, match="packed in a rare way"):
         check_keras_file(write(path, compression=zipfile.ZIP_LZMA))
