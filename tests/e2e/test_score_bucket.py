@@ -1,5 +1,9 @@
-"""`unisono score` from a bucket into a bucket: killed with `kill -9`, and run again."""
+"""`unisono score` from a bucket into a bucket: killed with `kill -9`, and run again.
 
+`make test` has a job die at every single write instead: tests/ensemble/scoring/test_places.py.
+"""
+
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +23,9 @@ from tests.ensemble.scoring.test_places import keys
 from tests.support.flowers import NAME, publish_uniform
 from tests.support.killing import STILL_RUNS, job, kill, wait_until_gone, workers_of
 from tests.support.s3 import BUCKET, s3_server
+
+WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not WHOLE, reason="a long proof: make proof")]
 
 ROWS = 20_000
 INPUT, OUTPUT = f"s3://{BUCKET}/in/*", f"s3://{BUCKET}/out"
