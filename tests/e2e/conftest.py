@@ -12,7 +12,7 @@ from server.cli.demonstration.server_process import ServerProcess, serving
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have servers refuse nobody for a slow machine's pace: what they refuse for is for other tests."""
-    monkeypatch.setenv("UNISONO_SERVE_MAX_QUEUE_WAIT_MS", "60000")
+    monkeypatch.setenv("UNISONO_SERVE_MAX_QUEUE_WAIT_MS", "3600000")
 
 
 @pytest.fixture
