@@ -10,6 +10,7 @@ SCRIPTS = (
     "engine.py",
     "gate.py",
     "forms.py",
+    "diversity.py",
     "refit.py",
     "batch.py",
     "round_trip.py",
