@@ -61,7 +61,10 @@ class Found:
     def add(self, way: str, rows: tuple[int, int], seconds: tuple[float, float], **more: Any) -> None:
         """Put down a run: a job of few rows and one of many, and their seconds."""
         (few, many), (short, long) = rows, seconds
-        rate = (many - few) / max(long - short, 1e-9)
+        if long <= short:
+            self.failed[way] = f"{many:,} rows took {long:.1f} s, {few:,} rows {short:.1f} s"
+            return
+        rate = (many - few) / (long - short)
         told = {"rows": many, "rows_per_sec": rate, "start_secs": short - few / rate, "seconds": long}
         self.runs.setdefault(way, []).append(told | more)
 
@@ -155,7 +158,7 @@ def ours(given: Given, inputs: Inputs, found: Found, ways: Sequence[str], first:
         cpu = (many["cpu"] - few["cpu"]) / (rows[1] - rows[0])
         more = {"cpu_a_row": cpu, "mib": many["mib"], "digests": told["digests"]}
         found.add(way, rows, (few["seconds"], many["seconds"]), **more)
-    digests = {str(found.runs[way][0]["digests"]) for way in ways if way != OURS}
+    digests = {str(found.runs[way][0]["digests"]) for way in ways if way != OURS and way in found.runs}
     if len(digests) > 1:
         raise SystemExit(f"{given.name}: {ways} wrote different bytes")
 

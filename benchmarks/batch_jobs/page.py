@@ -67,10 +67,10 @@ def targets(found: Found, held: Mapping[str, Any]) -> str:
     """Return what was wanted and what came of it."""
     lines = []
     for name in ("images", "heavy"):
-        if name in found:
+        if name in found and OURS in found[name]["ways"]:
             ratios = [
                 ours["rows_per_sec"] / best["rows_per_sec"]
-                for ours, best in zip(found[name]["ways"][OURS], found[name]["ways"][BEST], strict=True)
+                for ours, best in zip(found[name]["ways"][OURS], found[name]["ways"][BEST], strict=False)
             ]
             told = f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
             met = "yes" if median(ratios) >= WANTED else "**no**"
