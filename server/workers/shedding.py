@@ -23,6 +23,9 @@ KEPT = 0.9
 # So much more than is taken comes through, and so many calls a look in any case: who is turned away here is
 # told from how many come, and a share of none would never be known to be too large.
 MORE, ANYWAY = 1.25, 0.5
+# With fewer refusals than this in what is known, Python may as well refuse them all: two hundred a second cost
+# it 30 ms of a core, and a few calls refused one after another are no overload.
+WORTH = 100
 # After a look that saw no refusal so many times more come through.
 OPENING = 1.25
 MOST_PERCENT = 99
@@ -43,7 +46,7 @@ class Shedding:
         self._taken = self._taken * KEPT + came - refused
         self._anyway = self._anyway * KEPT + ANYWAY
         wanted = self._taken * MORE + self._anyway
-        share = 1 - wanted / self._offered if self._offered > wanted else 0.0
+        share = 1 - wanted / self._offered if self._offered > max(wanted, self._taken + WORTH) else 0.0
         most = MOST_PERCENT if refused else max(100 - OPENING * (100 - self.percent), 0)
         self.percent = int(min(100 * share, most))
         return self.percent
