@@ -53,6 +53,13 @@ def test_a_server_that_refuses_few_judges_each_call_itself() -> None:
     assert set(looks(Shedding(), offered=120, taken=100, count=80)) == {0}
 
 
+def test_a_few_refusals_one_after_another_are_no_overload() -> None:
+    shedding = Shedding()
+
+    # Of two calls a look, every one refused: forty a second.
+    assert set(looks(shedding, offered=2, taken=0, count=80)) == {0}
+
+
 def test_when_no_more_comes_than_is_taken_nothing_is_shed_a_second_later() -> None:
     shedding = Shedding()
     looks(shedding, offered=1000, taken=100, count=80)
