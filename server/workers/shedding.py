@@ -23,8 +23,8 @@ KEPT = 0.9
 # So much more than is taken comes through, and so many calls a look in any case: who is turned away here is
 # told from how many come, and a share of none would never be known to be too large.
 MORE, ANYWAY = 1.25, 0.5
-# With fewer refusals than this in what is known, Python may as well refuse them all: two hundred a second cost
-# it 30 ms of a core, and a few calls refused one after another are no overload.
+# With fewer refusals than this in what is known, Python may as well refuse them all: two hundred a second
+# cost it 30 ms of a core, and a few calls refused one after another are no overload.
 WORTH = 100
 # After a look that saw no refusal so many times more come through.
 OPENING = 1.25
