@@ -54,7 +54,8 @@ class Shedding:
 
 async def keep_shedding(admission: Admission, admin: Path) -> None:
     """Have Envoy, whose admin socket this is, refuse what it should, and count it, until cancelled."""
-    shedding, told, counting = Shedding(), 0, _Counting(admission, admin)
+    shedding, counting = Shedding(), _Counting(admission, admin)
+    told = -1  # nothing yet: what a worker before this one said may still hold
     came, turned_away = admission.asked, admission.turned_away
     while True:
         await asyncio.sleep(EVERY_SECS)
@@ -68,7 +69,7 @@ async def keep_shedding(admission: Admission, admin: Path) -> None:
         except OSError as error:
             # Then the server refuses them by itself, and asks again in a moment.
             log.debug("Envoy didn't hear how many calls to refuse: %s", error)
-            shedding.percent = told
+            shedding.percent = max(told, 0)
 
 
 class _Counting:

@@ -117,6 +117,13 @@ async def served(envoy: EnvoyProcess) -> AsyncIterator[Any]:
             shed_calls(envoy.admin, 0)
 
 
+async def ended(shedding: "asyncio.Task[None]") -> None:
+    """End it, and what it was telling Envoy: the same Envoy serves other tests."""
+    shedding.cancel()
+    await asyncio.gather(shedding, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
 async def test_envoy_refuses_in_our_words_with_a_hint_and_counts(envoy: EnvoyProcess) -> None:
     async with served(envoy) as ask:
         before = shed_so_far(envoy.admin)
@@ -153,7 +160,18 @@ async def test_while_the_server_refuses_most_calls_envoy_refuses_some_and_they_a
                         admission.enter(waits=True)
                 await asyncio.gather(ask("ModelInfer"), return_exceptions=True)
     finally:
-        shedding.cancel()
+        await ended(shedding)
+        shed_calls(envoy.admin, 0)
+
+
+async def test_what_a_worker_before_this_one_had_envoy_refuse_is_taken_back(envoy: EnvoyProcess) -> None:
+    async with served(envoy) as ask:
+        shed_calls(envoy.admin, 100)
+        shedding = asyncio.create_task(keep_shedding(Admission(AdmissionLimits()), envoy.admin))
+        async with asyncio.timeout(30):
+            while isinstance((await asyncio.gather(ask("ModelInfer"), return_exceptions=True))[0], Exception):
+                pass
+        await ended(shedding)
 
 
 async def test_an_envoy_that_does_not_answer_is_asked_again(envoy: EnvoyProcess) -> None:
@@ -164,4 +182,4 @@ async def test_an_envoy_that_does_not_answer_is_asked_again(envoy: EnvoyProcess)
             admission.enter(waits=True)
         await asyncio.sleep(0.06)
     assert not shedding.done()
-    shedding.cancel()
+    await ended(shedding)
