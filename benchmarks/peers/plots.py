@@ -12,7 +12,9 @@ from peers.systems import ALONE, OURS
 COLOURS = {OURS: "#1b6ca8", ALONE: "#8a8a8a"}
 PEERS = ("#c1543c", "#d98a29", "#7b9f35", "#8e5aa8", "#4f4f8f", "#b5487e")
 WIDTH, HEIGHT = 5.0, 4.4  # inches of one panel
-DPI = 110
+LEGEND_HEIGHT = 0.7  # inches, below all panels
+# Our own share a colour: a line for each transport, by how its name begins; two workers have hollow points.
+LINES = {f"{OURS}-http2": "solid", f"{OURS}-envoy": "dashdot", OURS: "dashed"}
 
 
 def bars(found: Mapping[str, Any], file: Path) -> None:
@@ -28,7 +30,10 @@ def bars(found: Mapping[str, Any], file: Path) -> None:
             [cell[system]["fastest"] - cell[system]["rows_per_sec"] for system in ranked],
         ]
         colours = [_colour(found, system) for system in ranked]
-        axes.barh(titles, speeds, xerr=spread, color=colours, error_kw={"elinewidth": 0.8})
+        drawn = axes.barh(titles, speeds, xerr=spread, color=colours, error_kw={"elinewidth": 0.8})
+        # On a scale of powers of ten a bar's length says nothing by itself.
+        axes.bar_label(drawn, labels=[f"{speed:,.0f}" for speed in speeds], fontsize=7, padding=3)
+        axes.margins(x=0.2)
         axes.set_title(f"{name}, {max(columns, key=int)} at once: rows/s", fontsize=10)
         axes.tick_params(labelsize=8)
         if max(speeds, default=0) > 20 * sorted(speeds)[len(speeds) // 2]:
@@ -49,6 +54,7 @@ def latency(found: Mapping[str, Any], file: Path) -> None:
                 [cell["p50"] for cell in cells],
                 marker="o",
                 markersize=3.5,
+                markerfacecolor="white" if system.endswith("-2") else None,
                 linewidth=1.8 if described["kind"] == OURS else 1.0,
                 linestyle=_line(system),
                 color=_colour(found, system),
@@ -58,7 +64,10 @@ def latency(found: Mapping[str, Any], file: Path) -> None:
         callers = ", ".join(map(str, columns))
         axes.set_title(f"{name}, {callers} at once", fontsize=10)
         axes.grid(visible=True, which="both", linewidth=0.3)
-    figure.axes[-1].legend(fontsize=7)
+    figure.set_figheight(HEIGHT + LEGEND_HEIGHT)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8
+    )
     _write(figure, file)
 
 
@@ -78,10 +87,8 @@ def _colour(found: Mapping[str, Any], system: str) -> str:
 
 
 def _line(system: str) -> str:
-    """Tell our own four apart: Envoy whole, grpc.aio dashed; two workers dotted."""
-    if system.endswith("-2"):
-        return "dotted"
-    return "dashed" if system == OURS else "solid"
+    """Tell our own transports apart; peers have a colour each."""
+    return next((line for begins, line in LINES.items() if system.startswith(begins)), "solid")
 
 
 def _write(figure: Figure, file: Path) -> None:
