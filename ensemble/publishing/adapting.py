@@ -19,10 +19,8 @@ from ..runtimes.onnx_runtime import OnnxMember
 from ..signature import Signature, TensorSpec
 from .agreement import class_names, one_class_count
 from .outputs import kind_of, named_classes, order_of, steps_of
-from .prepare import Prepared
+from .prepare import REWRITTEN_TOLERANCE, Prepared
 
-# The steps themselves are computed in float64; what is left is the rounding to float32.
-_TOLERANCE = 1e-6
 _BINARY = 2
 
 
@@ -101,24 +99,9 @@ def _as_served(member: Prepared, output: Output, target: Path, sample: Rows | No
     opened = OnnxMember.open(target, name=member.name, digest=digest, signature=signature)
     golden = opened.predict(golden_rows(signature, sample))
     error = float(np.abs(golden - expected).max())
-    if not error <= _TOLERANCE:
+    if not error <= REWRITTEN_TOLERANCE:
         raise InvalidModelError(
             f"member {member.name!r} gives scores that differ by {error:.3g} once its graph does "
             f"{', '.join(output.steps) or 'the reordering'} too; export it so that it gives probabilities"
         )
-    parity = member.parity or {
-        "rows": len(golden),
-        "max_abs_error": error,
-        "tolerance": _TOLERANCE,
-        "against": "the file's own scores",
-    }
-    return replace(
-        member,
-        digest=digest,
-        signature=signature,
-        classes=expected.shape[1],
-        converted=target,
-        parity=parity,
-        golden=golden,
-        output=output,
-    )
+    return replace(member.rewritten(opened, target, golden, error), output=output)

@@ -13,10 +13,7 @@ from ..member import Rows
 from ..runtimes.onnx_runtime import OnnxMember
 from ..runtimes.trial import distance
 from ..signature import TensorSpec
-from .prepare import Prepared
-
-# The same numbers go through the same graph; in another batch its kernels may round otherwise.
-_TOLERANCE = 1e-6
+from .prepare import REWRITTEN_TOLERANCE, Prepared
 
 
 def take_inputs(
@@ -70,23 +67,9 @@ def _taking(member: Prepared, taken: Mapping[str, TensorSpec], target: Path, sam
     rows = golden_rows(signature, sample)
     golden = opened.predict(rows)
     apart = distance(golden, own.predict(own_rows(rows, member.signature, taken)))
-    if apart > _TOLERANCE:
+    if apart > REWRITTEN_TOLERANCE:
         raise InvalidModelError(
             f"member {member.name!r} gives scores that differ by {apart:.3g} once its graph takes "
             f"{sorted(inputs.values())}; change the model's inputs"
         )
-    parity = member.parity or {
-        "rows": len(golden),
-        "max_abs_error": apart,
-        "tolerance": _TOLERANCE,
-        "against": "the file's own scores",
-    }
-    return replace(
-        member,
-        digest=digest,
-        signature=signature,
-        converted=target,
-        parity=parity,
-        golden=golden,
-        inputs=inputs,
-    )
+    return replace(member.rewritten(opened, target, golden, apart), inputs=inputs)

@@ -29,6 +29,9 @@ from .agreement import with_scores_output
 
 log = logging.getLogger("unisono.publishing")
 
+# How far a file made of a member's own may be from what it should give: the same graph, and steps that are
+# worked out in float64 or only move numbers. What is left is rounding to float32.
+REWRITTEN_TOLERANCE = 1e-6
 # How far a row's scores may move with the rows beside it: further is no rounding, the model mixes rows.
 MOST_SPREAD = 1e-3
 _TRIAL_ROWS = 8
@@ -73,6 +76,24 @@ class Prepared:
     def served(self) -> Path:
         """The ONNX file, of a member that was opened now."""
         return self.converted or self.file
+
+    def rewritten(self, made: OnnxMember, file: Path, golden: Scores, apart: float) -> "Prepared":
+        """Return it with another ONNX `file`, opened as `made`, whose scores `golden` are off by `apart`."""
+        parity = self.parity or {
+            "rows": len(golden),
+            "max_abs_error": apart,
+            "tolerance": REWRITTEN_TOLERANCE,
+            "against": "the file's own scores",
+        }
+        return replace(
+            self,
+            digest=made.digest,
+            signature=made.signature,
+            classes=golden.shape[1],
+            converted=file,
+            parity=parity,
+            golden=golden,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ climbing from those of the least log-loss, and certified by nothing. Values have
 squared error, or for quantiles the pinball loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +55,44 @@ class Aim(Protocol):
         ...
 
 
+def squared_error_of(sample: Sample) -> SquaredLoss:
+    """Return the mean squared error of averages of these values."""
+    return SquaredLoss.of(sample.true_class.T[:, :, None], sample.targets[:, None], sample.weights)
+
+
+def pinball_of(sample: Sample, quantile: float) -> PinballLoss:
+    """Return the pinball loss of averages of these values."""
+    return PinballLoss.of(sample.true_class, sample.targets, quantile, sample.weights)
+
+
+def log_loss_of(sample: Sample) -> LogLoss:
+    """Return the log-loss of averages on these rows."""
+    return LogLoss.of(sample.true_class, sample.weights, sample.passes)
+
+
+def brier_of(sample: Sample) -> SquaredLoss:
+    """Return the Brier score of averages on these rows."""
+    total: SquaredLoss | None = None
+    weights = np.ones(sample.rows) if sample.weights is None else sample.weights
+    labels = sample.labels
+    for rows, scores in sample.blocks():
+        part = SquaredLoss.brier(np.stack(list(scores.values())), labels[rows], weights[rows])
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError("a sample has at least one row")
+    return total
+
+
+def _squares(sample: Sample, blend: Blend) -> Vector:
+    """Return each row's squared distance of the scores from the true class, over all classes: 0 to 2."""
+    return Judged.of(sample, blend).squares
+
+
+def _squared_errors(sample: Sample, blend: Blend) -> Vector:
+    """Return the squared difference of the average from each value, in the value's units, squared."""
+    return np.asarray((sample.true_class @ blend.weights - sample.targets) ** 2, dtype=np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class LogLossAim:
     """Nats a row, capped."""
@@ -79,26 +117,31 @@ class LogLossAim:
 
 
 @dataclass(frozen=True, slots=True)
-class BrierAim:
-    """The squared distance of the scores from the true class, added up over the classes: 0 to 2 a row."""
+class SquaredAim:
+    """A loss that is a square in the weights, whose least is found exactly and from anywhere.
 
-    measure: str = "Brier score"
+    `of` gives the mean loss of a sample's averages, `of_rows` what each row adds to that of one of them.
+    """
+
+    measure: str
+    of: Callable[[Sample], SquaredLoss]
+    of_rows: Callable[[Sample, Blend], Vector]
 
     def losses(self, sample: Sample, blend: Blend) -> Vector:
-        """Return each row's squared distance."""
-        return Judged.of(sample, blend).squares
+        """Return each row's loss."""
+        return self.of_rows(sample, blend)
 
     def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
-        """Return the Brier score and its slope."""
-        return brier_of(sample).value_and_gradient(weights)
+        """Return the mean loss and its slope."""
+        return self.of(sample).value_and_gradient(weights)
 
     def rough(self, sample: Sample, start: Vector) -> Vector:  # noqa: ARG002 - exact from anywhere
         """Solve it: that takes no longer."""
-        return solve_squared(brier_of(sample)).weights
+        return solve_squared(self.of(sample)).weights
 
     def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:  # noqa: ARG002 - as above
         """Find the certified optimum."""
-        return solve_squared(brier_of(sample), options.tolerance)
+        return solve_squared(self.of(sample), options.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,29 +188,6 @@ class ClimbedAim:
 
 
 @dataclass(frozen=True, slots=True)
-class SquaredErrorAim:
-    """The squared difference of the average from the value that came true, in the value's units, squared."""
-
-    measure: str = "mean squared error"
-
-    def losses(self, sample: Sample, blend: Blend) -> Vector:
-        """Return each value's squared error."""
-        return np.asarray((sample.true_class @ blend.weights - sample.targets) ** 2, dtype=np.float64)
-
-    def at(self, sample: Sample, weights: Vector) -> tuple[float, Vector]:
-        """Return the mean squared error and its slope."""
-        return squared_error_of(sample).value_and_gradient(weights)
-
-    def rough(self, sample: Sample, start: Vector) -> Vector:  # noqa: ARG002 - exact from anywhere
-        """Solve it: that takes no longer."""
-        return solve_squared(squared_error_of(sample)).weights
-
-    def solve(self, sample: Sample, start: Vector, options: SolverOptions) -> Solution:  # noqa: ARG002 - as above
-        """Find the certified optimum."""
-        return solve_squared(squared_error_of(sample), options.tolerance)
-
-
-@dataclass(frozen=True, slots=True)
 class PinballAim:
     """What missing a value by `u` costs: `quantile * u` from below, `(1 - quantile) * u` from above."""
 
@@ -198,9 +218,9 @@ class PinballAim:
 
 AIMS: Mapping[str, Aim] = {
     "log_loss": LogLossAim(),
-    "brier": BrierAim(),
+    "brier": SquaredAim("Brier score", brier_of, _squares),
     **{name: ClimbedAim(measure) for name, measure in MEASURES.items()},
-    "mse": SquaredErrorAim(),
+    "mse": SquaredAim("mean squared error", squared_error_of, _squared_errors),
 }
 PINBALL = "pinball:"
 # The first is what decides where nothing is said.
@@ -240,31 +260,3 @@ def objective_for(truth: Truth, objective: str = "") -> str:
             f" {', '.join(fitting)}"
         )
     return objective
-
-
-def squared_error_of(sample: Sample) -> SquaredLoss:
-    """Return the mean squared error of averages of these values."""
-    return SquaredLoss.of(sample.true_class.T[:, :, None], sample.targets[:, None], sample.weights)
-
-
-def pinball_of(sample: Sample, quantile: float) -> PinballLoss:
-    """Return the pinball loss of averages of these values."""
-    return PinballLoss.of(sample.true_class, sample.targets, quantile, sample.weights)
-
-
-def log_loss_of(sample: Sample) -> LogLoss:
-    """Return the log-loss of averages on these rows."""
-    return LogLoss.of(sample.true_class, sample.weights, sample.passes)
-
-
-def brier_of(sample: Sample) -> SquaredLoss:
-    """Return the Brier score of averages on these rows."""
-    total: SquaredLoss | None = None
-    weights = np.ones(sample.rows) if sample.weights is None else sample.weights
-    labels = sample.labels
-    for rows, scores in sample.blocks():
-        part = SquaredLoss.brier(np.stack(list(scores.values())), labels[rows], weights[rows])
-        total = part if total is None else total + part
-    if total is None:
-        raise ValueError("a sample has at least one row")
-    return total
