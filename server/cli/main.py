@@ -25,7 +25,7 @@ COMMANDS = {
         "server.cli.demo:demo",
         "Train, publish, refit, serve, predict and score on real digits, in one go.",
     ),
-    "train": ("server.cli.train:train", "Make members: train the small models on real data."),
+    "train": ("server.cli.train:train", "Make members: train networks and trees, as a configuration says."),
     "tune": ("server.cli.tune:tune", "Search for members: which networks, learning how, do best."),
     "publish": ("server.cli.publish:publish", "Publish model files as a new version of an ensemble."),
     "refit": ("server.cli.refit:refit", "Learn new weights on validation data and publish them."),

@@ -18,6 +18,7 @@ InputOption = Annotated[
     Parameter(
         name="--input",
         consume_multiple=True,
+        negative=(),
         help="Data files, folders or patterns; s3://, gs:// and az:// too.",
     ),
 ]
