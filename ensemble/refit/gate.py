@@ -13,6 +13,7 @@ from typing import Any
 
 from scipy.special import ndtr, ndtri
 
+from ..decimals import fixed
 from .checks import Findings
 from .comparison import Gain
 from .solver import Solution
@@ -96,16 +97,16 @@ def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
     bound = trial.gain.mean - float(ndtri(options.confidence)) * trial.gain.standard_error
     moves, unit = "falls" if trial.gain.mean > 0 else "rises", " nats" if trial.measure == "log-loss" else ""
     figures = (
-        f"held-out {trial.measure} {moves} by {abs(trial.gain.mean):.5f}"
-        f" ± {trial.gain.standard_error:.5f}{unit} a row"
+        f"held-out {trial.measure} {moves} by {fixed(abs(trial.gain.mean), 5)}"
+        f" ± {fixed(trial.gain.standard_error, 5)}{unit} a row"
     )
     if trial.jump == 0 and not trial.other_pool:
         against.append("no other weights are clearly better than the ones being served")
     # Written so that a bound that is not a number holds.
     elif not bound > options.min_gain:
         against.append(
-            f"the gain is not sure: {figures}, and {options.confidence:.0%} sure is only {bound:.5f}, not"
-            f" above {options.min_gain:g}"
+            f"the gain is not sure: {figures}, and {options.confidence:.0%} sure is only {fixed(bound, 5)},"
+            f" not above {options.min_gain:g}"
         )
     if trial.learned_before:
         against += [
@@ -115,7 +116,7 @@ def judge(trial: Trial, options: GateOptions | None = None) -> Verdict:
         ]
     if against:
         return Verdict(publish=False, reasons=tuple(against), parts=parts, slices=slices)
-    sure = f"{figures}, {options.confidence:.0%} sure is {bound:.5f}"
+    sure = f"{figures}, {options.confidence:.0%} sure is {fixed(bound, 5)}"
     return Verdict(publish=True, reasons=(sure,), parts=parts, slices=slices)
 
 
@@ -149,8 +150,8 @@ def holm(gains: Mapping[str, Gain], options: GateOptions) -> dict[str, Part]:
 def _harmed(kind: str, parts: Mapping[str, Part], measure: str, options: GateOptions) -> list[str]:
     """Return a sentence for each part whose loss surely rises by more than is allowed."""
     return [
-        f"{kind} {name!r} loses: its held-out {measure} rises by {-part.gain.mean:.5f} ±"
-        f" {part.gain.standard_error:.5f}, more than {options.max_class_loss:g}"
+        f"{kind} {name!r} loses: its held-out {measure} rises by {fixed(-part.gain.mean, 5)} ±"
+        f" {fixed(part.gain.standard_error, 5)}, more than {options.max_class_loss:g}"
         for name, part in parts.items()
         if part.loses
     ]

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
+from ensemble.decimals import fixed
 from model_store.manifest import Manifest
 from model_store.store import Store
 
@@ -14,8 +15,10 @@ from . import tables
 from .main import EXIT_DONE
 from .options import DEFAULT_STORE, OutputOption, StoreOption
 
-# The figures of a version's evidence that are set side by side: where they lie, and what they are called.
-MEASURES = (("losses", "log-loss"), ("accuracy", "accuracy"), ("calibration_error", "calibration error"))
+# The figures of a version's evidence that are set side by side, beside the loss: where they lie, and what
+# they are called. Values have others than classes and labels.
+OF_CLASSES = {"accuracy": "accuracy", "calibration_error": "calibration error"}
+OF_VALUES = {"mean_absolute_error": "MAE", "r_squared": "R²"}
 
 
 def diff(
@@ -56,12 +59,13 @@ def difference(store: Store, before: Manifest, after: Manifest) -> dict[str, Any
             part: _pair(_data(before.evidence, part), _data(after.evidence, part))
             for part in _parts(before, after)
         },
+        "loss": _pair(_loss(before.evidence), _loss(after.evidence)),
         "evidence": {
             part: {
                 measure: _pair(
                     _figure(before.evidence, part, measure), _figure(after.evidence, part, measure)
                 )
-                for measure, _ in MEASURES
+                for measure in ("losses", *_beside(before, after, part))
             }
             for part in _parts(before, after)
         },
@@ -101,6 +105,18 @@ def _parts(*manifests: Manifest) -> list[str]:
 def _data(evidence: Mapping[str, Any], part: str) -> Any:
     measured = evidence.get(part)
     return measured.get("data") if isinstance(measured, Mapping) else None
+
+
+def _loss(evidence: Mapping[str, Any]) -> str | None:
+    """Return what the recorded losses are called; null if there are none."""
+    measured = evidence.get("validation", evidence.get("test"))
+    return measured.get("loss", "log-loss") if isinstance(measured, Mapping) else None
+
+
+def _beside(before: Manifest, after: Manifest, part: str) -> Mapping[str, str]:
+    """Return what is told beside the loss: of values if either version's evidence is of these."""
+    of_values = any(OF_VALUES.keys() & each.evidence.get(part, {}).keys() for each in (before, after))
+    return OF_VALUES if of_values else OF_CLASSES
 
 
 def _figure(evidence: Mapping[str, Any], part: str, measure: str) -> Any:
@@ -163,11 +179,14 @@ def _print_weights(console: Console, shown: Mapping[str, Any]) -> None:
 
 def _print_evidence(console: Console, shown: Mapping[str, Any]) -> None:
     rows = tables.table("measured", "before", "after", "change", numbers=("before", "after", "change"))
+    losses = dict.fromkeys(name for name in shown["loss"].values() if name is not None)
+    titles = {"losses": " -> ".join(losses), **OF_CLASSES, **OF_VALUES}
     for part, measures in shown["evidence"].items():
-        for measure, title in MEASURES:
-            before, after = measures[measure]["before"], measures[measure]["after"]
-            known = before is not None and after is not None
-            change = f"{after - before:+.4f}" if known else ""
+        for measure, pair in measures.items():
+            before, after, title = pair["before"], pair["after"], titles[measure]
+            # Losses of two kinds can't be compared.
+            known = None not in (before, after) and not (measure == "losses" and len(losses) > 1)
+            change = fixed(after - before, signed=True) if known else ""
             rows.add_row(Text(f"{part} {title}"), _measured(before), _measured(after), Text(change))
     if not rows.row_count:
         console.print(Text("Neither version records what its weights rest on.", style="dim"))
@@ -199,7 +218,7 @@ def _weight(weight: float | None) -> str:
 
 
 def _measured(value: Any) -> Text:
-    return Text(f"{value:.4f}" if isinstance(value, float | int) else "-")
+    return Text(fixed(value) if isinstance(value, float | int) else "-")
 
 
 def _said(value: Any) -> str:

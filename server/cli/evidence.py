@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 from rich.table import Table
 from rich.text import Text
 
+from ensemble.decimals import fixed
 from model_store.names import is_digest
 
 from . import tables
@@ -81,7 +82,7 @@ def _figure(value: Any, style: str = "") -> Text:
     """Write one figure of a measure; that of the best single member comes with its name."""
     if isinstance(value, Mapping):
         return _figure(value.get("loss"), style)
-    return Text(f"{value:.4f}" if isinstance(value, float | int) else "-", style=style)
+    return Text(fixed(value) if isinstance(value, float | int) else "-", style=style)
 
 
 def _lines(value: Mapping[str, Any], above: str, members: list[str]) -> Iterator[tuple[str, Any]]:

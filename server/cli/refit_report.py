@@ -6,6 +6,7 @@ from math import isfinite
 from rich.console import Console
 from rich.text import Text
 
+from ensemble.decimals import fixed
 from ensemble.refit.aims import aim_of
 from ensemble.refit.comparison import LOG_LOSS, Comparison, Gain, Losses
 from ensemble.refit.job import outcome
@@ -55,7 +56,7 @@ def show(console: Console, result: RefitResult, *, dry_run: bool) -> None:
 def choice(learned: Learned) -> str:
     """Say which candidate was chosen, and what each lost on rows that it didn't see."""
     listed = ", ".join(
-        f"{name.replace('_', ' ')} {loss:.4f}" for name, loss in learned.choice.held_out.items()
+        f"{name.replace('_', ' ')} {fixed(loss)}" for name, loss in learned.choice.held_out.items()
     )
     parameters = ", ".join(
         f"{name} {value:.4g}" for name, value in learned.pool.items() if name in ("temperature", "floor")
@@ -122,11 +123,8 @@ def _against(other: str, gain: Gain, loss: str) -> str:
         return f"can't be compared with {other} (an infinite loss)"
     verb = "beat" if gain.mean > 0 else "lose to" if gain.mean < 0 else "equal"
     doubt = "" if abs(gain.mean) > CLEAR * gain.standard_error else ", within noise"
-    by = (
-        f" by {abs(gain.mean):.4f} ± {gain.standard_error:.4f}{' nats' if loss == LOG_LOSS else ''}{doubt}"
-        if gain.mean
-        else ""
-    )
+    unit = " nats" if loss == LOG_LOSS else ""
+    by = f" by {fixed(abs(gain.mean))} ± {fixed(gain.standard_error)}{unit}{doubt}" if gain.mean else ""
     return f"{verb} {other}{by}"
 
 
@@ -189,7 +187,7 @@ def _columns(compared: Comparison) -> Iterator[tuple[str, str]]:
 def _figures(compared: Comparison, losses: Losses) -> tuple[str, ...]:
     values = [(figure, getattr(losses, figure)) for _, figure in _columns(compared)]
     return tuple(
-        f"{value:.4f}" if isfinite(value) else "∞" if figure == "loss" else "-" for figure, value in values
+        fixed(value) if isfinite(value) else "∞" if figure == "loss" else "-" for figure, value in values
     )
 
 
@@ -203,8 +201,8 @@ def _show_parts(console: Console, learned: Learned) -> None:
         for name, part in told[:PARTS_SHOWN]:
             rows.add_row(
                 Text(name),
-                Text(f"{part.gain.mean:+.5f}"),
-                Text(f"{part.gain.standard_error:.5f}", style="dim"),
+                Text(fixed(part.gain.mean, 5, signed=True)),
+                Text(fixed(part.gain.standard_error, 5), style="dim"),
                 Text(f"{part.chance:.3g}"),
                 Text(f"{part.limit:.3g}", style="dim"),
                 Text("loses", style="bold red") if part.loses else Text("holds", style="green"),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from ensemble.decimals import fixed
+
 STYLE = Path(__file__).with_name("page.css")
 
 MINUS = "\N{MINUS SIGN}"
@@ -51,10 +53,10 @@ def html_table(headings: Sequence[str], rows: Sequence[Row], *, less_is_better: 
 
 
 def number(value: float | None, *, none: str = UNKNOWN) -> str:
-    """Write a figure to four places, zero as such."""
+    """Write a figure, zero as such."""
     if value is None:
         return none
-    return "0" if value == 0 else f"{value:.4f}"
+    return "0" if value == 0 else fixed(value)
 
 
 def percent(value: float | None) -> str:
@@ -71,14 +73,14 @@ def change(value: float | None) -> str:
     """Write a difference with its sign."""
     if value is None:
         return UNKNOWN
-    return f"{value:+.4f}".replace("-", MINUS) if value else "0"
+    return fixed(value, signed=True).replace("-", MINUS) if value else "0"
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
     """Write the two ends of an interval; nothing where there is none, or nothing between them."""
     if ends is None or ends[0] is None or ends[1] is None or ends[0] == ends[1]:
         return ""
-    return f"[{ends[0]:.4f}, {ends[1]:.4f}]".replace("-", MINUS)
+    return f"[{fixed(ends[0])}, {fixed(ends[1])}]".replace("-", MINUS)
 
 
 def _row(row: Row, less_is_better: Collection[int]) -> str:

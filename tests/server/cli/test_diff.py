@@ -59,6 +59,7 @@ def test_json_is_one_object(call: Any) -> None:
         "pool": {"before": {"form": "linear"}, "after": {"form": "linear"}},
         "classes": {"before": ["no", "yes"], "after": ["no", "yes"]},
         "data": {"validation": {"before": None, "after": {"digest": "d" * 64, "rows": 360}}},
+        "loss": {"before": None, "after": "log-loss"},
         "evidence": {
             "validation": {
                 "losses": {"before": None, "after": 0.1875},
@@ -67,6 +68,23 @@ def test_json_is_one_object(call: Any) -> None:
             }
         },
     }
+
+
+def test_losses_of_values_go_by_their_names_and_two_kinds_are_not_compared(store: Store, call: Any) -> None:
+    for loss in ("mean squared error", "mean squared error", "pinball loss at 0.9"):
+        measured = {
+            "data": {"digest": "d" * 64, "rows": 360},
+            "loss": loss,
+            "losses": {"learned": 3106.4654},
+            "r_squared": {"learned": 0.5},
+        }
+        store.publish("digits", draft(store, forest=0.25, evidence={"validation": measured}), by="a", why="")
+
+    same, other = call("diff", "digits", "3", "4")[1], call("diff", "digits", "4", "5")[1]
+    assert "validation mean squared error 3106.5 3106.5 +0.0000" in same
+    assert "validation R² 0.5000 0.5000 +0.0000" in same
+    assert "accuracy" not in same
+    assert "mean squared error -> pinball loss at 0.9 3106.5 3106.5 validation MAE" in other
 
 
 def test_members_are_told_apart_by_their_bytes(store: Store, call: Any) -> None:
