@@ -6,6 +6,7 @@ imported; their parent adds them up. Counters and histograms of processes that h
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,12 @@ class SharedMetrics:
     """Reads what all processes wrote to `folder`, for a registry."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-        self._read = MultiProcessCollector(None, path=self.folder)  # type: ignore[no-untyped-call]
+        self.folder = folder
 
     def collect(self) -> Iterable[Metric]:
         """Give every metric, without gauges that were forgotten."""
-        metrics: list[Metric] = list(self._read.collect())  # type: ignore[no-untyped-call]
+        read: Any = MultiProcessCollector.merge
+        metrics: list[Metric] = list(read(self._files()))
         for metric in metrics:
             if metric.type == "gauge":
                 metric.samples = [sample for sample in metric.samples if not isnan(sample.value)]
@@ -46,7 +47,16 @@ class SharedMetrics:
 
     def ended(self, pid: int) -> None:
         """Take out what holds only while process `pid` lives."""
-        mark_process_dead(pid, path=self.folder)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid, path=str(self.folder))  # type: ignore[no-untyped-call]
+
+    def _files(self) -> list[str]:
+        """List what the processes wrote; a file that is new has nothing in it for a moment."""
+        found = []
+        for file in sorted(self.folder.glob("*.db")):
+            with suppress(FileNotFoundError):
+                if file.stat().st_size:
+                    found.append(str(file))
+        return found
 
 
 def registry_of(folder: Path) -> tuple[CollectorRegistry, SharedMetrics]:

@@ -75,7 +75,7 @@ class Crew:
         while not self._stop.is_set():
             born = monotonic()
             place = replace(self._place, index=index, held=tuple(sorted(self._held)))
-            worker = await start(place, (FOLDER_VARIABLE, self._shared.folder))
+            worker = await start(place, (FOLDER_VARIABLE, str(self._shared.folder)))
             self._workers[index] = worker
             serving = asyncio.create_task(self._take_note(worker, started))
             code = await worker.listen(self._hear)
