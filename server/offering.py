@@ -1,5 +1,6 @@
 """What the server offers: its methods, who may call them, and what brings calls to them."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,15 @@ class Role:
 ALL_OF_IT = Role()
 # Those that need nobody else's process.
 TRANSPORTS: Mapping[str, Callable[..., Transport]] = {"grpcio": GrpcTransport, "http2": http2_transport}
+
+
+def runner_for(transport: str) -> asyncio.Runner:
+    """Return what runs a process that serves on `transport`, on the event loop that suits it."""
+    if transport != "http2":
+        return asyncio.Runner()
+    from .wire.http2.loop import Loop  # noqa: PLC0415 - who doesn't want it doesn't pay for it
+
+    return asyncio.Runner(loop_factory=Loop)
 
 
 def transports_of(

@@ -32,6 +32,8 @@ def serve(
         asyncio.run(supervise(opened.address, settings))
     else:
         from server.app import serve as run  # noqa: PLC0415 - heavy: only when the command runs
+        from server.offering import runner_for  # noqa: PLC0415 - heavy: only when the command runs
 
-        asyncio.run(run(opened, settings))
+        with runner_for(settings.transport) as runner:
+            runner.run(run(opened, settings))
     return 0

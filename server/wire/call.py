@@ -7,8 +7,9 @@ from types import TracebackType
 
 from ensemble.errors import DeadlineError
 
-# How exactly deadlines are kept.
+# How exactly deadlines are kept, and how much of it the loop's timers may be early.
 GRAIN_SECS = 0.01
+EARLY_SECS = 0.002
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Deadlines:
     """Ends blocks at their deadlines: the timers of one event loop, one for all that end in the same moment.
 
     A timer for each call, as asyncio.timeout has, costs more than anything else of a call that is answered
-    at once. Blocks end up to `GRAIN_SECS` late, and never early.
+    at once. Blocks end up to `GRAIN_SECS` late, and what timers may be early, but never early themselves.
     """
 
     __slots__ = ("_due", "_loop")
@@ -43,7 +44,7 @@ class Deadlines:
 
     def until(self, deadline: float) -> "Until":
         """Return a block that ends at `deadline`, on the loop's clock, with DeadlineError."""
-        return Until(self, int(deadline / GRAIN_SECS) + 1)
+        return Until(self, moment(deadline))
 
     def add(self, block: "Until") -> None:
         """Watch a block."""
@@ -62,6 +63,11 @@ class Deadlines:
     def _end(self, moment: int) -> None:
         for block in self._due.pop(moment, ()):
             block.end()
+
+
+def moment(deadline: float) -> int:
+    """Return when to end what has this deadline, counted in grains of the loop's clock."""
+    return int((deadline + EARLY_SECS) / GRAIN_SECS) + 1
 
 
 class Until:

@@ -10,7 +10,7 @@ from ensemble.errors import EnsembleError
 from model_store.errors import StoreError
 from model_store.store import Store
 from server.app import running, settle
-from server.offering import Role, Transport
+from server.offering import Role, Transport, runner_for
 from server.telemetry import logs
 
 from .link import Link
@@ -58,7 +58,8 @@ def main() -> int:
     place = read_place()
     logs.set_up(place.settings.log_level, place.settings.log_format)
     try:
-        asyncio.run(work(place))
+        with runner_for(place.settings.transport) as runner:
+            runner.run(work(place))
     except (EnsembleError, StoreError):
         return 1  # The parent was told why.
     return 0

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from ensemble.errors import DeadlineError
-from server.wire.call import GRAIN_SECS, Deadlines
+from server.wire.call import EARLY_SECS, GRAIN_SECS, Deadlines
 from tests.support import clock
 
 
@@ -22,7 +22,7 @@ def test_a_block_ends_at_its_deadline_and_never_early() -> None:
 
     ends, _ = clock.run(wait())
     for end, deadline in zip(ends, (0, 1.003, 1.004, 2.5), strict=True):
-        assert deadline <= end <= deadline + GRAIN_SECS + 1e-9
+        assert deadline <= end <= deadline + GRAIN_SECS + EARLY_SECS + 1e-9
 
 
 async def test_a_block_that_ends_in_time_is_left_alone() -> None:
