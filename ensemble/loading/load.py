@@ -45,15 +45,14 @@ class Batches:
     most: int = 0
     sizes: tuple[int, ...] = ()
 
-    def of(self, servable: Servable, sources: Mapping[str, Source]) -> BatchSize:
-        """Return the batch size for `servable`: wished for, kept, or measured now."""
+    def of(self, servable: Servable, sources: Mapping[str, Source], threads: int = 0) -> BatchSize:
+        """Return the batch size for `servable`, on `threads`: wished for, kept, or measured now."""
         if self.sizes or self.most:
             return BatchSize(self.sizes[-1] if self.sizes else self.most)
         together = () if servable.together is None else sorted(servable.together.names)
         facts = [f"{sources[voter.name].model} {voter.runtime}" for voter in servable.voters]
-        return batch_size(
-            self.measurements, [*facts, f"together: {together}"], servable.signature, servable.run
-        )
+        facts += [f"together: {together}", f"threads: {threads}"]
+        return batch_size(self.measurements, facts, servable.signature, servable.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def load_servable(
     if runtimes.merger is not None:
         servable = replace(servable, together=runtimes.merger.merged(servable.voters, sources))
     if runtimes.batches is not None:
-        most = runtimes.batches.of(servable, sources).rows
+        most = runtimes.batches.of(servable, sources, threads).rows
         servable = replace(servable, max_batch_size=most, batch_sizes=runtimes.batches.sizes)
     return servable
 

@@ -51,6 +51,8 @@ class OpenvinoMember:
             "PERFORMANCE_HINT": "LATENCY",
             # Where the processor has bfloat16, OpenVINO would compute in it.
             "INFERENCE_PRECISION_HINT": "f32",
+            # Every process would begin with the first core, and workers beside each other share it.
+            "ENABLE_CPU_PINNING": False,
         } | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
         name, signature = source.name, source.signature
         core = _core()

@@ -48,7 +48,7 @@ def measured(store: Store, manifest: Manifest, measure: Measure) -> Found:
     return Found(
         {member: open_member.choice(source, threads) for member, source in sources.items()},
         merger.merging(fit, sources) if len(fit) > 1 else None,
-        batches.of(servable, sources),
+        batches.of(servable, sources, threads),
     )
 
 

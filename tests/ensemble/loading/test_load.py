@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import InvalidModelError
-from ensemble.loading.load import Runtimes, load_servable
+from ensemble.loading.load import Batches, Runtimes, load_servable
 from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.measurements import Measurements
 from ensemble.runtimes.merged import Merger
@@ -202,3 +202,14 @@ def test_a_merger_is_shown_the_voters_and_their_files_and_changes_no_score(store
     assert servable.together is None or servable.together.names == {"constant", "linear"}
     assert servable.score(ROWS).tobytes() == alone.score(ROWS).tobytes()
     assert servable.alone(servable.members[0]).together is None
+
+
+def test_how_large_a_batch_should_be_is_measured_once_for_each_number_of_threads(
+    store: Store, tmp_path: Path
+) -> None:
+    runtimes = Runtimes(batches=Batches(Measurements(tmp_path / "kept")))
+    kept = []
+    for threads in (1, 2, 2):
+        load_servable(store, "digits", threads=threads, runtimes=runtimes)
+        kept.append(len(list((tmp_path / "kept").glob("*.json"))))
+    assert kept == [1, 2, 2]

@@ -59,6 +59,13 @@ def test_scores_handed_out_are_not_written_over_by_the_next_call(tmp_path: Path)
     np.testing.assert_array_equal(first, before)
 
 
+def test_its_threads_may_run_on_any_core_so_that_processes_beside_each_other_do_not_share_one(
+    tmp_path: Path,
+) -> None:
+    write_linear(tmp_path / "one.onnx")
+    assert opened(tmp_path / "one.onnx").model.get_property("ENABLE_CPU_PINNING") is False
+
+
 def test_threads_may_share_a_member(tmp_path: Path) -> None:
     reference = write_linear(tmp_path / "one.onnx")
     one = opened(tmp_path / "one.onnx")
