@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport | None = None
     _received: bytearray = field(default_factory=bytearray)
     _calls: dict[int, Waiting] = field(default_factory=dict)
-    _unsent: deque[int] = field(default_factory=deque)
+    _unsent: dict[int, None] = field(default_factory=dict)  # calls whose body isn't out, in order
     _next: int = 1
     _window: int = FIRST_WINDOW
     _stream_window: int = FIRST_WINDOW
@@ -116,9 +116,8 @@ class Connection(asyncio.Protocol):
             self._write(whole(self.headers, self.body, stream))
             return
         self._calls[stream] = Waiting(answer, memoryview(self.body), self._stream_window)
-        self._write(frame(HEADERS, END_HEADERS, stream, self.headers))
-        self._unsent.append(stream)
-        self._send()
+        self._unsent[stream] = None
+        self._send_of(stream, frame(HEADERS, END_HEADERS, stream, self.headers))
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames; what is left waits for the rest."""
@@ -185,29 +184,35 @@ class Connection(asyncio.Protocol):
     def _grow(self, stream: int, more: int) -> None:
         if stream == 0:
             self._window += more
+            self._send()
         elif stream in self._calls:
             self._calls[stream].window += more
-        self._send()
+            self._send_of(stream)
 
     def _send(self) -> None:
-        """Send of the calls in turn what the windows let through; one that must wait holds up the others."""
-        while self._unsent and (call := self._calls.get(self._unsent[0])) is not None:
-            while call.rest and (size := min(len(call.rest), MOST_IN_FRAME, self._window, call.window)) > 0:
-                last = size == len(call.rest)
-                self._write(frame(DATA, END_STREAM * last, self._unsent[0], bytes(call.rest[:size])))
-                call.rest, call.window = call.rest[size:], call.window - size
-                self._window -= size
-            if call.rest:
+        """Send of the calls in turn what the windows let through."""
+        for stream in list(self._unsent):
+            if self._window <= 0:
                 return
-            self._unsent.popleft()
+            self._send_of(stream)
+
+    def _send_of(self, stream: int, first: bytes = b"") -> None:
+        """Send of one call what the windows let through, behind `first`."""
+        call, parts = self._calls[stream], [first]
+        while call.rest and (size := min(len(call.rest), MOST_IN_FRAME, self._window, call.window)) > 0:
+            last = size == len(call.rest)
+            parts.append(frame(DATA, END_STREAM * last, stream, bytes(call.rest[:size])))
+            call.rest, call.window = call.rest[size:], call.window - size
+            self._window -= size
+        self._write(b"".join(parts))
+        if not call.rest:
+            self._unsent.pop(stream, None)
 
     def _end(self, stream: int, status: str) -> None:
         call = self._calls.pop(stream, None)
         if call is None:
             return
-        if call.rest and self._unsent:
-            self._unsent.remove(stream)
-            self._send()
+        self._unsent.pop(stream, None)
         if not call.answer.done():
             call.answer.set_result(status if call.status == UNTOLD else call.status)
         if self._waiting:

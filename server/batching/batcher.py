@@ -81,12 +81,12 @@ class Batcher:
         self._busy_since = 0.0  # when the engine began what it runs
         self._changed = asyncio.Event()
 
-    def expected_wait(self) -> float:
+    def expected_wait(self, coming: int = 0) -> float:
         """Return in how many seconds, by the last batches' pace, rows that come now have their scores.
 
-        0 where nothing waits: who comes then is next.
+        `coming` rows will be in the queue before them. 0 where nothing waits: who comes then is next.
         """
-        waiting = self._queue.rows
+        waiting = self._queue.rows + coming
         return self._pace.wait_for(waiting + self._running_rows) if waiting else 0.0
 
     async def submit(

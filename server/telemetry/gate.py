@@ -55,7 +55,7 @@ class GateMetrics:
 
     def refused(self, reason: str, calls: int = 1) -> None:
         """So many were refused: too many "calls" or "bytes", too long a "wait"; or Envoy "shed" them."""
-        self._refused.labels(reason).inc(calls)
+        self._hot.count(self._refused, (reason,), calls)
 
     def certificate_ends(self, at: float) -> None:
         """The certificate in use is valid until `at`, in seconds since 1970."""

@@ -68,11 +68,11 @@ class Hot:
         collector: Any = self
         registry.register(collector)
 
-    def count(self, counter: Counter, labels: Labels) -> None:
-        """Count one."""
+    def count(self, counter: Counter, labels: Labels, amount: int = 1) -> None:
+        """Count one, or so many."""
         key = counter, labels
         with self._lock:
-            self._counts[key] = self._counts.get(key, 0) + 1
+            self._counts[key] = self._counts.get(key, 0) + amount
 
     def observe(self, histogram: BulkHistogram, labels: Labels, *values: float) -> None:
         """Count observations."""

@@ -15,6 +15,8 @@ from ensemble.errors import EnsembleError
 # How much the newest call counts in the average of how long calls take.
 NEWEST_SHARE = 0.1
 LEAST_RETRY_SECS, MOST_RETRY_SECS = 0.02, 5.0
+# What a client sends at once is here by then.
+MOMENT_SECS = 0.05
 
 
 class TooBusyError(EnsembleError):
@@ -46,21 +48,56 @@ class AdmissionLimits:
     wait_secs: float = 5.0  # until a call that comes now would have its scores
 
 
+class Coming:
+    """Calls that were let in a moment ago and haven't brought their message. Knows no clock.
+
+    They will be in the queue soon, and nobody sees them there. Of this moment and the one before: who sends
+    slowly must not keep others out.
+    """
+
+    def __init__(self) -> None:
+        self._moment = 0
+        self._now = 0
+        self._before = 0
+
+    def count(self, now: float) -> int:
+        """Return how many there are."""
+        moment = int(now / MOMENT_SECS)
+        if moment != self._moment:
+            self._before = self._now if moment == self._moment + 1 else 0
+            self._moment, self._now = moment, 0
+        return self._now + self._before
+
+    def add(self, now: float) -> int:
+        """Count one more; return its moment."""
+        self.count(now)
+        self._now += 1
+        return self._moment
+
+    def remove(self, moment: int) -> None:
+        """Count the one of that moment no more."""
+        if moment == self._moment:
+            self._now -= 1
+        elif moment == self._moment - 1 and self._before:
+            self._before -= 1
+
+
 class Admission:
     """Counts calls in and out. Used on the event loop only.
 
-    `wait` tells in how many seconds a call that comes now would have its scores.
+    `wait` tells in how many seconds a call that comes now, behind so many others, would have its scores.
     """
 
     def __init__(
         self,
         limits: AdmissionLimits,
         observer: Observer | None = None,
-        wait: Callable[[], float] = lambda: 0.0,
+        wait: Callable[[int], float] = lambda _coming: 0.0,
     ) -> None:
         self._limits = limits
         self._wait = wait
         self._observer = observer
+        self._coming = Coming()
         self._calls = 0
         self._size = 0
         self._usual_secs = LEAST_RETRY_SECS
@@ -72,32 +109,53 @@ class Admission:
 
         One that `waits` for scores is refused too while that would take too long.
         """
+        lacking = self.lacks(waits=waits)
+        if lacking:
+            self.turn_away(lacking, waits=waits)
+            raise self.refusal(lacking)
         self.asked += waits
-        try:
-            self._find_place(waits=waits)
-        except TooBusyError:
-            self.turned_away += waits
-            raise
         self._count(1, 0)
-        return Place(self)
+        now = monotonic()
+        return Place(self, now, self._coming.add(now) if waits else None)
 
-    def _find_place(self, *, waits: bool) -> None:
+    def lacks(self, *, waits: bool = False) -> str:
+        """Say what a call finds too little of, as `Observer.refused` names it; "" if nothing."""
         if self._calls >= self._limits.calls:
-            raise self._refusal("calls", f"{self._calls} calls run, {self._limits.calls} may")
+            return "calls"
         if self._size >= self._limits.size:
-            raise self._refusal("bytes", f"{self._size} bytes are held, {self._limits.size} may be")
-        if waits and (wait := self._wait()) > self._limits.wait_secs:
-            raise self._refusal(
-                "wait", f"scores would take {wait:.2g} s, {self._limits.wait_secs:.2g} s they may", wait
-            )
+            return "bytes"
+        return "wait" if waits and self._expected() > self._limits.wait_secs else ""
+
+    def turn_away(self, lacking: str, *, waits: bool = False) -> None:
+        """Count a call that finds too little of `lacking`, as `lacks` says."""
+        self.asked += waits
+        self.turned_away += waits
+        self._refused(lacking)
+
+    def refusal(self, lacking: str) -> TooBusyError:
+        """Say why a call is refused that finds too little of `lacking`, and when to come again."""
+        limits, wait = self._limits, 0.0
+        if lacking == "calls":
+            text = f"{self._calls} calls run, {limits.calls} may"
+        elif lacking == "bytes":
+            text = f"{self._size} bytes are held, {limits.size} may be"
+        else:
+            wait = self._expected()
+            text = f"scores would take {wait:.2g} s, {limits.wait_secs:.2g} s they may"
+        return self._too_busy(text, wait)
 
     def hold(self, size: int) -> None:
         """Count a message's bytes; TooBusyError if others leave no room. One alone always has room."""
         if self._size and self._size + size > self._limits.size:
-            raise self._refusal(
-                "bytes", f"{self._size} bytes are held, {self._limits.size} may be, this would add {size}"
+            self._refused("bytes")
+            raise self._too_busy(
+                f"{self._size} bytes are held, {self._limits.size} may be, this would add {size}"
             )
         self._count(0, size)
+
+    def brought(self, moment: int) -> None:
+        """Take note that the message is there of a call that was let in at that moment."""
+        self._coming.remove(moment)
 
     def shed(self, calls: int) -> None:
         """Count calls that were refused before they came here."""
@@ -115,9 +173,14 @@ class Admission:
         if self._observer is not None:
             self._observer.in_flight(self._calls, self._size)
 
-    def _refusal(self, reason: str, text: str, wait: float = 0.0) -> TooBusyError:
+    def _expected(self) -> float:
+        return self._wait(self._coming.count(monotonic()))
+
+    def _refused(self, reason: str) -> None:
         if self._observer is not None:
             self._observer.refused(reason)
+
+    def _too_busy(self, text: str, wait: float = 0.0) -> TooBusyError:
         # By then a place has likely been left. Spread, so that those refused together don't come together.
         usual = min(max(self._usual_secs, wait, LEAST_RETRY_SECS), MOST_RETRY_SECS)
         return TooBusyError(f"server is at its limit: {text}; retry with backoff", usual * _spread())
@@ -126,20 +189,28 @@ class Admission:
 class Place:
     """One call's place; leaves with the block."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, since: float, coming: int | None) -> None:
         self._admission = admission
         self._size = 0
-        self._since = monotonic()
+        self._since = since
+        self._coming = coming  # the moment that it was let in, until its message is there
 
     def hold(self, size: int) -> None:
         """Count the message that was read; TooBusyError if there is no room for it."""
+        self._arrive()
         self._admission.hold(size)
         self._size = size
+
+    def _arrive(self) -> None:
+        if self._coming is not None:
+            self._admission.brought(self._coming)
+            self._coming = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._arrive()
         self._admission.leave(self._size, monotonic() - self._since)
 
 

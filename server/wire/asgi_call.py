@@ -15,6 +15,7 @@ from .transport_options import TransportOptions
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPTS = (b"grpc-accept-encoding", framing.ENCODINGS.encode())
@@ -128,15 +129,12 @@ class AsgiCall:
     async def end(self, outcome: Outcome) -> None:
         """End the call with its status."""
         self._forget()
-        status = [(b"grpc-status", str(outcome.code.value[0]).encode())]
-        if outcome.text:
-            status.append((b"grpc-message", framing.encoded_text(outcome.text)))
-        status += [(name.encode(), value.encode()) for name, value in outcome.trailing]
         if self._started:
+            status = status_headers(outcome)
             await self._send(NO_MORE)
             await self._send({"type": "http.response.trailers", "headers": status, "more_trailers": False})
             return
-        headers = [CONTENT_TYPE, ACCEPTS, *status]
+        headers = only_headers(outcome)
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send(NO_MORE)
 
@@ -219,6 +217,19 @@ class AsgiCall:
         self.gone = True
         if self._task is not None:
             self._task.cancel()
+
+
+def status_headers(outcome: Outcome) -> Headers:
+    """Write how a call ends as headers."""
+    status = [(b"grpc-status", str(outcome.code.value[0]).encode())]
+    if outcome.text:
+        status.append((b"grpc-message", framing.encoded_text(outcome.text)))
+    return [*status, *((name.encode(), value.encode()) for name, value in outcome.trailing)]
+
+
+def only_headers(outcome: Outcome) -> Headers:
+    """Write an answer that is nothing but how the call ends."""
+    return [CONTENT_TYPE, ACCEPTS, *status_headers(outcome)]
 
 
 def deadline_passed() -> Outcome:

@@ -17,6 +17,7 @@ from .call import Call, Deadlines
 from .gate import Gate
 from .method import Codec, Method
 from .outcome import MessageTooLargeError, Outcome
+from .refusals import FULL, Refusals
 from .status import retry_hint, status_of
 from .stream import Stream
 from .transport_options import TransportOptions
@@ -82,6 +83,7 @@ class Calls:
         # Held: to ask for it again costs a call to the kernel each time.
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines()
+        self._refusals = Refusals(self._gate.admission.refusal)
         self._arrived = 0
         self._streams: set[Stream] = set()
         self._idle = asyncio.Event()
@@ -125,6 +127,23 @@ class Calls:
             await asyncio.sleep(QUIET_SECS)
             if self._arrived == arrived:
                 return
+
+    def turned_away(self, method: Method, authorization: str) -> Outcome | None:
+        """Refuse a call for want of room by what it begins with, and count it like any other.
+
+        None where there is room, or more to say of it: then it is to be answered.
+        """
+        if self.draining:
+            return None
+        try:
+            lacking = self._gate.turns_away(method, authorization)
+        except EnsembleError:
+            return None
+        if not lacking:
+            return None
+        self._arrived += 1
+        self._observer.handled(method=method.name, model="", version="", code=FULL.name, seconds=0)
+        return self._refusals.of(lacking, self._loop.time())
 
     async def stream(self, method: Method, incoming: Incoming) -> Outcome:
         """Answer every request of one stream, and say how the stream ends.

@@ -38,6 +38,14 @@ class Gate:
         """Let one call of `method` in; TooBusyError if there is no place, or too long a wait."""
         return self.admission.enter(waits=method.scores)
 
+    def turns_away(self, method: Method, authorization: str) -> str:
+        """Say, and count, what one call of `method` lacks that could be made; "" if it may `enter`."""
+        lacking = self.admission.lacks(waits=method.scores)
+        if lacking:
+            self.check(method, authorization)
+            self.admission.turn_away(lacking, waits=method.scores)
+        return lacking
+
     def grpc_credentials(self) -> Any:
         """Make what a port listens with; None for plain text."""
         certificates = self._certificates

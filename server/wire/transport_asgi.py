@@ -79,6 +79,8 @@ class AsgiTransport:
         self._empty = asyncio.Event()
         self._empty.set()
         self.calls = Calls(observer, options, gate)
+        # A stream is refused message by message.
+        self._unary = {f"/{each.service}/{each.name}": each for each in methods if each.refuse is None}
         self._handles: dict[str, Handle] = {
             f"/{health_service.SERVICE}/Check": self._check,
             f"/{health_service.SERVICE}/Watch": self._watch,
@@ -106,6 +108,13 @@ class AsgiTransport:
                 await self._empty.wait()
                 await asyncio.sleep(FLUSH_SECS)
         await self._host.close()
+
+    def turned_away(self, head: Head) -> Outcome | None:
+        """Refuse a call by its head alone; None if it is to be answered by `take`."""
+        method = self._unary.get(head.path)
+        if method is None or not head.speaks_grpc:
+            return None
+        return self.calls.turned_away(method, head.authorization)
 
     async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one call of a server that speaks ASGI."""

@@ -6,7 +6,7 @@ connection, and while it doesn't read, it isn't read either.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from ..head import Head
@@ -14,8 +14,9 @@ from . import frames
 from .frames import Code, Http2Error
 from .header_blocks import HeaderBlocks, Parts
 from .lifetime import ConnectionLimits, Lifetime, Step
-from .line import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, Line
-from .stream import CallStream
+from .line import CONNECTION_WINDOW_BYTES, NARROW_WINDOW_BYTES, STREAM_WINDOW_BYTES, Line
+from .stream import CallStream, Taker
+from .streams import Streams
 
 # Of calls given up, pings and settings in one second: what costs us more than who sends it.
 MOST_STRIKES = 4000
@@ -23,22 +24,21 @@ PING_DATA = b"unisono."
 
 log = logging.getLogger("unisono.wire")
 
-Take = Callable[[Head, CallStream], Awaitable[None]]
-
 
 class Connection(asyncio.Protocol):
-    """A connection of one client; has `take` called for each of its calls."""
+    """A connection of one client. While it is `narrow` little is sent of a call until it is taken."""
 
-    def __init__(self, take: Take, limits: ConnectionLimits, lost: Callable[["Connection"], None]) -> None:
-        self._take, self._limits, self._lost = take, limits, lost
+    def __init__(
+        self, taker: Taker, limits: ConnectionLimits, lost: Callable[["Connection"], None], *, narrow: bool
+    ) -> None:
+        self._taker, self._limits, self._lost, self._narrow = taker, limits, lost, narrow
         self._loop = asyncio.get_running_loop()
         self._line = Line()
         self._rest = b""
         self._greeted = False
         self._blocks = HeaderBlocks(limits.header_bytes)
         self._parts: Parts | None = None  # of a head that isn't whole
-        self._streams: dict[int, CallStream] = {}
-        self._last = 0  # the highest stream there was
+        self._streams = Streams()
         self._final = frames.LAST_STREAM  # the last that will be taken
         self._strikes = 0
         self._lifetime = Lifetime(limits, self._loop.time())
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._line.opened(cast(asyncio.Transport, transport))
         ours = {
             frames.MAX_STREAMS: self._limits.streams,
-            frames.INITIAL_WINDOW: STREAM_WINDOW_BYTES,
+            frames.INITIAL_WINDOW: self._first_window(),
             frames.HEADER_LIST_SIZE: self._limits.header_bytes,
         }
         more = CONNECTION_WINDOW_BYTES - frames.FIRST_WINDOW
@@ -70,20 +70,18 @@ class Connection(asyncio.Protocol):
         """Take whole frames; what is left waits for the rest."""
         self._lifetime.heard = True
         data = self._rest + data if self._rest else data
+        self._line.gather()
         try:
-            at = self._frames(data, 0 if self._greeted else self._greeting(data))
+            self._rest = data[self._frames(data) :]
         except Http2Error as error:
             self._rest = b""
             self._fail(error)
-            return
-        self._rest = data[at:]
+        self._line.let_go()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End what runs."""
         self._line.lost()
-        for stream in list(self._streams.values()):
-            stream.lose()
-        self._streams.clear()
+        self._streams.lose()
         self._lost(self)
 
     def pause_writing(self) -> None:
@@ -111,6 +109,12 @@ class Connection(asyncio.Protocol):
         elif step is Step.CLOSE:
             self._line.close()
 
+    def narrow(self, *, narrow: bool) -> None:
+        """Have the client send only so much of its next calls before they are taken; those that run go on."""
+        self._narrow = narrow
+        self._line.write(frames.settings({frames.INITIAL_WINDOW: self._first_window()}))
+        self._streams.narrow(narrow=narrow)
+
     def leave(self) -> None:
         """Tell the client to go elsewhere; calls that are on their way are still taken."""
         if not self._lifetime.leaving:
@@ -120,14 +124,17 @@ class Connection(asyncio.Protocol):
     def leave_now(self) -> None:
         """Take no more calls; hang up when those that run are done."""
         if self._final == frames.LAST_STREAM:
-            self._final = self._last
-            self._line.write(frames.goaway(self._last, Code.NO_ERROR))
+            self._final = self._streams.last
+            self._line.write(frames.goaway(self._streams.last, Code.NO_ERROR))
             self._close_if_idle()
 
     def close(self) -> None:
         """Hang up once what was written is out."""
         self.leave_now()
         self._line.close()
+
+    def _first_window(self) -> int:
+        return NARROW_WINDOW_BYTES if self._narrow else STREAM_WINDOW_BYTES
 
     def _finished(self, stream: CallStream) -> None:
         """Forget a stream whose answer is out; what the client still sends of it is not wanted."""
@@ -136,18 +143,12 @@ class Connection(asyncio.Protocol):
             self._line.write(frames.reset(stream.number, Code.NO_ERROR))
         self._close_if_idle()
 
-    # Frames.
-
-    def _greeting(self, data: bytes) -> int:
-        """Return where frames begin, 0 while the greeting isn't whole; Http2Error if it is another's."""
-        begun = data[: len(frames.PREFACE)]
-        if not frames.PREFACE.startswith(begun):
-            raise Http2Error(Code.PROTOCOL_ERROR, "this port speaks gRPC over HTTP/2 alone")
-        self._greeted = len(begun) == len(frames.PREFACE)
-        return len(frames.PREFACE) if self._greeted else 0
-
-    def _frames(self, data: bytes, at: int) -> int:
-        """Take the whole frames of `data` from `at` on; return where the rest begins."""
+    def _frames(self, data: bytes) -> int:
+        """Take the whole frames of `data`, behind the greeting; return where the rest begins."""
+        at = 0
+        if not self._greeted:
+            at = frames.greeted(data)
+            self._greeted = at > 0
         size = len(data)
         while self._greeted and size - at >= frames.HEAD_BYTES:
             start = at + frames.HEAD_BYTES
@@ -171,7 +172,7 @@ class Connection(asyncio.Protocol):
         self._line.came(size)
         stream = self._streams.get(number)
         if stream is None:
-            self._check_past(number, "DATA")
+            self._streams.check_past(number, "DATA")
             self._line.took(size)
             return
         if flags & frames.PADDED:
@@ -198,10 +199,10 @@ class Connection(asyncio.Protocol):
 
     def _on_block(self, flags: int, number: int, block: bytes) -> None:
         ended, stream = bool(flags & frames.END_STREAM), self._streams.get(number)
-        if stream is not None or number <= self._last:
+        if stream is not None or number <= self._streams.last:
             # Trailers, of which gRPC's clients send none; also of a call that was refused meanwhile.
             self._blocks.pairs(block)
-            self._check_past(number, "HEADERS")
+            self._streams.check_past(number, "HEADERS")
             if stream is not None:
                 if not ended:
                     raise Http2Error(Code.PROTOCOL_ERROR, f"stream {number} begins twice")
@@ -210,21 +211,28 @@ class Connection(asyncio.Protocol):
         if not number % 2:
             raise Http2Error(Code.PROTOCOL_ERROR, f"a client can't open stream {number}")
         head = self._blocks.head(block)
-        self._last = number
+        self._streams.last = number
         if number > self._final or len(self._streams) >= self._limits.streams:
             self._line.write(frames.reset(number, Code.REFUSED_STREAM))
             return
-        self._begin(number, head, ended=ended)
+        refusal = self._taker.refuse(head)
+        if refusal is None:
+            self._begin(number, head, ended=ended)
+            return
+        # What still comes of it is counted, and thrown away.
+        self._line.write(frames.answered(number, refusal, ended=ended))
 
     def _begin(self, number: int, head: Head, *, ended: bool) -> None:
         stream = CallStream(number, head, self._line, self._finished)
         stream.ended = ended
+        if self._narrow:
+            stream.narrow()
         self._streams[number] = stream
         stream.task = self._loop.create_task(self._run(stream))
 
     async def _run(self, stream: CallStream) -> None:
         try:
-            await self._take(stream.head, stream)
+            await self._taker.take(stream.head, stream)
         except Exception:
             log.exception("a call failed in the transport")
         finally:
@@ -233,7 +241,7 @@ class Connection(asyncio.Protocol):
 
     def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
         frames.word(payload, "RST_STREAM")
-        self._check_past(number, "RST_STREAM")
+        self._streams.check_past(number, "RST_STREAM")
         stream = self._streams.pop(number, None)
         if stream is not None:
             self._strike()
@@ -248,8 +256,7 @@ class Connection(asyncio.Protocol):
         self._strike()
         before = self._line.peer.stream_window
         frames.read_settings(payload, self._line.peer)
-        for stream in self._streams.values():
-            stream.grow(self._line.peer.stream_window - before)
+        self._streams.grow(self._line.peer.stream_window - before)
         self._line.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._line.more_room()
 
@@ -268,7 +275,7 @@ class Connection(asyncio.Protocol):
         if not more:
             raise Http2Error(Code.PROTOCOL_ERROR, "a window that grows by nothing")
         if number:
-            self._check_past(number, "WINDOW_UPDATE")
+            self._streams.check_past(number, "WINDOW_UPDATE")
             stream = self._streams.get(number)
             if stream is not None:
                 stream.grow(more)
@@ -276,21 +283,14 @@ class Connection(asyncio.Protocol):
             self._line.grow(more)
         self._line.more_room()
 
-    def _check_past(self, number: int, what: str) -> None:
-        """Refuse a frame of a stream that never was."""
-        if not number or number > self._last:
-            raise Http2Error(Code.PROTOCOL_ERROR, f"{what} on stream {number}, which never began")
-
     def _strike(self) -> None:
         self._strikes += 1
         if self._strikes > MOST_STRIKES:
             raise Http2Error(Code.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
 
-    # The end.
-
     def _fail(self, error: Http2Error) -> None:
         log.debug("a connection ends: %s", error)
-        self._line.write(frames.goaway(self._last, error.code, str(error)))
+        self._line.write(frames.goaway(self._streams.last, error.code, str(error)))
         self._line.close()
 
     def _close_if_idle(self) -> None:

@@ -56,6 +56,14 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return (len(payload) << 48 | kind << 40 | flags << 32 | stream).to_bytes(HEAD_BYTES, "big") + payload
 
 
+def greeted(data: bytes) -> int:
+    """Return where frames begin, 0 while the greeting isn't whole; Http2Error if it is another's."""
+    begun = data[: len(PREFACE)]
+    if not PREFACE.startswith(begun):
+        raise Http2Error(Code.PROTOCOL_ERROR, "this port speaks gRPC over HTTP/2 alone")
+    return len(PREFACE) if len(begun) == len(PREFACE) else 0
+
+
 def settings(values: dict[int, int]) -> bytes:
     """Write a SETTINGS frame."""
     payload = b"".join(
@@ -96,6 +104,12 @@ def window_update(stream: int, more: int) -> bytes:
 def reset(stream: int, code: Code) -> bytes:
     """End one stream."""
     return frame(RST_STREAM, 0, stream, code.to_bytes(WORD_BYTES, "big"))
+
+
+def answered(stream: int, block: bytes, *, ended: bool) -> bytes:
+    """Answer a stream with headers alone; one whose request hasn't `ended` is to go no further."""
+    answer = frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
+    return answer if ended else answer + reset(stream, Code.NO_ERROR)
 
 
 def goaway(last: int, code: Code, text: str = "") -> bytes:

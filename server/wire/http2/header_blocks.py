@@ -9,7 +9,9 @@ from functools import lru_cache
 
 from hpack import Decoder, HPACKError
 
+from ..asgi_call import only_headers
 from ..head import Head, Pairs
+from ..outcome import Outcome
 from .frames import Code, Http2Error
 
 # What is this many times larger than metadata may be is not answered in gRPC's words: the connection ends.
@@ -87,6 +89,12 @@ def answer_block(headers: tuple[tuple[bytes, bytes], ...], *, status: bool) -> b
     for name, value in headers:
         parts += [b"\x00", _length(len(name)), name, _length(len(value)), value]
     return b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def refusal_block(outcome: Outcome) -> bytes:
+    """Write the headers of an answer that is nothing but how the call ends."""
+    return answer_block(tuple(only_headers(outcome)), status=True)
 
 
 def _length(size: int) -> bytes:

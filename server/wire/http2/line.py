@@ -7,6 +7,9 @@ from .frames import Code, Http2Error
 
 # What a client may send before somebody reads it: of one call, and of all calls of a connection.
 STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES = 2**20, 16 * 2**20
+# And of a call that may well be refused: what is no more than this isn't worth to be asked for.
+NARROW_WINDOW_BYTES = 1024
+WIDER_BYTES = STREAM_WINDOW_BYTES - NARROW_WINDOW_BYTES
 
 
 class Line:
@@ -16,6 +19,7 @@ class Line:
         self.peer = frames.Peer()
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._gathered: list[bytes] | None = None
         self._full = False  # the client doesn't read
         self._window = frames.FIRST_WINDOW  # what it takes
         self._room, self._owed = CONNECTION_WINDOW_BYTES, 0
@@ -31,11 +35,24 @@ class Line:
 
     def write(self, data: bytes) -> None:
         """Send bytes, if anybody is there."""
-        if self._transport is not None:
+        if self._gathered is not None:
+            self._gathered.append(data)
+        elif self._transport is not None:
             self._transport.write(data)
+
+    def gather(self) -> None:
+        """Keep what is written until `let_go`: many small parts cost a call to the kernel each."""
+        self._gathered = []
+
+    def let_go(self) -> None:
+        """Send what was kept."""
+        gathered, self._gathered = self._gathered, None
+        if gathered:
+            self.write(b"".join(gathered))
 
     def close(self) -> None:
         """Hang up once what was written is out."""
+        self.let_go()
         if self._transport is not None:
             self._transport.close()
 

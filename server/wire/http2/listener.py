@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from ensemble.errors import UnavailableError
 
 from ..calls import Observer
 from ..gate import Gate
+from ..head import Head
 from ..health import Health
 from ..method import Method
 from ..transport_asgi import AsgiTransport
 from ..transport_options import TransportOptions
 from .connection import Connection
+from .crowding import EVERY_SECS, Crowding
+from .header_blocks import refusal_block
 from .lifetime import ConnectionLimits
 from .stream import CallStream
 
@@ -38,17 +40,19 @@ class Listener:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._looking: asyncio.TimerHandle | None = None
+        self._crowding = Crowding()
+        self._counting: asyncio.TimerHandle | None = None
+        self._seen = 0, 0  # calls that came, and those refused
 
     async def serve(self, transport: AsgiTransport) -> int:
         """Listen, and return the port. Raises UnavailableError if the address can't be had."""
+        taker = _Taker(transport)
 
         def connection() -> Connection:
-            made = Connection(take, self._limits, self._connections.discard)
+            narrow = self._crowding.narrow
+            made = Connection(taker, self._limits, self._connections.discard, narrow=narrow)
             self._connections.add(made)
             return made
-
-        async def take(head: Any, stream: CallStream) -> None:
-            await transport.take(head, stream.receive, stream.send)
 
         host, _, port = self._options.address.rpartition(":")
         try:
@@ -65,6 +69,7 @@ class Listener:
                 "machine; choose another, or end the process that has it"
             ) from error
         self._look()
+        self._count()
         return int(self._server.sockets[0].getsockname()[1])
 
     async def farewell(self) -> None:
@@ -76,8 +81,9 @@ class Listener:
         """Listen no more, and hang up."""
         if self._server is not None:
             self._server.close()
-        if self._looking is not None:
-            self._looking.cancel()
+        for timer in (self._looking, self._counting):
+            if timer is not None:
+                timer.cancel()
         for connection in list(self._connections):
             connection.close()
 
@@ -87,6 +93,30 @@ class Listener:
         for connection in list(self._connections):
             connection.look(now)
         self._looking = loop.call_later(min(LOOK_SECS, least / LOOKS), self._look)
+
+    def _count(self) -> None:
+        """See how many calls were refused, and have all clients send less or more where that says so."""
+        (came, refused), before, admission = self._seen, self._crowding.narrow, self._gate.admission
+        self._seen = admission.asked, admission.turned_away
+        narrow = self._crowding.note(self._seen[0] - came, self._seen[1] - refused)
+        if narrow != before:
+            for connection in self._connections:
+                connection.narrow(narrow=narrow)
+        self._counting = asyncio.get_running_loop().call_later(EVERY_SECS, self._count)
+
+
+class _Taker:
+    """The transport, as connections see it."""
+
+    def __init__(self, transport: AsgiTransport) -> None:
+        self._transport = transport
+
+    def refuse(self, head: Head) -> bytes | None:
+        outcome = self._transport.turned_away(head)
+        return None if outcome is None else refusal_block(outcome)
+
+    async def take(self, head: Head, stream: CallStream) -> None:
+        await self._transport.take(head, stream.receive, stream.send)
 
 
 def http2_transport(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ..head import Head
 from .frames import (
@@ -17,9 +17,21 @@ from .frames import (
     window_update,
 )
 from .header_blocks import answer_block
-from .line import STREAM_WINDOW_BYTES, Line
+from .line import STREAM_WINDOW_BYTES, WIDER_BYTES, Line
 
 GONE = {"type": "http.disconnect"}
+
+
+class Taker(Protocol):
+    """Who calls are for."""
+
+    def refuse(self, head: Head) -> bytes | None:
+        """Write the headers that refuse a call by its own; None if it is to be taken."""
+        ...
+
+    async def take(self, head: Head, stream: "CallStream") -> None:
+        """Answer a call."""
+        ...
 
 
 class ClientGoneError(OSError):
@@ -39,6 +51,7 @@ class CallStream:
         "_owed",
         "_room",
         "_size",
+        "_spare",
         "_told_end",
         "_trailers",
         "_waiting",
@@ -61,6 +74,9 @@ class CallStream:
         self._line, self._finished = line, finished
         self._window = line.peer.stream_window  # what the client takes
         self._room = STREAM_WINDOW_BYTES  # what we take
+        self._spare: bool | None = (
+            None  # whether the client has WIDER_BYTES more than we need; None: never had
+        )
         self._owed = 0  # of what was read: the room that the client wasn't told of
         self._loop = line.loop
         self._held: list[bytes] = []
@@ -89,6 +105,19 @@ class CallStream:
         self._window += more
         if self._window > MOST_WINDOW:
             raise Http2Error(Code.FLOW_CONTROL_ERROR, f"stream {self.number} has too large a window")
+
+    def narrow(self) -> None:
+        """Give the client again what it loses of its window as calls begin with less."""
+        if self._spare:
+            self._spare = False
+        elif not self.ended:
+            self._line.write(window_update(self.number, WIDER_BYTES))
+
+    def widen(self) -> None:
+        """Take note that the client's window grows as calls begin with more."""
+        if self._spare is None:
+            self._room += WIDER_BYTES
+        self._spare = True
 
     def lose(self) -> None:
         """End the application: its client has gone."""

@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.telemetry.statistics import Statistics
-from server.wire.admission import Admission, AdmissionLimits, TooBusyError
+from server.wire.admission import MOMENT_SECS, Admission, AdmissionLimits, Coming, TooBusyError
 from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.tfs import Tfs
@@ -63,7 +65,7 @@ def test_the_hint_follows_how_long_calls_take_within_bounds() -> None:
 
 def test_calls_that_wait_for_scores_are_refused_while_that_takes_too_long() -> None:
     told, wait = Recorder(), [0.0]
-    admission = Admission(AdmissionLimits(wait_secs=1.0), told, lambda: wait[0])
+    admission = Admission(AdmissionLimits(wait_secs=1.0), told, lambda _: wait[0])
     with admission.enter(waits=True):
         wait[0] = 2.5
         with pytest.raises(
@@ -78,6 +80,40 @@ def test_calls_that_wait_for_scores_are_refused_while_that_takes_too_long() -> N
         with admission.enter(waits=True):
             pass
     assert told.of("refused") == [("wait",)]
+
+
+def test_those_who_come_count_before_they_wait_and_no_longer_when_they_do() -> None:
+    seen = list[int]()
+
+    def wait(coming: int) -> float:
+        seen.append(coming)
+        return float(coming)
+
+    admission = Admission(AdmissionLimits(wait_secs=1.5), None, wait)
+    first, second = admission.enter(waits=True), admission.enter(waits=True)
+    assert admission.lacks(waits=True) == "wait"
+    assert admission.lacks() == ""
+    first.hold(10)
+    first.hold(0)
+    with second:
+        assert admission.lacks(waits=True) == ""
+    with admission.enter():
+        assert admission.lacks(waits=True) == ""
+    assert seen == [0, 1, 2, 1, 0]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "count"]), st.floats(0, 0.04)), max_size=60))
+def test_who_came_a_moment_ago_counts_and_who_is_slow_does_not(steps: list[tuple[str, float]]) -> None:
+    coming, there, now = Coming(), list[tuple[float, int]](), 100.0
+    for step, later in steps:
+        now += later
+        if step == "add":
+            there.append((now, coming.add(now)))
+        elif step == "remove" and there:
+            coming.remove(there.pop(0)[1])
+        sure = sum(now - since < MOMENT_SECS for since, _ in there)
+        possible = sum(now - since <= 2 * MOMENT_SECS for since, _ in there)
+        assert sure <= coming.count(now) <= possible
 
 
 def test_the_methods_that_ask_members_are_those_that_wait() -> None:

@@ -80,7 +80,7 @@ async def world_of(
         Method("test.Service", "Stream", REQUEST, RESPONSE, world.wait, refuse=lambda *_: RESPONSE()),
         Method("test.Service", "Score", REQUEST, RESPONSE, world.wait, scores=True),
     ]
-    gate = Gate(admission=Admission(limits or AdmissionLimits(), told, lambda: world.expected))
+    gate = Gate(admission=Admission(limits or AdmissionLimits(), told, lambda _: world.expected))
     settings = [("grpc.use_local_subchannel_pool", 1), *client]
     async with (
         binding.serve(methods, Health(), observer=told, options=TransportOptions(**options), gate=gate) as (

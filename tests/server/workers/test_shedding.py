@@ -148,7 +148,7 @@ async def test_while_the_server_refuses_most_calls_envoy_refuses_some_and_they_a
     envoy: EnvoyProcess,
 ) -> None:
     told = Recorder()
-    admission = Admission(AdmissionLimits(wait_secs=1.0), told, lambda: 2.0)
+    admission = Admission(AdmissionLimits(wait_secs=1.0), told, lambda _: 2.0)
     shedding = asyncio.create_task(keep_shedding(admission, envoy.admin))
     try:
         async with served(envoy) as ask, asyncio.timeout(30):

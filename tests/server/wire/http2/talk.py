@@ -56,12 +56,15 @@ class Socket:
 class Talk:
     """One client of one connection, whose calls are kept for the test to answer."""
 
-    def __init__(self, limits: ConnectionLimits | None = None, *, greeted: bool = True) -> None:
+    def __init__(
+        self, limits: ConnectionLimits | None = None, *, greeted: bool = True, narrow: bool = False
+    ) -> None:
         self.socket, self.calls = Socket(), list[CallStream]()
         self.cancelled: list[int] = []
         self.lost: list[Connection] = []
         self.encoder = Encoder()
-        self.connection = Connection(self._take, limits or ConnectionLimits(), self.lost.append)
+        self.refusal: bytes | None = None  # what calls are refused with
+        self.connection = Connection(self, limits or ConnectionLimits(), self.lost.append, narrow=narrow)
         socket: Any = self.socket
         self.connection.connection_made(socket)
         self.answers: dict[int, Callable[[CallStream], Any]] = {}
@@ -70,7 +73,10 @@ class Talk:
             self.send(frames.PREFACE, frames.settings({}))
             self.came()
 
-    async def _take(self, _head: Head, stream: CallStream) -> None:
+    def refuse(self, _head: Head) -> bytes | None:
+        return self.refusal
+
+    async def take(self, _head: Head, stream: CallStream) -> None:
         self.calls.append(stream)
         try:
             answer = self.answers.get(stream.number)
