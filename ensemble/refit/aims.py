@@ -67,7 +67,8 @@ def pinball_of(sample: Sample, quantile: float) -> PinballLoss:
 
 def log_loss_of(sample: Sample) -> LogLoss:
     """Return the log-loss of averages on these rows."""
-    return LogLoss.of(sample.true_class, sample.weights, sample.passes)
+    places = sample.place if sample.each == 1 else sample.place // sample.each
+    return LogLoss.of(sample.true_class, sample.weights, sample.passes, places=places)
 
 
 def brier_of(sample: Sample) -> SquaredLoss:

@@ -65,9 +65,7 @@ def pairs(sample: Sample) -> Pairs:
     agreed, apart = both * none, first * first.T
     with np.errstate(invalid="ignore"):
         q_statistic = (agreed - apart) / (agreed + apart)
-    return Pairs(
-        error_correlation(sample.predictions), first + first.T, none, q_statistic, _losses_together(sample)
-    )
+    return Pairs(error_correlation(sample), first + first.T, none, q_statistic, _losses_together(sample))
 
 
 def squared_decomposition(sample: Sample, weights: Vector) -> Decomposition:

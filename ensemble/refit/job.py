@@ -84,7 +84,9 @@ class RefitJob:
         objective_for(truth, self.objective)
         opened = partial(open_labelled, signature=signature, label=self.label, truth=truth, classes=classes)
         validation = opened(self.data, keep=columns.names)
-        test = opened(self.test) if self.test else None
+        # What rows count, they count there too.
+        judging = RowColumns(columns.weight).names
+        test = opened(self.test, keep=judging) if self.test else None
         learning = LearnOptions(
             test,
             self.batch_size,

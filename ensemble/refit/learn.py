@@ -110,7 +110,7 @@ def learn(
         gain=held_out.gain,
         findings=findings,
         verdict=judge(trial, _gate(options.gate, fitted, incumbent, among, compared)),
-        figures={"validation": figures(sample.predictions, incumbent, fitted.blend, decides), **shown},
+        figures={"validation": figures(sample, incumbent, fitted.blend, decides), **shown},
         pool=fitted.blend.pool(names).to_json(),
         objective=among.objective,
         newcomers=_newcomers(servable, validation, options, sample),
@@ -164,10 +164,10 @@ def _on_test_rows(
     if options.test is None:
         return None, {}, ()
     contenders, decides = judged
-    unseen = _predict(servable, options.test, options, validation.rows)
+    unseen = options.columns.weighed(_predict(servable, options.test, options, validation.data_rows))
     tested = compare(unseen, contenders, options.test.digest, decides)
     shown = figures(unseen, contenders.incumbent, contenders.learned, decides)
-    return tested, {"test": shown}, leaked(validation, unseen)
+    return tested, {"test": shown}, leaked(validation, unseen.predictions)
 
 
 def _newcomers(

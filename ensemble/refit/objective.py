@@ -35,12 +35,18 @@ class LogLoss:
 
     @classmethod
     def of(
-        cls, true_class_scores: Matrix, row_weights: Vector | None = None, passes: Passes | None = None
+        cls,
+        true_class_scores: Matrix,
+        row_weights: Vector | None = None,
+        passes: Passes | None = None,
+        *,
+        places: NDArray[np.int64] | None = None,
     ) -> Self:
         """Take scores `[row, member]`, >= 0, and row weights, >= 0 (all alike unless given).
 
         Rows of weight zero are left out. InvalidDataError names the rows that no member allows for.
-        `passes` says who goes over the rows; of scaled ones that is always this process.
+        `passes` says who goes over the rows; of scaled ones that is always this process. `places` are the
+        rows' numbers in the data, where they aren't from 0 on.
         """
         scores, weights = _weighed(np.asarray(true_class_scores, dtype=np.float64), row_weights)
         least = float(scores.min())
@@ -52,7 +58,7 @@ class LogLoss:
         if least >= SMALL:
             return cls(scores, weights, 0.0, passes)
         largest = scores.max(axis=1)
-        _refuse_impossible(largest == 0)
+        _refuse_impossible(largest == 0, row_weights, places)
         if largest.min() >= SMALL:
             return cls(scores, weights, 0.0, passes)
         return cls(scores / largest[:, None], weights, float(-weights @ np.log(largest)))
@@ -64,7 +70,7 @@ class LogLoss:
         if np.isnan(logs).any() or logs.max() == np.inf:
             raise InvalidDataError("log scores must be finite or -inf; some are nan or +inf")
         largest = logs.max(axis=1)
-        _refuse_impossible(largest == -np.inf)
+        _refuse_impossible(largest == -np.inf, row_weights)
         return cls(np.exp(logs - largest[:, None]), weights, float(-weights @ largest))
 
     @property
@@ -154,10 +160,17 @@ def _weighed(scores: Matrix, row_weights: Vector | None) -> tuple[Matrix, Vector
     return scores[counted], weights / weights.sum()
 
 
-def _refuse_impossible(impossible: NDArray[np.bool_]) -> None:
-    if impossible.any():
-        raise InvalidDataError(
-            f"every member gives the true class of {int(impossible.sum())} of {len(impossible)} rows a score"
-            f" of zero, the first in row {int(np.argmax(impossible))}, so no weighting has a finite log-loss:"
-            " check these rows' labels, or leave the rows out"
-        )
+def _refuse_impossible(
+    impossible: NDArray[np.bool_], row_weights: Vector | None, places: NDArray[np.int64] | None = None
+) -> None:
+    """Refuse rows, of those that count, that no member allows for."""
+    if not impossible.any():
+        return
+    counted = np.arange(len(impossible)) if row_weights is None else np.flatnonzero(row_weights)
+    rows = counted if places is None else places[counted]
+    found = np.unique(rows[impossible])
+    raise InvalidDataError(
+        f"every member gives what is true of {len(found)} of {len(np.unique(rows))} rows a score of zero, the"
+        f" first in row {found[0]}, so no weighting has a finite log-loss: check these rows' labels, or leave"
+        " the rows out"
+    )

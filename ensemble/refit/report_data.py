@@ -3,7 +3,6 @@
 Plain data, computed while the members' scores are at hand, kept with the version's evidence.
 """
 
-from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
@@ -12,19 +11,16 @@ from numpy.typing import NDArray
 
 from .blend import Blend
 from .comparison import BINS, Decides, Judged, told_losses
-from .objective import Matrix
-from .predictions import Predictions
+from .objective import Matrix, Vector
 from .sample import Sample
 from .squared import SquaredLoss
 
-# Rows whose scores are held in float64 at a time.
-BLOCK_ROWS = 4096
 # Rows, evenly spread, that correlations are computed on.
 SAMPLE_ROWS = 20_000
 
 
 def figures(
-    predictions: Predictions, incumbent: Blend, learned: Blend, decides: Decides | None = None
+    sample: Sample, incumbent: Blend, learned: Blend, decides: Decides | None = None
 ) -> dict[str, Any]:
     """Return the figures for what was served before and after, on these rows. Null is infinite.
 
@@ -33,29 +29,31 @@ def figures(
     "confidence", "accuracy"}, one a bin that has rows], "learned": ...}}
 
     Labels are told in place of classes, with how many rows have them ("true"); so are values, with their
-    "loss", if there are several, and nothing is said of how sure they are.
+    "loss", if there are several, and nothing is said of how sure they are. "rows" and "true" are counts, all
+    else is a mean in which rows weigh what the sample says.
     """
-    sample = Sample.of(predictions)
+    predictions = sample.predictions
     correlation = {
         "members": list(predictions.members),
-        "matrix": [[round(value, 4) for value in row] for row in error_correlation(predictions).tolist()],
+        "matrix": [[round(value, 4) for value in row] for row in error_correlation(sample).tolist()],
     }
     if predictions.targets is not None:
         return {"error_correlation": correlation} | _of_values(sample, incumbent, learned, decides)
     before, after = Judged.of(sample, incumbent), Judged.of(sample, learned)
     labels = predictions.asked.parts(sample.place)
-    classes = labels or {name: predictions.labels == index for index, name in enumerate(predictions.classes)}
+    truth, weights = sample.labels, _weights(sample)
+    classes = labels or {name: truth == index for index, name in enumerate(predictions.classes)}
     return {
         "error_correlation": correlation,
-        "reliability": {"incumbent": _reliability(before), "learned": _reliability(after)},
+        "reliability": {"incumbent": _reliability(before, weights), "learned": _reliability(after, weights)},
         "classes": [
             {
                 "name": name,
                 "rows": int(rows.sum()),
-                "incumbent": _of_class(before, rows),
-                "learned": _of_class(after, rows),
+                "incumbent": _of_class(before, rows, weights),
+                "learned": _of_class(after, rows, weights),
             }
-            | ({"true": int(predictions.labels[rows].sum())} if labels else {})
+            | ({"true": int(truth[rows].sum())} if labels else {})
             for name, rows in classes.items()
         ],
     }
@@ -67,30 +65,37 @@ def _of_values(sample: Sample, incumbent: Blend, learned: Blend, decides: Decide
         which: told_losses(sample, blend, decides)
         for which, blend in (("incumbent", incumbent), ("learned", learned))
     }
-    parts = sample.predictions.asked.parts(sample.place)
+    parts, weights = sample.predictions.asked.parts(sample.place), _weights(sample)
     return {
         "classes": [
             {"name": name, "rows": int(rows.sum())}
-            | {which: {"loss": float(loss[rows].mean()), "accuracy": None} for which, loss in losses.items()}
+            | {
+                which: {"loss": float(np.average(loss[rows], weights=weights[rows])), "accuracy": None}
+                for which, loss in losses.items()
+            }
             for name, rows in parts.items()
         ]
     }
 
 
-def error_correlation(predictions: Predictions) -> Matrix:
+def _weights(sample: Sample) -> Vector:
+    return np.ones(sample.rows) if sample.weights is None else sample.weights
+
+
+def error_correlation(sample: Sample) -> Matrix:
     """Return how alike the errors of each two members are, `[member, member]`: 1 is the same, 0 unrelated.
 
     The cosine of their errors (score minus truth, over all classes): averaging helps where it is low.
     """
-    total: SquaredLoss | None = None
-    for rows in _blocks(predictions, sample=SAMPLE_ROWS):
-        scores = np.stack([np.asarray(scores[rows]) for scores in predictions.scores])
-        if predictions.targets is None:
-            part = SquaredLoss.brier(scores, predictions.labels[rows])
+    part = sample.thinned(SAMPLE_ROWS)
+    products = np.zeros((sample.members, sample.members))
+    for rows, given in part.blocks():
+        scores, block = np.stack(list(given.values())), part.take(rows)
+        if sample.predictions.targets is None:
+            loss = SquaredLoss.brier(scores, block.labels, block.weights)
         else:
-            part = SquaredLoss.of(scores, predictions.targets[rows, None])
-        total = part if total is None else total + part
-    products = np.eye(len(predictions.members)) if total is None else total.products
+            loss = SquaredLoss.of(scores, block.targets[:, None], block.weights)
+        products += loss.products
     size = np.sqrt(np.maximum(np.diag(products), np.finfo(float).tiny))
     correlation: Matrix = products / np.outer(size, size)
     # A member that never errs is like itself all the same.
@@ -98,30 +103,25 @@ def error_correlation(predictions: Predictions) -> Matrix:
     return correlation
 
 
-def _reliability(judged: Judged) -> list[dict[str, float]]:
-    """Return rows, mean top score and accuracy of each bin of top scores that has rows."""
+def _reliability(judged: Judged, weights: Vector) -> list[dict[str, float]]:
+    """Return rows, mean top score and accuracy of each bin of top scores that has rows which count."""
     bins = np.clip((judged.confidence * BINS).astype(int), 0, BINS - 1)
     return [
         {
             "rows": int(inside.sum()),
-            "confidence": float(judged.confidence[inside].mean()),
-            "accuracy": float(judged.right[inside].mean()),
+            "confidence": float(np.average(judged.confidence[inside], weights=weights[inside])),
+            "accuracy": float(np.average(judged.right[inside], weights=weights[inside])),
         }
         for inside in (bins == index for index in range(BINS))
-        if inside.any()
+        if weights[inside].any()
     ]
 
 
-def _of_class(judged: Judged, rows: NDArray[np.bool_]) -> dict[str, float | None]:
-    """Return log-loss and accuracy on the rows of one class; null if it has none, or for infinite."""
-    if not rows.any():
+def _of_class(judged: Judged, rows: NDArray[np.bool_], weights: Vector) -> dict[str, float | None]:
+    """Return log-loss and accuracy on the rows of one class; null if none counts, or for infinite."""
+    counted = rows & (weights > 0)
+    if not counted.any():
         return {"log_loss": None, "accuracy": None}
-    loss = float(judged.losses[rows].mean())
-    return {"log_loss": loss if isfinite(loss) else None, "accuracy": float(judged.right[rows].mean())}
-
-
-def _blocks(predictions: Predictions, sample: int) -> Iterator[slice]:
-    """Yield every n-th row, block by block, so that at most `sample` are left."""
-    step = -(-predictions.rows // sample)
-    for start in range(0, predictions.rows, BLOCK_ROWS * step):
-        yield slice(start, min(start + BLOCK_ROWS * step, predictions.rows), step)
+    loss = float(np.average(judged.losses[counted], weights=weights[counted]))
+    accuracy = float(np.average(judged.right[counted], weights=weights[counted]))
+    return {"log_loss": loss if isfinite(loss) else None, "accuracy": accuracy}

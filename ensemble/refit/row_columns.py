@@ -35,9 +35,7 @@ class RowColumns:
 
     def sample(self, predictions: Predictions) -> Sample:
         """Return the rows, with what the columns say of them; InvalidDataError if they say nonsense."""
-        sample = Sample.of(predictions)
-        if self.weight:
-            sample = replace(sample, weights=_weights(_column(predictions, self.weight), self.weight))
+        sample = self.weighed(predictions)
         together = self.group or self.time
         if together is None:
             return sample
@@ -53,17 +51,25 @@ class RowColumns:
                 found[f"{name}={value}"] = values == value
         return found
 
+    def weighed(self, predictions: Predictions) -> Sample:
+        """Return the rows, each counting as much as its column says: all that matters of rows that judge."""
+        sample = Sample.of(predictions)
+        return replace(sample, weights=_weights(predictions, self.weight)) if self.weight else sample
 
-def _weights(column: NDArray[np.generic], name: str) -> Vector:
+
+def _weights(predictions: Predictions, name: str) -> Vector:
+    column = _column(predictions, name)
     try:
         weights = column.astype(np.float64)
     except (TypeError, ValueError):
         raise InvalidDataError(f"sample weights are numbers; column {name!r} holds {column[0]!r}") from None
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
-        row = int(np.argmax(bad))
+        # Where a row asks several questions, each of them has its weight.
+        row = int(np.argmax(bad)) // predictions.asked.each
+        value = weights[np.argmax(bad)]
         raise InvalidDataError(
-            f"sample weights must be finite and >= 0; row {row} of column {name!r} has {weights[row]}"
+            f"sample weights must be finite and >= 0; row {row} of column {name!r} has {value}"
         )
     if not weights.any():
         raise InvalidDataError(f"all sample weights of column {name!r} are zero: no row would count")

@@ -67,6 +67,17 @@ def make_labels(folder: Path) -> Made:
     return _made(folder, members, inputs.astype(np.float32), truth, (400, 800))
 
 
+def make_several_values(folder: Path) -> Made:
+    """Three made-up values a row, of very different sizes."""
+    from sklearn.datasets import make_regression  # noqa: PLC0415
+    from sklearn.linear_model import MultiTaskLasso, Ridge  # noqa: PLC0415
+    from sklearn.neighbors import KNeighborsRegressor  # noqa: PLC0415
+
+    inputs, truth = make_regression(600, 8, n_targets=3, noise=20, random_state=1)
+    members = {"lasso": MultiTaskLasso(5.0), "ridge": Ridge(100.0), "old": KNeighborsRegressor(5)}
+    return _made(folder, members, inputs.astype(np.float32), truth * (1, 0.1, 10) + 5, (200, 450))
+
+
 def _made(
     folder: Path, members: Mapping[str, Any], inputs: NDArray[np.float32], truth: Any, cuts: tuple[int, int]
 ) -> Made:

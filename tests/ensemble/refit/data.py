@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ensemble.data.dataset import Chunk
 from ensemble.member import Member, Rows, Scores
 from ensemble.refit.predictions import Predictions
+from ensemble.refit.questions import NO_OR_YES, VALUE, Asked
 from ensemble.servable import Servable
 from ensemble.signature import Signature, TensorSpec
+from ensemble.truth import Truth
 from tests.support.members import servable, signature_of
 
 
@@ -102,3 +104,21 @@ def predictions(labels: Sequence[int], **scores: Sequence[Sequence[float]]) -> P
     arrays = tuple(np.array(rows, np.float32) for rows in scores.values())
     classes = tuple(f"class{index}" for index in range(arrays[0].shape[1]))
     return Predictions(tuple(scores), classes, np.array(labels, np.int64), arrays)
+
+
+def asked(
+    truth: Truth, told: ArrayLike, columns: Mapping[str, NDArray[Any]] | None = None, **members: ArrayLike
+) -> Predictions:
+    """Members' scores [row, column] of what is `told` of rows [row, column]; columns are c0, c1, ..."""
+    table = np.asarray(told, np.float64)
+    names = Asked(truth, tuple(f"c{column}" for column in range(table.shape[1])))
+    values = truth is Truth.VALUES
+    return Predictions(
+        members=tuple(members),
+        classes=VALUE if values else NO_OR_YES,
+        labels=np.zeros(table.size, np.int64) if values else table.reshape(-1).astype(np.int64),
+        scores=names.answers([np.asarray(given, np.float32) for given in members.values()], len(table)),
+        kept=names.kept(columns or {}),
+        asked=names,
+        targets=table.reshape(-1) if values else None,
+    )

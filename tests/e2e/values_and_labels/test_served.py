@@ -1,11 +1,8 @@
 """Ensembles of values and of independent labels: published, refitted, served, scored, reported."""
 
 import asyncio
-import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,72 +13,13 @@ from ensemble.errors import EnsembleError, InvalidDataError, InvalidRequestError
 from model_store.store import Store
 from server.cli.demonstration.scrape import samples_of
 from server.cli.demonstration.server_process import serving
-from server.cli.main import application
+from tests.e2e.values_and_labels.published import LABELS, Call, scores_of_validation
 from tests.support.clients import run_triton
-from tests.support.other_kinds import Floats, Made, make_labels, make_values
-
-LABELS = ("sport", "art", "work", "food")
-Call = Callable[..., Any]
-
-
-@pytest.fixture(scope="module", name="values")
-def fixture_values(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make_values(tmp_path_factory.mktemp("values"))
-
-
-@pytest.fixture(scope="module", name="labels")
-def fixture_labels(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make_labels(tmp_path_factory.mktemp("labels"))
-
-
-@pytest.fixture(scope="module", name="published")
-def fixture_published(tmp_path_factory: pytest.TempPathFactory, values: Made, labels: Made) -> Path:
-    """Two ensembles, weighed alike: "sugar" and "topics"."""
-    store = tmp_path_factory.mktemp("published") / "store"
-    application()(["publish", "sugar", *values.members, "--store", str(store)])
-    words = ["--classes", ",".join(LABELS), "--store", str(store)]
-    application()(["publish", "topics", *labels.members, *words])
-    return store
-
-
-@pytest.fixture(name="store")
-def fixture_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: Path) -> Store:
-    """A copy of both that the test may change."""
-    store = Store.open(str(shutil.copytree(published, tmp_path / "store")))
-    monkeypatch.setenv("UNISONO_STORE", store.address)
-    return store
-
-
-@pytest.fixture(name="call")
-def fixture_call(store: Store, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Type a command; return its exit code and what it printed, read as JSON if that was asked for."""
-
-    def run(*words: object) -> tuple[int, Any]:
-        assert store.address
-        capsys.readouterr()
-        code = application()([str(word) for word in words])
-        text = capsys.readouterr().out
-        return code, json.loads(text) if "json" in words else text
-
-    return run
+from tests.support.other_kinds import Floats, Made
 
 
 def rows(made: Made) -> tuple[object, ...]:
     return ("--data", made.validation, "--test", made.test)
-
-
-def scores_of_validation(made: Made) -> tuple[list[Floats], Floats]:
-    """What each member gives for the validation rows [row, column], by ONNX Runtime, and what is true."""
-    import onnxruntime as ort  # noqa: PLC0415 - the reference alone needs it
-
-    with np.load(made.validation) as arrays:
-        inputs, truth = arrays["X"], np.asarray(arrays["y"], np.float64)
-    found = []
-    for path in made.files.values():
-        session = ort.InferenceSession(path)
-        name = session.get_outputs()[-1].name
-        found.append(np.asarray(session.run([name], {"X": inputs})[0], np.float64).reshape(len(inputs), -1))
-    return found, truth.reshape(len(truth), -1)
 
 
 def test_weights_of_values_are_those_of_a_quadratic_program(values: Made, call: Call) -> None:
