@@ -12,7 +12,7 @@ from ..loading.onnx_inputs import own_rows, take
 from ..member import Rows
 from ..runtimes.onnx_runtime import OnnxMember
 from ..runtimes.trial import distance
-from ..signature import TensorSpec
+from ..signature import Signature, TensorSpec
 from .prepare import REWRITTEN_TOLERANCE, Prepared
 
 
@@ -21,14 +21,15 @@ def take_inputs(
     work: Path,
     named: Mapping[str, Mapping[str, str]],
     sample: Rows | None = None,
+    ensemble: Signature | None = None,
 ) -> dict[str, Prepared]:
     """Return the members, those in `named` with files that take the ensemble's inputs; InvalidModelError.
 
     `named` are the ensemble's inputs by a member's own names of them; what they look like is said by the
-    members that have them under these names, else by the first one that is given them. Files are written
-    below `work`.
+    `ensemble` there is, then by the members that have them under these names, else by the first one that is
+    given them. Files are written below `work`.
     """
-    known: dict[str, TensorSpec] = {}
+    known: dict[str, TensorSpec] = {} if ensemble is None else {spec.name: spec for spec in ensemble.inputs}
     for name, member in members.items():
         for spec in member.signature.inputs:
             if spec.name not in named.get(name, {}):

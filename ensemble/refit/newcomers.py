@@ -37,10 +37,10 @@ def worth_of_each(
     alone = Sample.of(newcomers)
     found: dict[str, dict[str, float | None]] = {}
     for index, name in enumerate(newcomers.members):
-        joined = _joined(sample, newcomers.only([index]))
+        with_it = joined(sample, newcomers.only([index]))
         begin = np.append(best.weights, 0.0)
-        _, slope = judge.at(joined, begin)
-        after = judge.solve(joined, begin, SolverOptions())
+        _, slope = judge.at(with_it, begin)
+        after = judge.solve(with_it, begin, SolverOptions())
         own = told_losses(alone, Blend.alone(index, alone.members), judge)
         loss, _ = mean_and_error(own, sample.weights)
         found[name] = {
@@ -52,13 +52,13 @@ def worth_of_each(
     return found
 
 
-def _joined(sample: Sample, newcomer: Predictions) -> Sample:
-    """Return the sample as if the newcomer were the last of the members."""
+def joined(sample: Sample, newcomers: Predictions) -> Sample:
+    """Return the sample as if the newcomers were the last of the members."""
     inside = sample.predictions
     everyone = replace(
-        inside, members=(*inside.members, *newcomer.members), scores=(*inside.scores, *newcomer.scores)
+        inside, members=(*inside.members, *newcomers.members), scores=(*inside.scores, *newcomers.scores)
     )
-    scores = np.column_stack([sample.true_class, newcomer.true_class_scores()[sample.place]])
+    scores = np.column_stack([sample.true_class, newcomers.true_class_scores()[sample.place]])
     return replace(sample, predictions=everyone, true_class=scores, passes=None)
 
 
@@ -71,14 +71,14 @@ def held_out_gain(
     against weights fitted without it. Below 0 if it only seems to add something. `start` is where the search
     for weights begins, as in `worth_of_each`.
     """
-    joined = _joined(sample, newcomer)
+    with_it = joined(sample, newcomer)
 
     def fit(rows: Sample) -> dict[str, Blend]:
         without = solve(log_loss_of(rows.only(range(sample.members))), start).weights
         begin = np.append(without, np.zeros(len(newcomer.members)))
         return {"without": Blend(begin), "with": Blend(solve(log_loss_of(rows), begin).weights)}
 
-    losses = held_out_losses(joined, splits, fit)
+    losses = held_out_losses(with_it, splits, fit)
     gains = (losses["without"] - losses["with"])[judged_rows(splits)]
     return mean_and_error(gains, None if sample.weights is None else sample.weights[judged_rows(splits)])
 
@@ -97,7 +97,8 @@ def as_ensemble(newcomers: Sequence[Member], servable: Servable) -> Servable:
         wanted = {spec.name for spec in member.signature.inputs}
         if not wanted <= inputs:
             raise InvalidModelError(
-                f"candidate {member.name!r} takes {sorted(wanted)}; the ensemble has {sorted(inputs)}"
+                f"candidate {member.name!r} takes {sorted(wanted)}; the ensemble has {sorted(inputs)}: say"
+                f" which is meant, as --member-input {member.name}=INPUT:ENSEMBLES"
             )
         shape = member.signature.outputs[0].shape
         if shape != (classes,):

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ensemble.errors import InvalidRequestError
+
 from . import tables
 from .main import EXIT_DONE
-from .options import DEFAULT_STORE, OutputOption, StoreOption
+from .member_files import Candidates
+from .options import DEFAULT_STORE, NO_CANDIDATES, CandidateOptions, OutputOption, StoreOption
 from .refit import LabelOption
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ def diversity(  # noqa: PLR0913 - one parameter an option
     predictions: Annotated[
         Path | None, Parameter(help="A folder of captured predictions, in place of NAME and --data.")
     ] = None,
+    outside: CandidateOptions = NO_CANDIDATES,
     report: Annotated[
         Path | None, Parameter(help="Write the figures as a page (.html) with plots, or as .json.")
     ] = None,
@@ -35,7 +39,8 @@ def diversity(  # noqa: PLR0913 - one parameter an option
     """Show how the members of ensemble NAME differ on labelled rows, and what differing gives.
 
     Each two members' errors compared, what each pair would give alone, what each member is worth, and how
-    much of the members' loss their ambiguity takes away.
+    much of the members' loss their ambiguity takes away. A --candidate is compared with the members as if it
+    were one that weighs nothing.
     """
     from .reporting import write  # noqa: PLC0415 - only when the command runs
 
@@ -45,7 +50,12 @@ def diversity(  # noqa: PLR0913 - one parameter an option
         return render()
 
     write_report = write.writer(report, page)
-    told = {"name": name or str(predictions)} | _told(*_asked(name, data, label, predictions, store))
+    _refuse(name, data, predictions, outside)
+    if predictions is None:
+        sample, weights = _of_ensemble(name, data or [], label, outside, store)
+    else:
+        sample, weights = _captured(predictions)
+    told = {"name": name or str(predictions)} | _told(sample, weights)
     write_report(told)
     if output_format == "json":
         tables.print_json(told)
@@ -54,37 +64,56 @@ def diversity(  # noqa: PLR0913 - one parameter an option
     return EXIT_DONE
 
 
-def _asked(
-    name: str, data: list[Path] | None, label: str, predictions: Path | None, store: str
+def _refuse(name: str, data: list[Path] | None, predictions: Path | None, outside: Candidates) -> None:
+    """Refuse what is asked in two ways, or in none; InvalidRequestError."""
+    if bool(name and data) == (predictions is not None):
+        raise InvalidRequestError("name an ensemble and --data, or --predictions alone")
+    if predictions is not None and outside != NO_CANDIDATES:
+        raise InvalidRequestError(
+            "a candidate is compared with an ensemble's members: put its own predictions beside the others"
+        )
+
+
+def _captured(predictions: Path) -> tuple["Sample", Any]:
+    """Return captured scores; all members count alike."""
+    import numpy as np  # noqa: PLC0415 - heavy: only when the command runs
+
+    from ensemble.refit.captured import read_captured  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.sample import Sample  # noqa: PLC0415 - heavy: only when the command runs
+
+    found = read_captured(predictions)
+    return Sample.of(found), np.full(len(found.members), 1 / len(found.members))
+
+
+def _of_ensemble(
+    name: str, data: list[Path], label: str, outside: Candidates, store: str
 ) -> tuple["Sample", Any]:
-    """Return the members' scores and how much each member counts: alike, of captured ones."""
+    """Return the scores of an ensemble's members, then of candidates, and how much each counts."""
     import numpy as np  # noqa: PLC0415 - heavy: only when the command runs
 
     from ensemble.data.labelled import open_labelled  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.errors import InvalidRequestError  # noqa: PLC0415 - beside its use
     from ensemble.loading.load import load_servable  # noqa: PLC0415 - heavy: only when the command runs
-    from ensemble.refit.captured import read_captured  # noqa: PLC0415 - heavy: only when the command runs
+    from ensemble.refit.newcomers import as_ensemble, joined  # noqa: PLC0415 - heavy: as above
     from ensemble.refit.predictions import predict_all  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.refit.sample import Sample  # noqa: PLC0415 - heavy: only when the command runs
     from ensemble.truth import Truth  # noqa: PLC0415 - beside its use
     from model_store.store import Store  # noqa: PLC0415 - only when the command runs
 
-    if bool(name and data) == (predictions is not None):
-        raise InvalidRequestError("name an ensemble and --data, or --predictions alone")
-    if predictions is not None:
-        found = read_captured(predictions)
-        return Sample.of(found), np.full(len(found.members), 1 / len(found.members))
+    from .candidates import candidates  # noqa: PLC0415 - heavy: only when the command runs
+
     servable = load_servable(Store.open(store), name)
     if servable.truth is Truth.VALUES:
         raise InvalidRequestError(
             f"how members differ is told of classes and labels; {name!r} is of values: see what"
             " `unisono refit` tells of them"
         )
-    rows = open_labelled(
-        data or [], servable.signature, label, truth=servable.truth, classes=servable.classes
-    )
-    found = predict_all(servable, rows)
-    return Sample.of(found), np.array([servable.weights.by_member[member] for member in found.members])
+    rows = open_labelled(data, servable.signature, label, truth=servable.truth, classes=servable.classes)
+    sample = Sample.of(predict_all(servable, rows))
+    with candidates(outside, store, name) as newcomers:
+        if newcomers:
+            sample = joined(sample, predict_all(as_ensemble(newcomers, servable), rows))
+    weights = servable.weights.by_member
+    return sample, np.array([weights.get(member, 0.0) for member in sample.predictions.members])
 
 
 def _told(sample: "Sample", weights: Any) -> dict[str, Any]:

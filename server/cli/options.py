@@ -9,6 +9,8 @@ from cyclopts import Parameter, validators
 from ensemble.loading.formats import Format
 from server.wire.client_security import ClientSecurity
 
+from .member_files import Candidates
+
 StoreOption = Annotated[
     str,
     Parameter(name="--store", env_var="UNISONO_STORE", help="Where the published versions are."),
@@ -50,6 +52,8 @@ AllowSavedModelOption = Annotated[
         "run once in a confined process.",
     ),
 ]
+CandidateOptions = Annotated[Candidates, Parameter(name="*")]
+NO_CANDIDATES = Candidates()
 SecurityOptions = Annotated[ClientSecurity, Parameter(name="*")]
 PLAIN_TEXT = ClientSecurity()
 

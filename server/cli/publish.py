@@ -1,6 +1,5 @@
 """`unisono publish`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -13,7 +12,7 @@ from ensemble.errors import InvalidModelError
 from model_store.manifest import Manifest, MemberRecord
 from model_store.store import Store
 
-from . import tables
+from . import member_files, tables
 from .main import EXIT_DONE
 from .options import (
     DEFAULT_STORE,
@@ -113,16 +112,13 @@ def publish(  # noqa: PLR0913 - one parameter an option
     the library. If anything is wrong with a file, nothing is published.
     """
     publishing = _publishing()
-    files = {key: Path(path) for key, path in _pairs(member, "--member", "NAME=FILE").items()}
+    files = {key: Path(path) for key, path in member_files.pairs(member, "--member", "NAME=FILE").items()}
     options = publishing.PublishOptions(
         classes=None if classes is None else tuple(classes.split(",")),
-        outputs=_pairs(scores_output or [], "--scores-output", "NAME=OUTPUT"),
-        inputs=_inputs(member_input or []),
-        member_classes={
-            key: tuple(text.split(","))
-            for key, text in _pairs(member_classes or [], "--member-classes", "NAME=B,C,A").items()
-        },
-        kinds=_pairs(output_kind or [], "--output-kind", "NAME=KIND"),
+        outputs=member_files.pairs(scores_output or [], "--scores-output", "NAME=OUTPUT"),
+        inputs=member_files.inputs(member_input or []),
+        member_classes=member_files.classes(member_classes or []),
+        kinds=member_files.pairs(output_kind or [], "--output-kind", "NAME=KIND"),
         weights=None if weights is None else _numbers(weights),
         by=by or user_name(),
         why=why,
@@ -152,37 +148,9 @@ def _publishing() -> ModuleType:
     return publish
 
 
-def _pairs(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
-    """Read KEY=VALUE texts; InvalidModelError for another form, or a key named twice."""
-    found: dict[str, str] = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not (key and sign and value) or key in found:
-            problem = "is named twice" if key in found else f"is not {form}"
-            raise InvalidModelError(f"{option} {text!r} {problem}; give each once, as {option} {form}")
-        found[key] = value
-    return found
-
-
-def _inputs(texts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Read NAME=INPUT:ENSEMBLES texts; InvalidModelError for another form, or an input named twice."""
-    found: dict[str, dict[str, str]] = {}
-    for text in texts:
-        member, _, names = text.partition("=")
-        # TensorFlow's names have colons in them.
-        own, _, ensembles = names.rpartition(":")
-        if not (member and own and ensembles) or own in found.get(member, {}):
-            problem = "names an input twice" if own and ensembles else "is not NAME=INPUT:ENSEMBLES"
-            raise InvalidModelError(
-                f"--member-input {text!r} {problem}; give each once, as --member-input NAME=INPUT:ENSEMBLES"
-            )
-        found.setdefault(member, {})[own] = ensembles
-    return found
-
-
 def _numbers(text: str) -> dict[str, float]:
     """Read NAME=NUMBER,NAME=NUMBER."""
-    pairs = _pairs(text.split(","), "--weights", "NAME=NUMBER")
+    pairs = member_files.pairs(text.split(","), "--weights", "NAME=NUMBER")
     try:
         return {name: float(value) for name, value in pairs.items()}
     except ValueError as error:

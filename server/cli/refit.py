@@ -9,7 +9,15 @@ from rich.console import Console
 from . import tables
 from .executors import ExecutorOption, RayAddressOption, WorkersOption, executor_of
 from .main import EXIT_DONE, EXIT_HELD
-from .options import DEFAULT_STORE, ExpectOption, OutputOption, ReportOption, StoreOption
+from .options import (
+    DEFAULT_STORE,
+    NO_CANDIDATES,
+    CandidateOptions,
+    ExpectOption,
+    OutputOption,
+    ReportOption,
+    StoreOption,
+)
 
 DataOption = Annotated[
     list[Path],
@@ -99,14 +107,6 @@ MaxCostOption = Annotated[
         " nats a row; weights of fewer members are then published if they surely cost no more."
     ),
 ]
-CandidateOption = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--candidate",
-        negative=(),
-        help="A model outside the ensemble, as NAME=FILE, to say what it would add; it isn't published.",
-    ),
-]
 
 
 def refit(  # noqa: PLR0913 - one parameter an option
@@ -127,7 +127,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
     time_order: TimeOrderOption = None,
     slices: SliceOption = None,
     max_cost: MaxCostOption = None,
-    candidate: CandidateOption = None,
+    outside: CandidateOptions = NO_CANDIDATES,
     expect_seq: ExpectOption = None,
     batch_size: BatchSizeOption = 256,
     cache: CacheOption = None,
@@ -146,8 +146,8 @@ def refit(  # noqa: PLR0913 - one parameter an option
     from ensemble.refit.job import RefitJob, as_json, outcome  # noqa: PLC0415 - only when the command runs
 
     from . import refit_report  # noqa: PLC0415 - heavy: only when the command runs
+    from .candidates import candidates  # noqa: PLC0415 - heavy: only when the command runs
     from .progress import rows_progress  # noqa: PLC0415 - only when the command runs
-    from .refit_candidates import candidates  # noqa: PLC0415 - heavy: only when the command runs
     from .refit_metrics import metrics_of  # noqa: PLC0415 - only when the command runs
     from .reporting import content, write  # noqa: PLC0415 - only when the command runs
     from .user import user_name  # noqa: PLC0415 - only when the command runs
@@ -176,7 +176,7 @@ def refit(  # noqa: PLR0913 - one parameter an option
         expect_seq=expect_seq,
         executor=None if executor == "inline" else executor_of(executor, workers, ray_address),
     )
-    with metrics_of(metrics, name) as tell, candidates(candidate or (), store, name) as newcomers:
+    with metrics_of(metrics, name) as tell, candidates(outside, store, name) as newcomers:
         opened = job.opened(newcomers)
         with rows_progress(opened.rows, "predicted", Console(stderr=True)) as advance:
             result = opened.run(advance)

@@ -268,13 +268,6 @@ def test_a_candidate_is_judged_and_not_published(folder: Path, capsys: pytest.Ca
     assert told["log_loss"] > 0
 
 
-def test_a_candidate_has_a_name_and_a_file(folder: Path) -> None:
-    with pytest.raises(InvalidRequestError, match="a candidate is given as NAME=FILE; got 'gbm'"):
-        refit(folder, "--candidate", "gbm")
-    with pytest.raises(InvalidRequestError, match="candidate 'gbm' is given twice"):
-        refit(folder, "--candidate", "gbm=a.onnx", "--candidate", "gbm=b.onnx")
-
-
 def test_another_pool_is_shown_with_its_parameters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refit(folder, "--pools", "log", "--dry-run") == 0
     shown = " ".join(capsys.readouterr().out.split())
