@@ -41,7 +41,12 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of one load")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=1.5,
+        help="of one load; the largest crowd's lasts three times as long",
+    )
     parser.add_argument("--minutes", type=float, default=16.0, help="no round begins that would end later")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--systems", nargs="+", choices=list(BY_NAME), default=list(BY_NAME))

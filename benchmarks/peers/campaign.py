@@ -19,6 +19,8 @@ from peers.running import Running, Server, start
 from peers.systems import Place, System
 
 Cell = tuple[str, str, int]  # system, ensemble, concurrency
+# The largest crowd is loaded so much longer: it is answered a batch at once, and a few of them say little.
+CROWD_TIMES = 3
 FAILURES = (StartError, WrongError, LoadError, OSError, subprocess.SubprocessError, ValueError, grpc.RpcError)
 
 
@@ -34,6 +36,10 @@ class Plan:
     perf_analyzer: bool = False
     first_round: int = 0
     most_secs: float = float("inf")  # no round begins that would end later
+
+    def seconds_at(self, concurrency: int) -> float:
+        """Return how long a load of so many callers lasts."""
+        return self.seconds * (CROWD_TIMES if concurrency == max(self.concurrency) else 1)
 
 
 @dataclass
@@ -130,7 +136,7 @@ class Campaign:
         with _awake(running):
             running.warm(offer)
             for concurrency in self._plan.concurrency:
-                run = running.load(offer, concurrency, self._plan.seconds)
+                run = running.load(offer, concurrency, self._plan.seconds_at(concurrency))
                 self.findings.runs.setdefault((system.name, name, concurrency), {})[number] = run
                 self._say(
                     f"round {number + 1}, {name}, {system.title}, {concurrency} at once: "

@@ -8,6 +8,7 @@ from typing import Any
 from measure import described
 from results import RESULTS, fill, save, table
 
+from peers.campaign import CROWD_TIMES
 from peers.plots import bars, latency
 from peers.summary import fastest, targets
 from peers.systems import ALONE, OURS, PEER, ROOT
@@ -161,10 +162,11 @@ def target_table(found: Mapping[str, Any]) -> str:
 
 def _how(plan: Mapping[str, Any]) -> str:
     return (
-        f"{plan['rounds']} rounds of {plan['seconds']:g} s a load, systems in turn; medians, least to most, "
-        "and in brackets the median of each round's ratio to the best in process in batches of as many rows. "
-        "A request holds one row. The load generator shares the cores. CPU: user and system time of all the "
-        "system's processes."
+        f"{plan['rounds']} round{'s' * (plan['rounds'] > 1)} of {plan['seconds']:g} s a load, "
+        f"{plan['seconds'] * CROWD_TIMES:g} s for the largest crowd; systems in turn; medians, least to "
+        "most, and in brackets the median of each round's ratio to the best in process in batches of as many "
+        "rows. A request holds one row. The load generator shares the cores. CPU: user and system time of "
+        "all the system's processes."
     )
 
 
