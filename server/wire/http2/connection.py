@@ -11,6 +11,7 @@ from typing import cast
 
 from ..head import Head
 from . import frames
+from .crowd import Crowd
 from .frames import Code, Http2Error
 from .header_blocks import HeaderBlocks, Parts
 from .lifetime import ConnectionLimits, Lifetime, Step
@@ -26,12 +27,13 @@ log = logging.getLogger("unisono.wire")
 
 
 class Connection(asyncio.Protocol):
-    """A connection of one client. While it is `narrow` little is sent of a call until it is taken."""
+    """A connection of one client. While there is a `crowd` little is sent of a call until it is taken."""
 
     def __init__(
-        self, taker: Taker, limits: ConnectionLimits, lost: Callable[["Connection"], None], *, narrow: bool
+        self, taker: Taker, limits: ConnectionLimits, crowd: Crowd, lost: Callable[["Connection"], None]
     ) -> None:
-        self._taker, self._limits, self._lost, self._narrow = taker, limits, lost, narrow
+        self._taker, self._limits, self._crowd, self._lost = taker, limits, crowd, lost
+        self._narrow = crowd.narrow
         self._loop = asyncio.get_running_loop()
         self._line = Line()
         self._rest = b""
@@ -52,8 +54,6 @@ class Connection(asyncio.Protocol):
             frames.WINDOW_UPDATE: self._on_window,
             frames.CONTINUATION: self._on_continuation,
         }
-
-    # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet: say what may be sent."""
@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
             self._rest = b""
             self._fail(error)
         self._line.let_go()
+        self._crowd.was_read(self._line)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End what runs."""
@@ -91,8 +92,6 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._line.fill(full=False)
-
-    # What the listener calls.
 
     def look(self, now: float) -> None:
         """Ask a silent peer whether it is there, and end what is too old. Called about once a second."""
@@ -109,11 +108,11 @@ class Connection(asyncio.Protocol):
         elif step is Step.CLOSE:
             self._line.close()
 
-    def narrow(self, *, narrow: bool) -> None:
-        """Have the client send only so much of its next calls before they are taken; those that run go on."""
-        self._narrow = narrow
+    def turn(self) -> None:
+        """Have the client send less or more of its next calls before they are taken; those that run go on."""
+        self._narrow = self._crowd.narrow
         self._line.write(frames.settings({frames.INITIAL_WINDOW: self._first_window()}))
-        self._streams.narrow(narrow=narrow)
+        self._streams.narrow(narrow=self._narrow)
 
     def leave(self) -> None:
         """Tell the client to go elsewhere; calls that are on their way are still taken."""

@@ -20,6 +20,7 @@ class Line:
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._gathered: list[bytes] | None = None
+        self._resting = False
         self._full = False  # the client doesn't read
         self._window = frames.FIRST_WINDOW  # what it takes
         self._room, self._owed = CONNECTION_WINDOW_BYTES, 0
@@ -93,10 +94,22 @@ class Line:
     def fill(self, *, full: bool) -> None:
         """Read no more of a client that doesn't read: answers to what it sends would pile up."""
         self._full = full
-        if self._transport is not None:
-            (self._transport.pause_reading if full else self._transport.resume_reading)()
+        self._read_or_not()
         if not full:
             self.more_room()
+
+    def rest(self, *, resting: bool) -> None:
+        """Read no more for now."""
+        self._resting = resting
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._full or self._resting:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def came(self, size: int) -> None:
         """Count so many bytes of DATA that came; Http2Error if there was no room for them."""

@@ -13,7 +13,7 @@ from ..method import Method
 from ..transport_asgi import AsgiTransport
 from ..transport_options import TransportOptions
 from .connection import Connection
-from .crowding import EVERY_SECS, Crowding
+from .crowd import Crowd
 from .header_blocks import refusal_block
 from .lifetime import ConnectionLimits
 from .stream import CallStream
@@ -40,17 +40,14 @@ class Listener:
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._looking: asyncio.TimerHandle | None = None
-        self._crowding = Crowding()
-        self._counting: asyncio.TimerHandle | None = None
-        self._seen = 0, 0  # calls that came, and those refused
+        self._crowd = Crowd(gate.admission)
 
     async def serve(self, transport: AsgiTransport) -> int:
         """Listen, and return the port. Raises UnavailableError if the address can't be had."""
         taker = _Taker(transport)
 
         def connection() -> Connection:
-            narrow = self._crowding.narrow
-            made = Connection(taker, self._limits, self._connections.discard, narrow=narrow)
+            made = Connection(taker, self._limits, self._crowd, self._connections.discard)
             self._connections.add(made)
             return made
 
@@ -69,7 +66,7 @@ class Listener:
                 "machine; choose another, or end the process that has it"
             ) from error
         self._look()
-        self._count()
+        self._crowd.watch(self._turn)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def farewell(self) -> None:
@@ -81,9 +78,9 @@ class Listener:
         """Listen no more, and hang up."""
         if self._server is not None:
             self._server.close()
-        for timer in (self._looking, self._counting):
-            if timer is not None:
-                timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._crowd.close()
         for connection in list(self._connections):
             connection.close()
 
@@ -94,15 +91,9 @@ class Listener:
             connection.look(now)
         self._looking = loop.call_later(min(LOOK_SECS, least / LOOKS), self._look)
 
-    def _count(self) -> None:
-        """See how many calls were refused, and have all clients send less or more where that says so."""
-        (came, refused), before, admission = self._seen, self._crowding.narrow, self._gate.admission
-        self._seen = admission.asked, admission.turned_away
-        narrow = self._crowding.note(self._seen[0] - came, self._seen[1] - refused)
-        if narrow != before:
-            for connection in self._connections:
-                connection.narrow(narrow=narrow)
-        self._counting = asyncio.get_running_loop().call_later(EVERY_SECS, self._count)
+    def _turn(self) -> None:
+        for connection in self._connections:
+            connection.turn()
 
 
 class _Taker:

@@ -7,9 +7,11 @@ from typing import Any
 
 from hpack import Encoder
 
+from server.wire.admission import Admission, AdmissionLimits
 from server.wire.head import Head
 from server.wire.http2 import frames
 from server.wire.http2.connection import Connection
+from server.wire.http2.crowd import Crowd
 from server.wire.http2.lifetime import ConnectionLimits
 from server.wire.http2.stream import CallStream
 
@@ -30,6 +32,18 @@ def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
+class Told(Crowd):
+    """A crowd that is there when the test says so."""
+
+    def __init__(self, *, here: bool) -> None:
+        super().__init__(Admission(AdmissionLimits()))
+        self.here = here
+
+    @property
+    def narrow(self) -> bool:
+        return self.here
+
+
 @dataclass
 class Socket:
     """Where the connection writes."""
@@ -45,6 +59,9 @@ class Socket:
         self.closed = True
 
     abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -64,7 +81,8 @@ class Talk:
         self.lost: list[Connection] = []
         self.encoder = Encoder()
         self.refusal: bytes | None = None  # what calls are refused with
-        self.connection = Connection(self, limits or ConnectionLimits(), self.lost.append, narrow=narrow)
+        self.crowd = Told(here=narrow)
+        self.connection = Connection(self, limits or ConnectionLimits(), self.crowd, self.lost.append)
         socket: Any = self.socket
         self.connection.connection_made(socket)
         self.answers: dict[int, Callable[[CallStream], Any]] = {}
@@ -84,6 +102,11 @@ class Talk:
         except asyncio.CancelledError:
             self.cancelled.append(stream.number)
             raise
+
+    def turn(self, *, here: bool) -> None:
+        """Have a crowd come, or go."""
+        self.crowd.here = here
+        self.connection.turn()
 
     def send(self, *parts: bytes) -> None:
         """Have bytes come from the client."""

@@ -14,7 +14,7 @@ from server.wire.admission import Admission, AdmissionLimits
 from server.wire.call import Call
 from server.wire.gate import Gate
 from server.wire.health import Health
-from server.wire.http2 import crowding, frames, listener
+from server.wire.http2 import crowd, crowding, frames
 from server.wire.http2.line import CONNECTION_WINDOW_BYTES, NARROW_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from server.wire.http2.stream import CallStream
 from server.wire.messages import message_class
@@ -59,6 +59,29 @@ async def test_what_one_read_brings_is_answered_in_one_write() -> None:
     talk.refusal = b"no"
     talk.send(talk.head(1), talk.head(3), frames.frame(frames.PING, 0, 0, bytes(8)))
     assert len(writes) == 1
+
+
+async def test_in_a_crowd_a_client_that_was_read_is_read_again_a_moment_later() -> None:
+    talk = Talk()
+    talk.send(talk.head(1))
+    assert talk.socket.reading
+    talk.turn(here=True)
+    talk.send(talk.head(3))
+    assert not talk.socket.reading
+    talk.connection.pause_writing()
+    await asyncio.sleep(2 * crowd.REST_SECS)
+    # Nor is it read while it doesn't read.
+    assert not talk.socket.reading
+    talk.connection.resume_writing()
+    assert talk.socket.reading
+
+
+async def test_a_client_that_hangs_up_meanwhile_is_forgotten() -> None:
+    talk = Talk(narrow=True)
+    talk.send(talk.head(1))
+    talk.socket.reading, talk.socket.closed = False, True
+    await asyncio.sleep(2 * crowd.REST_SECS)
+    assert not talk.socket.reading
 
 
 class Client:
@@ -115,7 +138,7 @@ async def test_whoever_is_taken_may_send_as_much_as_ever_however_the_crowd_comes
             client.open()
         elif step == "turn":
             narrow = not narrow
-            talk.connection.narrow(narrow=narrow)
+            talk.turn(here=narrow)
         elif step == "hear":
             client.hear(talk.came())
         elif client.windows:
@@ -148,7 +171,7 @@ async def test_a_call_that_ended_before_the_crowd_came_is_given_no_room() -> Non
     talk.answers[1] = answer
     talk.send(talk.head(1), talk.data(1, b"a"))
     await settle()
-    talk.connection.narrow(narrow=True)
+    talk.turn(here=True)
     ((kind, _, _, payload),) = talk.came()
     assert (kind, payload.hex()) == (frames.SETTINGS, "000400000400")
 
@@ -168,8 +191,7 @@ class World:
 @asynccontextmanager
 async def world_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(crowding, "WORTH", 1.0)
-    monkeypatch.setattr(crowding, "FEW", 0.9)
-    monkeypatch.setattr(listener, "EVERY_SECS", 0.001)
+    monkeypatch.setattr(crowd, "EVERY_SECS", 0.001)
     world = World()
     methods = [Method("test.Service", "Score", REQUEST, RESPONSE, world.answer, scores=True)]
     gate = Gate(admission=Admission(AdmissionLimits(), world.told, lambda _: world.expected))
