@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..member import Member
     from .run import RefitResult
 
-# Called with the rows scored so far.
+# Called with the rows scored so far; first with those whose scores were there before.
 Progress = Callable[[int], None]
 # Below whoever answers requests on the same machine.
 NICENESS = 10

@@ -44,7 +44,9 @@ class LearnOptions:
     test: LabelledData | None = None
     batch_size: int = 256  # rows
     cache: ScoresCache | None = None
-    progress: Progress | None = None  # counts validation rows, then test rows on top
+    progress: Progress | None = (
+        None  # counts validation rows, then test rows on top; first, those in the cache
+    )
     solver: SolverOptions = field(default_factory=SolverOptions)
     choice: ChoiceOptions = field(default_factory=ChoiceOptions)
     gate: GateOptions = field(default_factory=GateOptions)

@@ -118,6 +118,7 @@ def predict_all(
     read = _Read(len(classes), servable.truth, timed=Timed(truth=servable.truth))
     if cache is None:
         scores = [(member, np.empty((data.rows, len(classes)), np.float32)) for member in servable.members]
+        _tell(progress, 0)
         for chunk in read.through(data, batch_size):
             stop = chunk.start + len(chunk.row_numbers)
             for member, found in scores:
@@ -190,6 +191,7 @@ def _sheets(
     shards, members = sharder.shards(), servable.members
     missing = without_scores(cache, shards, members, read.columns)
     there = data.rows - sum(shard.stop - shard.start for shard in missing)
+    _tell(progress, there)
     if missing:
         found = filler.fill(cache, data, missing, batch_size, lambda done: _tell(progress, there + done))
         read.timed.add(found.seconds, found.scored)

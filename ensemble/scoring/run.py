@@ -27,7 +27,8 @@ from .plan import Plan
 from .shard import LoadedWork, StoredWork
 from .target import Target
 
-# The rows done so far, those that failed included; and of those, how many are known to have failed.
+# The rows done so far, those that failed included; and of those, how many are known to have failed. Called
+# before anything is done, too, with what earlier runs did.
 Progress = Callable[[int, int], None]
 
 
@@ -133,6 +134,7 @@ def score(
     if waiting:
         work, executor = _work(scorer, dataset, ledger, options.batch_size)
         counted = _Counted(before, on_progress, sum(one.failed for one in done.values()))
+        counted.tell()
         for result in executor.run(work, waiting, counted.report):
             one = Done.from_json(result)
             done[one.shard] = one
@@ -189,6 +191,10 @@ class _Counted:
     def report(self, shard: int, rows: int) -> None:
         """Pass on the rows done so far in all shards, and how many failed in those that are done."""
         self.by_shard[shard] = rows
+        self.tell()
+
+    def tell(self) -> None:
+        """Pass on what is known, if that is new."""
         news = self.before + sum(self.by_shard.values()), self.failed
         if news != self.told and self.on_progress is not None:
             self.told = news

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -19,18 +19,58 @@ ProgressMode = Literal["auto", "bar", "plain", "json", "none"]
 
 
 class Advance(Protocol):
-    """Takes how many rows are done so far, and how many of them are known to have failed."""
+    """Takes how many rows are done so far, and how many of them are known to have failed.
+
+    What the first call says was done before this run began.
+    """
 
     def __call__(self, done: int, failed: int = 0) -> None:
         """Show it."""
 
 
 class RowSpeed(ProgressColumn):
-    """Rows a second, lately."""
+    """Rows a second, lately. Rich leaves out the first step, so what was done before counts for nothing."""
 
     def render(self, task: Task) -> Text:
         """Return the speed, or nothing before there is one."""
         return Text("" if task.speed is None else f"{task.speed:,.0f} rows/s")
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a run is, by the rows that it did itself; the rows left are all that are not done."""
+
+    rows_per_sec: float
+    eta_secs: float | None  # None: at no row a second there is no end
+
+    @classmethod
+    def of(cls, before: int, done: int, total: int, seconds: float) -> Self:
+        """Work it out `seconds` after a run began, when `before` of the `done` rows of `total` were done."""
+        speed = max(done - before, 0) / seconds if seconds > 0 else 0.0
+        left = max(total - done, 0)
+        if left and not speed:
+            return cls(speed, None)
+        return cls(speed, left / speed if left else 0.0)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run's clock. `clock` gives seconds."""
+
+    total: int
+    clock: Callable[[], float] = monotonic
+    began: float = field(init=False)
+    before: int | None = None  # rows that were done when it began; None: not told yet
+
+    def __post_init__(self) -> None:
+        """Start counting."""
+        self.began = self.clock()
+
+    def at(self, now: float, done: int) -> Speed:
+        """How fast it is, with `done` rows done `now`."""
+        if self.before is None:
+            self.before = done
+        return Speed.of(self.before, done, self.total, now - self.began)
 
 
 @dataclass(slots=True)
@@ -41,19 +81,21 @@ class PlainLines:
     verb: str
     console: Console
     clock: Callable[[], float] = monotonic
-    began: float = field(init=False)
+    run: Run = field(init=False)
     printed: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Start counting: the first line is due ten seconds from now."""
-        self.began = self.printed = self.clock()
+        self.run = Run(self.total, self.clock)
+        self.printed = self.run.began
 
     def advance(self, done: int, failed: int = 0) -> None:
         """Say that `done` rows of the total are done, `failed` of them with an error."""
         now = self.clock()
+        speed = self.run.at(now, done)
         if now - self.printed >= SECONDS_BETWEEN_LINES:
             self.printed = now
-            line = plain_line(self.verb, done, self.total, now - self.began) + _errors(failed)
+            line = plain_line(self.verb, done, self.total, speed) + _errors(failed)
             self.console.print(line, markup=False)
 
 
@@ -65,16 +107,18 @@ class JsonEvents:
     verb: str
     console: Console
     clock: Callable[[], float] = monotonic
-    began: float = field(init=False)
+    run: Run = field(init=False)
     printed: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Start counting."""
-        self.began = self.printed = self.clock()
+        self.run = Run(self.total, self.clock)
+        self.printed = self.run.began
 
     def advance(self, done: int, failed: int = 0) -> None:
         """Say that `done` rows of the total are done, `failed` of them with an error."""
         now = self.clock()
+        speed = self.run.at(now, done)
         if now - self.printed >= SECONDS_BETWEEN_EVENTS or done >= self.total:
             self.printed = now
             event = {
@@ -82,17 +126,19 @@ class JsonEvents:
                 "rows": done,
                 "total": self.total,
                 "errors": failed,
-                "seconds": round(now - self.began, 3),
+                "seconds": round(now - self.run.began, 3),
+                "rows_per_sec": round(speed.rows_per_sec, 3),
+                "eta_secs": None if speed.eta_secs is None else round(speed.eta_secs, 3),
             }
             self.console.file.write(json.dumps(event) + "\n")
             self.console.file.flush()
 
 
-def plain_line(verb: str, done: int, total: int, seconds: float) -> str:
-    """Say how far, how fast and how much longer, in one line; `seconds` have gone by."""
-    speed = done / seconds
-    left = f"{(total - done) / speed:,.0f} s left" if speed else "no end in sight"
-    return f"{verb} {done:,} of {total:,} rows ({100 * done // total}%), {speed:,.0f} rows/s, {left}"
+def plain_line(verb: str, done: int, total: int, speed: Speed) -> str:
+    """Say how far, how fast and how much longer, in one line."""
+    left = "no end in sight" if speed.eta_secs is None else f"{speed.eta_secs:,.0f} s left"
+    percent = 100 * done // total
+    return f"{verb} {done:,} of {total:,} rows ({percent}%), {speed.rows_per_sec:,.0f} rows/s, {left}"
 
 
 def _errors(failed: int) -> str:

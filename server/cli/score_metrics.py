@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from time import monotonic
 
 from .metrics_file import MetricsFile
-from .progress import SECONDS_BETWEEN_EVENTS, Advance
+from .progress import SECONDS_BETWEEN_EVENTS, Advance, Run, Speed
 
 TEXTS = {
     "rows": "Rows of the job.",
     "rows_done": "Rows done, in this run and those before, those that failed included.",
     "rows_failed": "Rows that could not be scored, in the parts that are done.",
     "seconds": "How long this run has gone on.",
+    "rows_per_second": "Rows that this run did, those that failed included, by its seconds.",
+    "eta_seconds": "How much longer it takes at that speed; NaN before there is one.",
     "finished": "1 once the job is finished, 0 before.",
 }
 
@@ -26,27 +29,36 @@ class ScoreMetrics:
     shown: Advance  # what is told the same
     clock: Callable[[], float] = monotonic
     _file: MetricsFile = field(init=False)
-    _began: float = field(init=False)
+    _run: Run = field(init=False)
     _written: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Say that nothing is done yet."""
         self._file = MetricsFile(self.path, "unisono_score", TEXTS)
-        self._began = self.clock()
-        self._write(0, 0, finished=False)
+        self._run = Run(self.rows, self.clock)
+        self._write(0, 0, Speed(0.0, None))
 
     def advance(self, done: int, failed: int = 0) -> None:
         """Pass it on, and keep it if a second has gone by."""
         self.shown(done, failed)
-        if self.clock() - self._written >= SECONDS_BETWEEN_EVENTS:
-            self._write(done, failed, finished=False)
+        now = self.clock()
+        speed = self._run.at(now, done)
+        if now - self._written >= SECONDS_BETWEEN_EVENTS:
+            self._write(done, failed, speed)
 
     def finish(self, failed: int) -> None:
         """Say that all is done."""
-        self._write(self.rows, failed, finished=True)
+        self._write(self.rows, failed, self._run.at(self.clock(), self.rows), finished=True)
 
-    def _write(self, done: int, failed: int, *, finished: bool) -> None:
+    def _write(self, done: int, failed: int, speed: Speed, *, finished: bool = False) -> None:
         self._written = self.clock()
-        seconds = self._written - self._began
-        values = {"rows": self.rows, "rows_done": done, "rows_failed": failed, "seconds": seconds}
-        self._file.write(values | {"finished": finished})
+        values = {
+            "rows": self.rows,
+            "rows_done": done,
+            "rows_failed": failed,
+            "seconds": self._written - self._run.began,
+            "rows_per_second": speed.rows_per_sec,
+            "eta_seconds": nan if speed.eta_secs is None else speed.eta_secs,
+            "finished": finished,
+        }
+        self._file.write(values)

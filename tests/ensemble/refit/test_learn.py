@@ -100,7 +100,7 @@ def test_progress_counts_validation_rows_then_test_rows() -> None:
     world, seen = World(rows=10), list[int]()
     test = InMemory(world.labels(), name="test")
     learn(world.servable(), world.data(), LearnOptions(test=test, batch_size=6, progress=seen.append))
-    assert seen == [6, 10, 16, 20]
+    assert seen == [0, 6, 10, 10, 16, 20]
 
 
 def test_the_evidence_is_plain_json() -> None:

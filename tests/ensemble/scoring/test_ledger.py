@@ -162,7 +162,9 @@ def test_a_job_cut_off_goes_on_where_it_was(jobs: Jobs, tmp_path: Path) -> None:
     assert sorted(tree(jobs.output)) == ["_job/plan.json", *done]
     stamp = (jobs.output / done[0]).stat().st_mtime_ns
 
-    again = jobs(10, part_rows=4)
+    told: list[tuple[int, int]] = []
+    again = score(ENSEMBLE, dataset, jobs.output, options, on_progress=lambda *rows: told.append(rows))
+    assert told == [(16, 0), (18, 0), (20, 0)]
     assert (again.done_before, again.rows, again.already_done) == (16, 20, False)
     assert (jobs.output / done[0]).stat().st_mtime_ns == stamp
     assert tree(jobs.output) == tree(whole.parts[0].parent)

@@ -100,7 +100,7 @@ def test_progress_counts_the_rows_done(tmp_path: Path) -> None:
         ScoreOptions(batch_size=2),
         on_progress=lambda *told: seen.append(told),
     )
-    assert seen == [(2, 0), (4, 0), (5, 0), (7, 0), (9, 0), (10, 0)]
+    assert seen == [(0, 0), (2, 0), (4, 0), (5, 0), (7, 0), (9, 0), (10, 0)]
 
 
 def test_a_failing_member_leaves_no_part_and_no_success(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_where_the_size_of_a_row_is_free_the_rows_say_how_many_are_read_at_once(
     assert dataset.row_bytes() == 2**18
     seen: list[int] = []
     score(ensemble, dataset, tmp_path / "out", on_progress=lambda done, _: seen.append(done))
-    assert seen == [16, 32, 40]
+    assert seen == [0, 16, 32, 40]
 
 
 def test_texts_are_as_large_as_they_are(tmp_path: Path) -> None:

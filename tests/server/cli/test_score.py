@@ -97,6 +97,8 @@ def test_progress_can_be_events_for_a_program(
     run(store, tmp_path, "--input", rows, "--progress", "json")
     event = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (event["event"], event["rows"], event["total"]) == ("scored", 9, 9)
+    assert event["rows_per_sec"] > 0
+    assert event["eta_secs"] == 0
 
 
 def test_a_file_for_prometheus_tells_how_far_the_job_is(store: Store, tmp_path: Path) -> None:
@@ -108,10 +110,12 @@ def test_a_file_for_prometheus_tells_how_far_the_job_is(store: Store, tmp_path: 
     assert run(store, tmp_path, "--input", str(tmp_path / "a.npz"), *options) == EXIT_ERROR_ROWS
     told = dict(line.split() for line in metrics.read_text().splitlines() if not line.startswith("#"))
     assert float(told.pop("unisono_score_seconds")) > 0
+    assert float(told.pop("unisono_score_rows_per_second")) > 0
     assert told == {
         "unisono_score_rows": "9.0",
         "unisono_score_rows_done": "9.0",
         "unisono_score_rows_failed": "1.0",
+        "unisono_score_eta_seconds": "0.0",
         "unisono_score_finished": "1.0",
     }
     assert len(pq.read_table(tmp_path / "out/_errors").column("x")[0]) == 3
