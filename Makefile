@@ -10,8 +10,8 @@ help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 # What tests and benchmarks use of Debian's, beside Python: crash points, a browser, a load generator, certificates,
-# pictures of networks, what listens where.
-DEBIAN := strace chromium nghttp2-client openssl graphviz iproute2
+# pictures of networks, what listens where, a library of perf_analyzer's.
+DEBIAN := strace chromium nghttp2-client openssl graphviz iproute2 libb64-0d
 system-deps: ## Install what Debian must bring, where apt-get is there and it is missing (as root).
 	@if command -v apt-get >/dev/null && ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN); fi

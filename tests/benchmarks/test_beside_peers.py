@@ -1,8 +1,6 @@
 """The measurement beside peers, at its smallest: real servers, real loads, small members."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from ensemble.runtimes.sample import random_rows
 from ensemble.signature import Signature
 from model_store.store import Store
 from tests.support.onnx_models import write_linear
+from tests.support.tools import missing, needs
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "beside_peers.py"
@@ -28,12 +27,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def tools() -> None:
     """Skip without the load generator and the one peer that is asked here."""
-    missing = [] if shutil.which("h2load") else ["h2load: `make system-deps` installs it"]
-    missing += [] if PEER.exists() else [f"{PEER}: `make test` makes it"]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail("; ".join(missing))
-    if missing:
-        pytest.skip("; ".join(missing))
+    needs("h2load")
+    if not PEER.exists():
+        missing(f"no {PEER}: `make test` makes it")
 
 
 @pytest.fixture(scope="module")

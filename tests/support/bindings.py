@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import os
 import socket
 import subprocess
 import tempfile
@@ -26,6 +25,7 @@ from server.wire.transport_options import TransportOptions
 from server.workers import envoy
 from server.workers.place import Place
 from tests.support.bridge_app import LIMIT_BYTES, SOCKET_VARIABLE, packed, unpacked
+from tests.support.tools import missing
 
 START_SECS = 30.0
 
@@ -42,10 +42,7 @@ class EnvoyProcess:
 def check_envoy() -> None:
     """Skip where there is no Envoy; fail where CI should have one."""
     if importlib.util.find_spec("pyvoy") is None:
-        reason = "there is no pyvoy here, the extra `envoy`: `make install` brings it, where there is one"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("there is no pyvoy here, the extra `envoy`: `make install` brings it, where there is one")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.tools import missing
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-clients/bin/python"
@@ -23,10 +23,7 @@ def clients_python() -> Path:
 
 def _made(python: Path, what: str) -> Path:
     if not python.exists():
-        reason = f"no {python.parents[1].name} with {what}: `make install` makes it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no {python.parents[1].name} with {what}: `make install` makes it")
     return python
 
 
@@ -37,9 +34,7 @@ def borrow_tensorflow(folder: Path) -> None:
     """
     found = importlib.util.find_spec("tensorflow")
     if found is None or not found.submodule_search_locations:
-        pytest.skip(
-            "no TensorFlow in .venv, whose messages the stock client imports: `make install` brings it"
-        )
+        missing("no TensorFlow in .venv, whose messages the stock client imports: `make install` brings it")
     source = Path(found.submodule_search_locations[0])
     (folder / "tensorflow").mkdir()
     for name in BORROWED:

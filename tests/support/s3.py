@@ -1,6 +1,5 @@
 """A bucket with a real S3 API, on loopback, for as long as a block runs."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import pytest
+from tests.support.tools import missing
 
 BUCKET = "models"
 _PYTHON = Path(__file__).parents[2] / ".venv-s3" / "bin" / "python"
@@ -79,7 +78,4 @@ def need_moto() -> None:
     """Skip the test where moto isn't installed, and say how to; on CI, where it must be, fail."""
     if _PYTHON.exists():
         return
-    reason = "moto isn't installed: `make .venv-s3/.done` installs it"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    missing("moto isn't installed: `make .venv-s3/.done` installs it")

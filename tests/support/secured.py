@@ -1,7 +1,6 @@
 """A server behind mTLS and tokens, and callers of every kind."""
 
 import importlib.util
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 
 from ensemble.publishing.publish import PublishOptions, publish
 from model_store.store import Store
 from server.cli.demonstration.server_process import ServerProcess, serving
 from tests.support.certificates import Pair, authority, signed
 from tests.support.onnx_models import write_linear
+from tests.support.tools import missing
 
 PREDICT, CONTROL, BOTH = "predict-predict-predict", "control-control-control", "both-both-both-both"
 TOKEN_FILE = f"{PREDICT} predict\n{CONTROL} control\n{BOTH} predict control\n"
@@ -59,10 +58,7 @@ class Keys:
 def installed(transport: str) -> str:
     """Return `transport`; skip where its extra isn't installed, fail where CI should have."""
     if transport == "envoy" and importlib.util.find_spec("pyvoy") is None:
-        reason = "no extra `envoy`, which is built for some platforms only"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("no extra `envoy`, which is built for some platforms only")
     return transport
 
 
