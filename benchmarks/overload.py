@@ -7,7 +7,8 @@
 Starts `unisono serve` with the flags of `--server`. First callers that wait for their answers tell what
 the server can do; then calls of one row come at `--times` that rate, on a timer, whether or not earlier ones
 were answered; then one caller asks again and again until it is served as fast as before. The generator has
-the machine's last core and the server the others, so that the server is what is measured.
+the machine's last core and the server the others, so that the server is what is measured; where they share
+all cores, the goodput is also shown as a share of the capacity that the generator's own time leaves.
 """
 
 import argparse
@@ -96,8 +97,9 @@ async def measured(server: ServerProcess, body: bytes, options: argparse.Namespa
     await load.open()
     await load.waiting(CALLERS, 1.0)  # warms the way
     usual = float(np.median([call.seconds for call in await load.waiting(1, 0.5)]))
-    spent = cpu_secs(server.process.pid)
+    spent, ours = cpu_secs(server.process.pid), time.process_time()
     calm = await load.waiting(CALLERS, options.seconds)
+    calm_cores = (time.process_time() - ours) / _span(calm)
     capacity = _rate(calm, OK)
     if not capacity:
         raise SystemExit(f"nothing was answered in the calm: {_codes(calm)}")
@@ -114,13 +116,15 @@ async def measured(server: ServerProcess, body: bytes, options: argparse.Namespa
     codes = _codes(storm)
     refusals = [call.seconds for call in storm if call.code == REFUSED]
     refused_cost = (inside - codes.get(OK, 0) * served_cost) / max(1, len(refusals))
-    span = max(call.sent + call.seconds for call in storm) - min(call.sent for call in storm)
+    span = _span(storm)
+    left = left_of_capacity(calm_cores, generator / span) if options.shared else 1.0
     return {
         "capacity_per_sec": capacity,
         "calm_p99_ms": _ms(calm, OK, 99),
         "offered_per_sec": len(storm) / options.seconds,
         "goodput_per_sec": _rate(storm, OK),
         "goodput_share": _rate(storm, OK) / capacity,
+        "goodput_share_of_left": _rate(storm, OK) / capacity / left,
         **{f"accepted_p{percent}_ms": _ms(storm, OK, percent) for percent in (50, 95, 99)},
         **{f"refusal_p{percent}_ms": _ms(storm, REFUSED, percent) for percent in (50, 95, 99)},
         "refused_under_10_ms": float(np.mean(np.array(refusals or [0.0]) < SOON_SECS)),
@@ -142,8 +146,21 @@ def _codes(calls: Sequence[Call]) -> dict[str, int]:
 
 def _rate(calls: Sequence[Call], code: str) -> float:
     """Answers of `code` a second, from the first call to the last answer."""
-    span = max(call.sent + call.seconds for call in calls) - min(call.sent for call in calls)
-    return sum(call.code == code for call in calls) / span
+    return sum(call.code == code for call in calls) / _span(calls)
+
+
+def _span(calls: Sequence[Call]) -> float:
+    """Return the seconds from the first call to the last answer."""
+    return max(call.sent + call.seconds for call in calls) - min(call.sent for call in calls)
+
+
+def left_of_capacity(calm: float, storm: float) -> float:
+    """Return the share of its capacity that a server can have beside a generator that takes so many cores.
+
+    They share all there are; the capacity was measured while the generator took `calm` of them.
+    """
+    everything = len(os.sched_getaffinity(0))
+    return max(everything - storm, 0.01) / max(everything - calm, 0.01)
 
 
 def _ms(calls: Sequence[Call], code: str, percent: float) -> float:
@@ -153,7 +170,9 @@ def _ms(calls: Sequence[Call], code: str, percent: float) -> float:
 
 def spread(runs: Sequence[Figures], key: str, form: str) -> str:
     """Write a figure's median, and the least and most where there are several runs."""
-    values = [run[key] for run in runs]
+    values = [run[key] for run in runs if key in run]
+    if not values:
+        return "-"  # kept from before there was such a figure
     middle = format(statistics.median(values), form)
     return f"{middle} ({min(values):{form}}-{max(values):{form}})" if len(runs) > 1 else middle
 
@@ -167,6 +186,10 @@ ROWS: dict[str, tuple[str, Callable[[Sequence[Figures]], str]]] = {
     "capacity: callers that wait, calls/s": ("", lambda runs: spread(runs, "capacity_per_sec", ",.0f")),
     "offered, calls/s": ("", lambda runs: spread(runs, "offered_per_sec", ",.0f")),
     "**goodput, share of capacity**": ("at least 80%", lambda runs: spread(runs, "goodput_share", ".0%")),
+    "goodput, share of what the generator leaves": (
+        "",
+        lambda runs: spread(runs, "goodput_share_of_left", ".0%"),
+    ),
     "**accepted: p50 / p99, ms**": (
         "bounded",
         lambda runs: _line(runs, "accepted_p50_ms accepted_p99_ms", ".0f"),

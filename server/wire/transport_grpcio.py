@@ -101,7 +101,9 @@ class GrpcTransport:
 
         async def handle(_requests: Any, context: Any) -> bytes:
             incoming = _Incoming(context)
-            outcome = await self.calls.answer(method, incoming, incoming.only)
+            outcome = self.calls.turned_away(method, incoming.authorization)
+            if outcome is None:
+                outcome = await self.calls.answer(method, incoming, incoming.only)
             if outcome.code is not grpc.StatusCode.OK:
                 await context.abort(outcome.code, outcome.text, outcome.trailing)
             return outcome.data

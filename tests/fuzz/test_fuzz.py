@@ -30,7 +30,7 @@ def test_the_seeds_are_taken(name: str) -> None:
         TARGETS[name].read(seed)
 
 
-@pytest.mark.parametrize("name", ["http_infer", "oip_infer", "tfs_predict", "tf_examples"])
+@pytest.mark.parametrize("name", ["http_infer", "oip_infer", "tfs_predict", "tf_examples", "http2"])
 def test_right_requests_are_among_the_seeds(name: str) -> None:
     assert "OK" in [TARGETS[name].read(seed) for seed in TARGETS[name].seeds]
 
