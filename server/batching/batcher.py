@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from server.telemetry.statistics import BatchTimes
 
 from .batch_queue import BatchLimits, BatchQueue, Ticket
 from .pace import Pace
+from .promise import Promise
 
 SHUTTING_DOWN = "server is shutting down"
 # So long before a batch should end the next is laid out and waits at the engine's door: else the engine would
@@ -45,7 +47,7 @@ class Pending(NamedTuple):
     servable: Servable
     rows: Rows
     members: bool
-    answer: asyncio.Future[Scored]
+    answer: Promise
 
 
 class Batcher:
@@ -80,6 +82,7 @@ class Batcher:
         self._freed_at = 0.0  # when the last batch ended, on the loop's clock
         self._busy_since = 0.0  # when the engine began what it runs
         self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
 
     def expected_wait(self, coming: int = 0) -> float:
         """Return in how many seconds, by the last batches' pace, rows that come now have their scores.
@@ -97,36 +100,50 @@ class Batcher:
         Each member's scores come along only where `members` asks for them. What is larger than a batch is
         run in several, all or none of them.
         """
-        loop = asyncio.get_running_loop()
+        parts = self._queue.parts(row_count(rows), servable.max_batch_size)
+        futures: list[asyncio.Future[Scored]] = [self._loop.create_future() for _ in parts]
+        whole = len(parts) == 1
+        tickets = [
+            self._ticket(servable, rows if whole else cut(rows, part), deadline, answer, members=members)
+            for part, answer in zip(parts, futures, strict=True)
+        ]
+        self._offer(*tickets)
+        try:
+            return await futures[0] if whole else put_together(await asyncio.gather(*futures))
+        except BaseException:
+            # Whatever ended the wait, nobody asks for what is left of the request.
+            for ticket, future in zip(tickets, futures, strict=True):
+                future.cancel()
+                self._queue.withdraw(ticket)
+            raise
+
+    def begin(
+        self, servable: Servable, rows: Rows, deadline: float, answer: Promise
+    ) -> Callable[[], None] | None:
+        """Do as `submit` for who is told by `answer`; return how to withdraw the rows.
+
+        None if they are more than a batch: then nothing was done.
+        """
+        if len(self._queue.parts(row_count(rows), servable.max_batch_size)) > 1:
+            return None
+        ticket = self._ticket(servable, rows, deadline, answer)
+        self._offer(ticket)
+        return partial(self._queue.withdraw, ticket)
+
+    def _ticket(
+        self, servable: Servable, rows: Rows, deadline: float, answer: Promise, *, members: bool = False
+    ) -> Ticket[Pending]:
         # Rows of different shapes can't lie in one array, so they can't share a batch.
         shapes = tuple([(name, array.shape[1:]) for name, array in rows.items()])
         if len(shapes) > 1:
             shapes = tuple(sorted(shapes))
-        parts = self._queue.parts(row_count(rows), servable.max_batch_size)
-        tickets = [
-            Ticket(
-                (servable, shapes),
-                Pending(servable, cut(rows, part) if len(parts) > 1 else rows, members, loop.create_future()),
-                part.stop - part.start,
-                loop.time(),
-                deadline,
-                servable.max_batch_size,
-            )
-            for part in parts
-        ]
+        pending, now = Pending(servable, rows, members, answer), self._loop.time()
+        return Ticket((servable, shapes), pending, row_count(rows), now, deadline, servable.max_batch_size)
+
+    def _offer(self, *tickets: Ticket[Pending]) -> None:
         self._queue.offer(*tickets)
         self._observer.queued(self._queue.rows)
         self._changed.set()
-        try:
-            if len(tickets) == 1:
-                return await tickets[0].item.answer
-            return put_together(await asyncio.gather(*(ticket.item.answer for ticket in tickets)))
-        except BaseException:
-            # Whatever ended the wait, nobody asks for what is left of the request.
-            for ticket in tickets:
-                ticket.item.answer.cancel()
-                self._queue.withdraw(ticket)
-            raise
 
     async def serve(self) -> None:
         """Run batches until cancelled; then nobody is left waiting."""
@@ -252,7 +269,7 @@ def own_copy(error: Exception) -> Exception:
     return copy
 
 
-def settle(future: asyncio.Future[Scored], outcome: Scored | Exception) -> None:
+def settle(future: Promise, outcome: Scored | Exception) -> None:
     """Give `future` its outcome, unless its caller has gone."""
     if future.done():
         return

@@ -210,6 +210,10 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave it to others."""
         self._arrive()
         self._admission.leave(self._size, monotonic() - self._since)
 

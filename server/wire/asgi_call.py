@@ -19,13 +19,17 @@ Headers = list[tuple[bytes, bytes]]
 
 CONTENT_TYPE = (b"content-type", b"application/grpc")
 ACCEPTS = (b"grpc-accept-encoding", framing.ENCODINGS.encode())
-PLAIN_START = {
+PLAIN_START: Mapping[str, Any] = {
     "type": "http.response.start",
     "status": 200,
     "headers": [CONTENT_TYPE, ACCEPTS],
     "trailers": True,
 }
-DONE = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")], "more_trailers": False}
+DONE: Mapping[str, Any] = {
+    "type": "http.response.trailers",
+    "headers": [(b"grpc-status", b"0")],
+    "more_trailers": False,
+}
 NO_MORE = {"type": "http.response.body", "body": b"", "more_body": False}
 # A call that takes this long is looked after: is its client still there? Then twice as long, and so on.
 LOOK_AFTER_SECS, LOOK_AT_MOST_SECS = 0.05, 0.4

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Protocol
 
 from ensemble.errors import DeadlineError
 
@@ -29,6 +30,19 @@ class Call:
         self.model, self.version = model, str(version)
 
 
+class Watched(Protocol):
+    """What a deadline ends."""
+
+    @property
+    def moment(self) -> int:
+        """When, as `moment` counts it."""
+        ...
+
+    def end(self) -> None:
+        """End it."""
+        ...
+
+
 class Deadlines:
     """Ends blocks at their deadlines: the timers of one event loop, one for all that end in the same moment.
 
@@ -40,21 +54,21 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._due: dict[int, set[Until]] = {}
+        self._due: dict[int, set[Watched]] = {}
 
     def until(self, deadline: float) -> "Until":
         """Return a block that ends at `deadline`, on the loop's clock, with DeadlineError."""
         return Until(self, moment(deadline))
 
-    def add(self, block: "Until") -> None:
-        """Watch a block."""
+    def add(self, block: Watched) -> None:
+        """Watch a block, or what else ends at its moment."""
         due = self._due.get(block.moment)
         if due is None:
             due = self._due[block.moment] = set()
             self._loop.call_at(block.moment * GRAIN_SECS, self._end, block.moment)
         due.add(block)
 
-    def remove(self, block: "Until") -> None:
+    def remove(self, block: Watched) -> None:
         """Watch it no more."""
         due = self._due.get(block.moment)
         if due is not None:
@@ -63,6 +77,11 @@ class Deadlines:
     def _end(self, moment: int) -> None:
         for block in self._due.pop(moment, ()):
             block.end()
+
+
+def late() -> DeadlineError:
+    """Say that a deadline has passed."""
+    return DeadlineError("deadline passed before the scores were there")
 
 
 def moment(deadline: float) -> int:
@@ -92,7 +111,7 @@ class Until:
         self._deadlines.remove(self)
         # Only if it was this limit alone that ended the block.
         if self._late and self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
-            raise DeadlineError("deadline passed before the scores were there") from error
+            raise late() from error
 
     def end(self) -> None:
         """End the block."""

@@ -6,7 +6,7 @@ answered and counted like any other.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import grpc
@@ -15,9 +15,11 @@ from ensemble.errors import EnsembleError, InvalidRequestError, UnavailableError
 
 from .call import Call, Deadlines
 from .gate import Gate
+from .incoming import Incoming, Sender, WholeHead
 from .method import Codec, Method
 from .outcome import MessageTooLargeError, Outcome
 from .refusals import FULL, Refusals
+from .short_call import ShortCall, Teller
 from .status import retry_hint, status_of
 from .stream import Stream
 from .transport_options import TransportOptions
@@ -47,43 +49,18 @@ class Observer(Protocol):
         ...
 
 
-class Incoming(Protocol):
-    """One call as its transport sees it."""
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """The text metadata, without the token."""
-        ...
-
-    @property
-    def authorization(self) -> str:
-        """The header with the token, empty if there is none: apart, so that no method shows it to anyone."""
-        ...
-
-    def time_remaining(self) -> float | None:
-        """Return the seconds until the caller's deadline; None if it has none."""
-        ...
-
-    async def read(self) -> bytes | None:
-        """Read the next message; None says that no more come."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send one message of several."""
-        ...
-
-
 class Calls:
     """All calls of one server. Made and used on the event loop."""
 
     def __init__(self, observer: Observer, options: TransportOptions, gate: Gate | None = None) -> None:
         self._observer = observer
         self._options = options
-        self._gate = gate or Gate()
+        self._most_bytes = options.max_message_bytes
+        self.gate = gate or Gate()
         # Held: to ask for it again costs a call to the kernel each time.
         self._loop = asyncio.get_running_loop()
-        self._deadlines = Deadlines()
-        self._refusals = Refusals(self._gate.admission.refusal)
+        self.deadlines = Deadlines()
+        self._refusals = Refusals(self.gate.admission.refusal)
         self._arrived = 0
         self._streams: set[Stream] = set()
         self._idle = asyncio.Event()
@@ -136,7 +113,7 @@ class Calls:
         if self.draining:
             return None
         try:
-            lacking = self._gate.turns_away(method, authorization)
+            lacking = self.gate.turns_away(method, authorization)
         except EnsembleError:
             return None
         if not lacking:
@@ -151,7 +128,7 @@ class Calls:
         What its token doesn't open ends before anything of it is read.
         """
         try:
-            self._gate.check(method, incoming.authorization)
+            self.gate.check(method, incoming.authorization)
         except EnsembleError as error:
             code, text = status_of(error)
             self._observer.handled(method=method.name, model="", version="", code=code.name, seconds=0)
@@ -190,23 +167,20 @@ class Calls:
     ) -> Outcome:
         """Answer one request, in protobuf or `codec`, and have it counted, once, however it ends."""
         started = self._loop.time()
-        call = self._call(method, incoming, started)
+        remaining = incoming.time_remaining()
+        call = self._call(method, incoming, started, remaining)
         code, messages = grpc.StatusCode.UNKNOWN, list[Any]()
         accepted = not self.draining
-        self.running += accepted
         self._arrived += 1
         if accepted:
-            self._idle.clear()
+            self.accept()
         try:
             await self._refuse_unless(accepted)
             answer = await self._admitted(method, call, receive, codec=codec or method, note=messages.append)
             code = grpc.StatusCode.OK
             return Outcome(code, "", answer)
         except asyncio.CancelledError:
-            # The client has gone, or its deadline has passed.
-            remaining = incoming.time_remaining()
-            late = remaining is not None and remaining <= CLOCK_SLACK_SECS
-            code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+            code = self.code_of_gone(None if remaining is None else started + remaining)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a code, and no more
             code, text = status_of(error)
@@ -214,13 +188,60 @@ class Calls:
             refusal = method.refuse(message, text).SerializeToString() if method.refuse else b""
             return Outcome(code, text, refusal, retry_hint(error))
         finally:
-            self.running -= accepted
-            if not self.running:
-                self._idle.set()
-            seconds = self._loop.time() - started
-            self._observer.handled(
-                method=method.name, model=call.model, version=call.version, code=code.name, seconds=seconds
-            )
+            if accepted:
+                self.leave()
+            self.count(method, call, code, started)
+
+    def shorten(
+        self, method: Method, incoming: WholeHead, data: bytes, *, teller: Teller, to: Any
+    ) -> ShortCall | None:
+        """Answer one request without a task, if it is one that can be: `teller` tells `to` how it ends.
+
+        None if it is to be answered by `answer`: then nothing was done.
+        """
+        if self.draining or method.shortcut is None or len(data) > self._most_bytes:
+            return None
+        started = self._loop.time()
+        try:
+            self.gate.check(method, incoming.authorization)
+            remaining = incoming.timeout_secs()
+        except EnsembleError:
+            return None
+        shortened = method.shortcut.read(data, started)
+        if shortened is None:
+            return None
+        call = ShortCall(
+            self, method, self._call(method, incoming, started, remaining), shortened, teller=teller, to=to
+        )
+        until = None if remaining is None else started + remaining
+        self._arrived += 1
+        return call if call.begin(len(data), started, until) else None
+
+    def accept(self) -> None:
+        """Take note that a call runs."""
+        self.running += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """Take note that it has ended."""
+        self.running -= 1
+        if not self.running:
+            self._idle.set()
+
+    def count(self, method: Method, call: Call, code: grpc.StatusCode, started: float) -> None:
+        """Have one call counted, which has ended."""
+        self._observer.handled(
+            method=method.name,
+            model=call.model,
+            version=call.version,
+            code=code.name,
+            seconds=self._loop.time() - started,
+        )
+
+    def code_of_gone(self, until: float | None) -> grpc.StatusCode:
+        """Say how a call ended whose client has gone, who would have waited `until` then: perhaps it did."""
+        late = until is not None and until - self._loop.time() <= CLOCK_SLACK_SECS
+        return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
 
     async def _admitted(
         self,
@@ -235,9 +256,9 @@ class Calls:
 
         `note` is told the message once there is one.
         """
-        self._gate.check(method, call.authorization)
-        with self._gate.enter(method) as place:
-            async with self._deadlines.until(call.deadline):
+        self.gate.check(method, call.authorization)
+        with self.gate.enter(method) as place:
+            async with self.deadlines.until(call.deadline):
                 data = await receive()
                 if data is None:
                     raise InvalidRequestError("the call brings no message")
@@ -247,18 +268,21 @@ class Calls:
                     message = await message
                 note(message)
                 response = await method.function(message, call)
-            written = codec.write(response)
-            if len(written) > self._options.max_message_bytes:
-                raise MessageTooLargeError("answer", len(written), self._options.max_message_bytes)
-            return written
+            return self.checked(codec.write(response))
+
+    def checked(self, answer: bytes) -> bytes:
+        """Return an answer; MessageTooLargeError if that is what it is."""
+        if len(answer) > self._most_bytes:
+            raise MessageTooLargeError("answer", len(answer), self._most_bytes)
+        return answer
 
     async def _refuse_unless(self, accepted: bool) -> None:
         if not accepted:
             await self._refusing.wait()
             raise UnavailableError(SHUTTING_DOWN)
 
-    def _call(self, method: Method, incoming: Incoming, now: float) -> Call:
-        longest, remaining = method.longest_secs or self._options.max_call_secs, incoming.time_remaining()
+    def _call(self, method: Method, incoming: Sender, now: float, remaining: float | None) -> Call:
+        longest = method.longest_secs or self._options.max_call_secs
         seconds = longest if remaining is None else min(remaining, longest)
         return Call(now + seconds, incoming.metadata, incoming.authorization)
 

@@ -40,10 +40,15 @@ def encoded_text(text: str) -> bytes:
     return quote(text, safe=PLAIN, errors="replace").encode("ascii")
 
 
+def prefix(size: int) -> bytes:
+    """Write what comes before a message of so many bytes that isn't compressed."""
+    return size.to_bytes(PREFIX_BYTES, "big")
+
+
 def framed(data: bytes, encoding: str = IDENTITY) -> bytes:
     """Write one message, compressed where `encoding` says so."""
     if encoding == IDENTITY:
-        return b"\0" + len(data).to_bytes(4, "big") + data
+        return prefix(len(data)) + data
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOWS[encoding])
     packed = packer.compress(data) + packer.flush()
     return b"\1" + len(packed).to_bytes(4, "big") + packed

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from ensemble.errors import InvalidRequestError
+from ensemble.servable import Scored
+from server.batching.promise import Promise
 
 from .call import Call
 
@@ -23,6 +25,29 @@ class Codec(Protocol):
 
     def write(self, response: Any) -> bytes:
         """Write the method's response."""
+        ...
+
+
+class Shortened(Protocol):
+    """One call that need not be read as a message."""
+
+    def begin(self, call: Call, promise: Promise) -> Callable[[], None] | None:
+        """Have it answered by and by; return how to call that off. None if it is to go the plain way.
+
+        Raises what the method's function may raise.
+        """
+        ...
+
+    def answer(self, scored: Scored) -> bytes:
+        """Write the response."""
+        ...
+
+
+class Shortcut(Protocol):
+    """A quicker way to the same answers, for some of a method's calls."""
+
+    def read(self, data: bytes, now: float) -> Shortened | None:
+        """Read a request; None if it is to go the plain way. `now` is on the event loop's clock."""
         ...
 
 
@@ -45,6 +70,8 @@ class Method:
     scores: bool = False
     # How long a call may take at most, if that isn't the same for all.
     longest_secs: float | None = None
+    # Set for a method that need not read all of its calls as messages.
+    shortcut: Shortcut | None = None
 
     def read(self, data: bytes) -> Any:
         """Read a request as protobuf writes it. Raises InvalidRequestError."""

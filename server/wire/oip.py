@@ -12,6 +12,7 @@ from ensemble.member import Rows
 from ensemble.signature import ANY_SIZE, TensorSpec
 
 from .call import Call
+from .known_requests import KnownRequests
 from .messages import message_class
 from .method import Method
 from .oip_codec import Subject, decode_request
@@ -66,6 +67,9 @@ class Oip:
             Method(
                 *(SERVICE, name, _class(f"{name}Request"), _class(f"{name}Response"), function),
                 scores=name == "ModelInfer",
+                shortcut=KnownRequests(self._models)
+                if name == "ModelInfer" and not self._allow_nan
+                else None,
             )
             for name, function in functions.items()
         ]

@@ -44,7 +44,7 @@ def decode_request(request: Any, info: ModelInfo, *, allow_nan: bool = False) ->
 
     Raises InvalidRequestError if anything about it but its outputs doesn't fit `info`.
     """
-    plain = _plain(request, info, allow_nan=allow_nan)
+    plain = plain_rows(request, info, allow_nan=allow_nan)
     if plain is not None:
         return plain
     subject = Subject(request.id, info.name)
@@ -61,7 +61,7 @@ def decode_request(request: Any, info: ModelInfo, *, allow_nan: bool = False) ->
     return {spec.name: arrays[spec.name] for spec in info.signature.inputs}
 
 
-def _plain(request: Any, info: ModelInfo, *, allow_nan: bool) -> Rows | None:
+def plain_rows(request: Any, info: ModelInfo, *, allow_nan: bool) -> Rows | None:
     """Read what most requests are: raw numbers for each input, in order; None for any other request.
 
     Takes nothing that the checks below would refuse, and says nothing about what it doesn't take: they do.

@@ -6,6 +6,7 @@ from ensemble.errors import UnavailableError
 from ensemble.member import Rows
 from ensemble.servable import Servable
 from server.batching.batcher import Batcher
+from server.batching.promise import Promise
 from server.lifecycle.manager import Manager, Served
 
 from .serving import Answer, ModelInfo, Step, find_version
@@ -84,6 +85,13 @@ class ServedModels:
         weights = servable.pool_without(scored.missing).weights.by_member
         asked = {name: weights[name] for name in scored.by_member} if scored.missing else weights
         return Answer(servable.version, scored.scores, scored.by_member, asked, scored.missing)
+
+    def begin(
+        self, asked: tuple[str, str], info: ModelInfo, rows: Rows, deadline: float, promise: Promise
+    ) -> Callable[[], None] | None:
+        """Score rows that were decoded against `info` on the servable that it describes, if it is served."""
+        servable, found = self._look_up(*asked)
+        return self._batcher.begin(servable, rows, deadline, promise) if found is info else None
 
     def _look_up(self, name: str, version: str) -> tuple[Servable, ModelInfo]:
         known = self._found.get((name, version))

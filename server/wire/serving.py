@@ -12,6 +12,7 @@ from ensemble.errors import EnsembleError, InvalidRequestError, ModelNotFoundErr
 from ensemble.member import Rows, Scores
 from ensemble.signature import Signature
 from ensemble.truth import Truth
+from server.batching.promise import Promise
 from server.lifecycle.repository import IndexEntry
 
 # A signed 64-bit number has no more digits; a longer one is no version of anything.
@@ -84,6 +85,16 @@ class Models(Protocol):
         """Decode and score rows against one and the same version; with `members`, theirs too.
 
         `deadline` is on the event loop's clock. Raises what `find`, `decode` and the batcher raise.
+        """
+        ...
+
+    def begin(
+        self, asked: tuple[str, str], info: ModelInfo, rows: Rows, deadline: float, promise: Promise
+    ) -> Callable[[], None] | None:
+        """Score rows that were decoded against `info`, and tell `promise`; return how to call that off.
+
+        None if the model and version that are `asked` for are no longer what `info` says, or the rows are
+        more than a batch. Raises what `find` and the batcher raise.
         """
         ...
 

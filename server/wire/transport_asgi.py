@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from ensemble.errors import EnsembleError, InvalidRequestError
 
+from . import framing
 from . import health as health_service
 from .asgi_call import AsgiCall, Receive, Send, deadline_passed
 from .calls import Calls, Observer
@@ -23,6 +24,7 @@ from .head import Head
 from .health import Health
 from .method import Method
 from .outcome import Outcome
+from .short_call import ShortCall
 from .status import status_of
 from .transport_options import TransportOptions
 
@@ -58,6 +60,35 @@ class Host(Protocol):
         ...
 
 
+class WholeCall(Protocol):
+    """A call of a host that hands calls over as a whole."""
+
+    @property
+    def head(self) -> Head:
+        """What it began with."""
+        ...
+
+    def body(self) -> bytes:
+        """Return all of its request."""
+        ...
+
+    def answer(self, body: bytes) -> bool:
+        """Answer it as `AsgiCall.answer` does, with this body, at once; False if there is no room."""
+        ...
+
+    def start(self, work: Awaitable[None]) -> None:
+        """Run what answers it, as long as its client is there."""
+        ...
+
+    def receive(self) -> Awaitable[Mapping[str, Any]]:
+        """Give the next of ASGI's events."""
+        ...
+
+    async def send(self, event: Mapping[str, Any]) -> None:
+        """Take one of ASGI's events."""
+        ...
+
+
 class AsgiTransport:
     """An ASGI application of `methods` and `health`, for `host`. Made and used on the event loop."""
 
@@ -81,6 +112,7 @@ class AsgiTransport:
         self.calls = Calls(observer, options, gate)
         # A stream is refused message by message.
         self._unary = {f"/{each.service}/{each.name}": each for each in methods if each.refuse is None}
+        self._short = {f"/{each.service}/{each.name}": each for each in methods if each.shortcut is not None}
         self._handles: dict[str, Handle] = {
             f"/{health_service.SERVICE}/Check": self._check,
             f"/{health_service.SERVICE}/Watch": self._watch,
@@ -123,10 +155,41 @@ class AsgiTransport:
     async def take(self, head: Head, receive: Receive, send: Send) -> None:
         """Answer one call. Returns early, having said so to nobody, if its client goes away."""
         call = AsgiCall(head, receive, send, self._options, tells_who_left=self._host.tells_who_left)
+        await self._held(call, self._handle(head.path, call))
+
+    def shorten(self, stream: WholeCall) -> ShortCall | None:
+        """Answer a call whose request is there as a whole, if that can be done without a task.
+
+        None if it is for `take`. Who listens cancels what is returned if the client goes away.
+        """
+        head, body = stream.head, stream.body()
+        method = self._short.get(head.path)
+        if method is None or not head.speaks_grpc or head.metadata_bytes > self._options.max_metadata_bytes:
+            return None
+        size = len(body) - framing.PREFIX_BYTES
+        # One message, and not packed.
+        if size < 0 or body[: framing.PREFIX_BYTES] != framing.prefix(size):
+            return None
+        return self.calls.shorten(method, head, body[framing.PREFIX_BYTES :], teller=self, to=stream)
+
+    def answered(self, to: WholeCall, data: bytes) -> None:
+        """Give a call of `shorten` its answer."""
+        if not to.answer(framing.prefix(len(data)) + data):
+            to.start(self._tell(to, lambda call: call.answer(data)))
+
+    def ended(self, to: WholeCall, outcome: Outcome) -> None:
+        """Tell a call of `shorten` that it failed."""
+        to.start(self._tell(to, lambda call: call.end(outcome)))
+
+    async def _tell(self, stream: WholeCall, tell: Handle) -> None:
+        call = AsgiCall(stream.head, stream.receive, stream.send, self._options, tells_who_left=True)
+        await self._held(call, tell(call))
+
+    async def _held(self, call: AsgiCall, work: Awaitable[None]) -> None:
         self._open.add(call)
         self._empty.clear()
         try:
-            await self._handle(head.path, call)
+            await work
         except asyncio.CancelledError:
             if not call.gone:
                 raise

@@ -7,7 +7,9 @@ import numpy as np
 
 from ensemble.errors import EnsembleError
 from ensemble.member import Rows, Scores, row_count
+from ensemble.servable import Scored
 from ensemble.signature import Signature, TensorSpec
+from server.batching.promise import Promise
 from server.lifecycle.repository import IndexEntry
 from server.wire.serving import Answer, ModelInfo, Step, find_version
 from server.wire.tensors import WIRE_TYPES
@@ -88,6 +90,19 @@ class FakeModels:
         # One member says the same as the ensemble, and the other the opposite.
         by_member = {"first": scores, "second": scores[:, ::-1]} if members else {}
         return Answer(info.version, scores, by_member, {"first": 0.75, "second": 0.25})
+
+    def begin(
+        self, asked: tuple[str, str], info: ModelInfo, rows: Rows, deadline: float, promise: Promise
+    ) -> Callable[[], None] | None:
+        self.deadlines.append(deadline)
+        found = self.find(*asked)
+        failure = self.failures.get(found.name, self.failure)
+        if failure is not None:
+            raise failure
+        if found != info:
+            return None
+        promise.set_result(Scored(self.run(rows)))
+        return lambda: None
 
     def names(self) -> list[str]:
         return sorted(self.by_name)

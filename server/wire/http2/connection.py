@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._blocks = HeaderBlocks(limits.header_bytes)
         self._parts: Parts | None = None  # of a head that isn't whole
         self._streams = Streams()
+        self._new: list[CallStream] = []  # those that nobody answers yet
         self._final = frames.LAST_STREAM  # the last that will be taken
         self._strikes = 0
         self._lifetime = Lifetime(limits, self._loop.time())
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         except Http2Error as error:
             self._rest = b""
             self._fail(error)
+        self._start()
         self._line.let_go()
         self._crowd.was_read(self._line)
 
@@ -227,16 +229,14 @@ class Connection(asyncio.Protocol):
         if self._narrow:
             stream.narrow()
         self._streams[number] = stream
-        stream.task = self._loop.create_task(self._run(stream))
+        self._new.append(stream)
 
-    async def _run(self, stream: CallStream) -> None:
-        try:
-            await self._taker.take(stream.head, stream)
-        except Exception:
-            log.exception("a call failed in the transport")
-        finally:
-            if not stream.answered and self._streams.pop(stream.number, None) is not None:
-                self._line.write(frames.reset(stream.number, Code.INTERNAL_ERROR))
+    def _start(self) -> None:
+        """Have the calls answered that began with the last bytes: of most all is there by now."""
+        new, self._new = self._new, []
+        for stream in new:
+            if not stream.gone:
+                stream.begin(self._taker)
 
     def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
         frames.word(payload, "RST_STREAM")

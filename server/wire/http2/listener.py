@@ -101,6 +101,7 @@ class _Taker:
 
     def __init__(self, transport: AsgiTransport) -> None:
         self._transport = transport
+        self.shorten = transport.shorten
 
     def refuse(self, head: Head) -> bytes | None:
         outcome = self._transport.turned_away(head)

@@ -1,9 +1,11 @@
 """One stream of a connection: a call, with ASGI's two ways to speak, within HTTP/2's windows."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from ..asgi_call import DONE, PLAIN_START
 from ..head import Head
 from .frames import (
     DATA,
@@ -11,15 +13,34 @@ from .frames import (
     END_STREAM,
     HEADERS,
     MOST_WINDOW,
+    WORD_BYTES,
     Code,
     Http2Error,
     frame,
+    reset,
     window_update,
 )
 from .header_blocks import answer_block
 from .line import STREAM_WINDOW_BYTES, WIDER_BYTES, Line
 
 GONE = {"type": "http.disconnect"}
+# What every answer has that goes well: headers and trailers, and what comes before their streams' numbers.
+OK_HEADERS = answer_block(tuple(PLAIN_START["headers"]), status=True)
+OK_TRAILERS = answer_block(tuple(DONE["headers"]), status=False)
+OK_BEGINS = frame(HEADERS, END_HEADERS, 0, OK_HEADERS)[: -len(OK_HEADERS) - WORD_BYTES]
+OK_ENDS = frame(HEADERS, END_HEADERS | END_STREAM, 0, OK_TRAILERS)[: -len(OK_TRAILERS) - WORD_BYTES]
+# Of a frame of DATA: its length, its kind and its flags.
+DATA_BEGINS_BYTES = 5
+
+log = logging.getLogger("unisono.wire")
+
+
+class Cancellable(Protocol):
+    """What answers a call."""
+
+    def cancel(self) -> object:
+        """End it: nobody is there to be answered."""
+        ...
 
 
 class Taker(Protocol):
@@ -29,8 +50,12 @@ class Taker(Protocol):
         """Write the headers that refuse a call by its own; None if it is to be taken."""
         ...
 
+    def shorten(self, stream: "CallStream") -> Cancellable | None:
+        """Answer a call whose request is there as a whole, if that can be done without a task."""
+        ...
+
     async def take(self, head: Head, stream: "CallStream") -> None:
-        """Answer a call."""
+        """Answer any other call."""
         ...
 
 
@@ -70,7 +95,7 @@ class CallStream:
         self.ended = False  # the request is
         self.answered = False
         self.gone = False
-        self.task: asyncio.Task[None] | None = None
+        self.task: Cancellable | None = None
         self._line, self._finished = line, finished
         self._window = line.peer.stream_window  # what the client takes
         self._room = STREAM_WINDOW_BYTES  # what we take
@@ -126,6 +151,49 @@ class CallStream:
         self._size = 0
         if self.task is not None:
             self.task.cancel()
+
+    def body(self) -> bytes:
+        """Return what has come of the request, which `receive` gives all the same."""
+        return self._held[0] if len(self._held) == 1 else b"".join(self._held)
+
+    def answer(self, body: bytes) -> bool:
+        """Answer with one message and OK, in one piece; False if there is no room for that now."""
+        size = len(body)
+        if size > self._window or size > self._line.may_send():
+            return False
+        self._line.sent(size)
+        self._window -= size
+        number, data = (
+            self.number.to_bytes(WORD_BYTES, "big"),
+            (size << 16).to_bytes(DATA_BEGINS_BYTES, "big"),
+        )
+        parts = OK_BEGINS, number, OK_HEADERS, data, number, body, OK_ENDS, number, OK_TRAILERS
+        self._out.append(b"".join(parts))
+        self._finish()
+        return True
+
+    def begin(self, taker: Taker) -> None:
+        """Have the call answered."""
+        short = taker.shorten(self) if self.ended else None
+        if short is None:
+            self.start(taker.take(self.head, self))
+        elif not (self.answered or self.task):  # it is, or will be, by now
+            self.task = short
+
+    def start(self, work: Awaitable[None]) -> None:
+        """Run what answers the call."""
+        self.task = self._loop.create_task(self._run(work))
+
+    async def _run(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("a call failed in the transport")
+        finally:
+            if not (self.answered or self.gone):
+                self.answered = self.ended = True
+                self._line.write(reset(self.number, Code.INTERNAL_ERROR))
+                self._finished(self)
 
     def receive(self) -> asyncio.Future[Mapping[str, Any]]:
         """Give what has come of the request, or what comes next; after its end, wait for the client to go."""

@@ -13,7 +13,7 @@ from server.wire.http2 import frames
 from server.wire.http2.connection import Connection
 from server.wire.http2.crowd import Crowd
 from server.wire.http2.lifetime import ConnectionLimits
-from server.wire.http2.stream import CallStream
+from server.wire.http2.stream import CallStream, Taker
 
 CALL = (
     (":method", "POST"),
@@ -74,7 +74,12 @@ class Talk:
     """One client of one connection, whose calls are kept for the test to answer."""
 
     def __init__(
-        self, limits: ConnectionLimits | None = None, *, greeted: bool = True, narrow: bool = False
+        self,
+        limits: ConnectionLimits | None = None,
+        *,
+        greeted: bool = True,
+        narrow: bool = False,
+        taker: Taker | None = None,
     ) -> None:
         self.socket, self.calls = Socket(), list[CallStream]()
         self.cancelled: list[int] = []
@@ -82,7 +87,9 @@ class Talk:
         self.encoder = Encoder()
         self.refusal: bytes | None = None  # what calls are refused with
         self.crowd = Told(here=narrow)
-        self.connection = Connection(self, limits or ConnectionLimits(), self.crowd, self.lost.append)
+        self.connection = Connection(
+            taker or self, limits or ConnectionLimits(), self.crowd, self.lost.append
+        )
         socket: Any = self.socket
         self.connection.connection_made(socket)
         self.answers: dict[int, Callable[[CallStream], Any]] = {}
@@ -93,6 +100,9 @@ class Talk:
 
     def refuse(self, _head: Head) -> bytes | None:
         return self.refusal
+
+    def shorten(self, _stream: CallStream) -> None:
+        return None
 
     async def take(self, _head: Head, stream: CallStream) -> None:
         self.calls.append(stream)
