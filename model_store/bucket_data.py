@@ -94,7 +94,7 @@ class _Ranges(io.RawIOBase):
                 data = memoryview(obstore.get(self._file.client, self._file.key, options=options).bytes())
             except (PreconditionError, FileNotFoundError) as error:
                 raise ConflictError(
-                    f"{self._file}: changed since the job was planned: score it into another folder"
+                    f"{self._file}: changed since the job began: begin anew; a scoring job, in another folder"
                 ) from error
         buffer[: len(data)] = data
         self._at += len(data)

@@ -104,7 +104,7 @@ class Answered:
 
 
 def open_labelled(
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     signature: Signature,
     label: str,
     *,

@@ -5,9 +5,10 @@ A bucket is connected to once, and its library is loaded only then.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from model_store.addresses import BUCKETS
@@ -16,6 +17,22 @@ from ..errors import InvalidDataError
 from .opening import File, RemoteFile
 
 PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file that was found, in words for another process: its address, and of one in a bucket more."""
+
+    address: str
+    size: int = 0
+    etag: str = ""
+
+    @classmethod
+    def of(cls, file: File) -> Self:
+        """Name a file such that it is found from any folder."""
+        if isinstance(file, Path):
+            return cls(str(file.resolve()))
+        return cls(str(file), file.size, file.etag)
 
 
 class Remote(Protocol):

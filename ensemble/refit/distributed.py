@@ -16,6 +16,7 @@ from model_store.store import Store
 from ..data.chunk import Chunk
 from ..data.dataset import reopen_dataset
 from ..data.labelled import LabelledFiles
+from ..data.locations import Locations, Seen
 from ..errors import InvalidDataError
 from ..executors.executor import Executor, Report, Result, Task
 from ..loading.load import load_servable
@@ -33,7 +34,7 @@ class Filling:
     store: str
     ensemble: str
     version: int
-    files: tuple[tuple[Path, int], ...]  # with their rows
+    files: tuple[tuple[Seen, int], ...]  # with their rows
     shards: tuple[Shard, ...]
     cache: Path
     batch_size: int
@@ -41,7 +42,9 @@ class Filling:
     def start(self, threads: int) -> Task:
         """Load the version, and return what scores one shard; in order, no row is read twice."""
         servable = load_servable(Store.open(self.store), self.ensemble, self.version, threads=threads)
-        dataset = reopen_dataset(self.files, servable.signature, {})
+        places = Locations()
+        files = [(places.known(seen.address, seen.size, seen.etag), rows) for seen, rows in self.files]
+        dataset = reopen_dataset(files, servable.signature, {})
         cursor = dataset.cursor(self.batch_size)
         members = FillsHere(servable.members, len(class_names(servable)), servable.truth)
 
@@ -80,9 +83,7 @@ class Distributed:
         progress: Progress,
     ) -> Timed:
         """Score what of these shards isn't in the cache; `progress` is told the rows that are done."""
-        # A refit's files are on disk.
-        paths = [path.resolve() for path in data.files if isinstance(path, Path)]
-        files = tuple(zip(paths, data.counts, strict=True))
+        files = tuple(zip(map(Seen.of, data.files), data.counts, strict=True))
         folder = cache.folder.resolve()
         work = Filling(self.store, self.ensemble, self.version, files, tuple(shards), folder, batch_size)
         timed, done = Timed(), Counter[int]()

@@ -25,18 +25,18 @@ NICENESS = 10
 class RefitJob:
     """Which ensemble of which store to refit, on which files, and what to do with what is learned.
 
-    `data` and `test` are files, folders or patterns; `label` is the column of what is true; `min_gain` is
-    in nats a row; `force`, which needs a `why`, publishes whatever the gate says. `pools` are the forms that
-    compete, `objective` is the loss that decides, of which `max_cost` may be given up for fewer
-    members; `sample_weight`, `group`, `time_order` and `slices` name columns of the data. `expect_seq` is
-    the journal's head that the refit is meant for: nothing is done where it is another. `executor` scores
-    the rows; None: this process.
+    `data` and `test` are files, folders or patterns, on disk or in buckets; `label` is the column of what
+    is true; `min_gain` is in nats a row; `force`, which needs a `why`, publishes whatever the gate says.
+    `pools` are the forms that compete, `objective` is the loss that decides, of which `max_cost` may be
+    given up for fewer members; `sample_weight`, `group`, `time_order` and `slices` name columns of the
+    data. `expect_seq` is the journal's head that the refit is meant for: nothing is done where it is
+    another. `executor` scores the rows; None: this process.
     """
 
     store: str
     name: str
-    data: Sequence[Path]
-    test: Sequence[Path] = ()
+    data: Sequence[str | Path]
+    test: Sequence[str | Path] = ()
     label: str = "y"
     min_gain: float = 0.0
     dry_run: bool = False

@@ -22,7 +22,7 @@ def diversity(  # noqa: PLR0913 - one parameter an option
     name: str = "",
     *,
     data: Annotated[
-        list[Path] | None,
+        list[str] | None,
         Parameter(consume_multiple=True, negative=(), help="Labelled rows that no member learned from."),
     ] = None,
     label: LabelOption = "y",
@@ -64,7 +64,7 @@ def diversity(  # noqa: PLR0913 - one parameter an option
     return EXIT_DONE
 
 
-def _refuse(name: str, data: list[Path] | None, predictions: Path | None, outside: Candidates) -> None:
+def _refuse(name: str, data: list[str] | None, predictions: Path | None, outside: Candidates) -> None:
     """Refuse what is asked in two ways, or in none; InvalidRequestError."""
     if bool(name and data) == (predictions is not None):
         raise InvalidRequestError("name an ensemble and --data, or --predictions alone")
@@ -86,7 +86,7 @@ def _captured(predictions: Path) -> tuple["Sample", Any]:
 
 
 def _of_ensemble(
-    name: str, data: list[Path], label: str, outside: Candidates, store: str
+    name: str, data: list[str], label: str, outside: Candidates, store: str
 ) -> tuple["Sample", Any]:
     """Return the scores of an ensemble's members, then of candidates, and how much each counts."""
     import numpy as np  # noqa: PLC0415 - heavy: only when the command runs

@@ -20,16 +20,16 @@ from .options import (
 )
 
 DataOption = Annotated[
-    list[Path],
+    list[str],
     Parameter(
         name="--data",
         consume_multiple=True,
         negative=(),
-        help="Validation rows to learn from: Parquet, CSV or NPZ files, folders or patterns.",
+        help="Validation rows to learn from: data files, folders or patterns; s3://, gs:// and az:// too.",
     ),
 ]
 TestOption = Annotated[
-    list[Path] | None,
+    list[str] | None,
     Parameter(
         name="--test",
         consume_multiple=True,

@@ -115,10 +115,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(name: str, bucket: S3St
     obstore.put(bucket, path.name, path)
     dataset = open_dataset([f"{address(bucket)}/{path.name}"], SIGNATURE, lenient=True)
     obstore.put(bucket, path.name, WRITERS[name](tmp_path / "b", {"x": X + 1}))
-    with pytest.raises(ConflictError, match="changed since the job was planned"):
+    with pytest.raises(ConflictError, match="changed since the job began: begin anew"):
         list(dataset.sifted(dataset.cursor(8), 0, 50))
     obstore.delete(bucket, path.name)
-    with pytest.raises(ConflictError, match="changed since the job was planned"):
+    with pytest.raises(ConflictError, match="changed since the job began: begin anew"):
         list(dataset.sifted(dataset.cursor(8), 0, 50))
 
 
