@@ -126,15 +126,16 @@ class OpenedRefit:
 class RefitWork:
     """A refit as an executor's work of one item; the result is that of `as_json`.
 
-    It makes way for others: the process that does it is a nice one from then on.
+    It makes way for others: the process that does it is a nice one from then on, by `niceness`.
     """
 
     job: RefitJob
+    niceness: int = NICENESS
 
     def start(self, threads: int) -> Callable[[int, Callable[[int, int], None]], dict[str, Any]]:
         """Return what refits, on `threads` threads a member."""
         if hasattr(os, "nice"):
-            os.nice(NICENESS)
+            os.nice(self.niceness)
 
         def task(item: int, report: Callable[[int, int], None]) -> dict[str, Any]:
             result = replace(self.job, threads=threads).opened().run(lambda done: report(item, done))

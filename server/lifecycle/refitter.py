@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ensemble.errors import UnavailableError
 from ensemble.executors.process import ProcessExecutor
-from ensemble.refit.job import RefitJob, RefitWork
+from ensemble.refit.job import NICENESS, RefitJob, RefitWork
 from server.telemetry.refits import RefitFigures
 
 log = logging.getLogger("unisono.lifecycle")
@@ -39,9 +39,9 @@ class Observer(Protocol):
         ...
 
 
-def run_in_process(job: RefitJob) -> Found:
-    """Run a refit in a new process and wait for it; its errors are raised here."""
-    [found] = ProcessExecutor(processes=1).run(RefitWork(job), [0], lambda _item, _rows: None)
+def run_in_process(job: RefitJob, niceness: int = NICENESS) -> Found:
+    """Run a refit in a new process, that nice, and wait for it; its errors are raised here."""
+    [found] = ProcessExecutor(processes=1).run(RefitWork(job, niceness), [0], lambda _item, _rows: None)
     return found
 
 
@@ -64,7 +64,8 @@ class Refitter:
 
         UnavailableError while another runs; and what a refit raises.
         """
-        if self._running is not None:
+        # One that is over may not have been taken off yet: that happens one turn of the loop later.
+        if self._running is not None and not self._running.done():
             raise UnavailableError(
                 f"{self._running.get_name()} is under way, and one is run at a time: ask later"
             )
@@ -96,7 +97,8 @@ class Refitter:
         return found | {"seconds": seconds}
 
     def _ended(self, task: asyncio.Task[Found]) -> None:
-        self._running = None
+        if self._running is task:
+            self._running = None
         # Taken note of, so that asyncio doesn't complain when the caller has gone: it was logged.
         if not task.cancelled():
             task.exception()

@@ -19,8 +19,13 @@ from ensemble.errors import UnavailableError
 READY = re.compile(
     r"^ready in [\d.]+ s: gRPC on (?P<grpc>\S+), metrics on (?P<metrics>[^\s,]+)(, HTTP on (?P<http>\S+))?$"
 )
-START_SECONDS = 60
-STOP_SECONDS = 60
+# A server that ends is noticed at once; one that is only slow, on a busy machine, may take its time.
+START_SECONDS = 180
+STOP_SECONDS = 180
+
+
+# Of the log of a server that doesn't start.
+LINES_TOLD = 10
 
 
 @dataclass(slots=True)
@@ -54,7 +59,7 @@ class ServerProcess:
 
 @contextmanager
 def serving(store: str, log: Path, options: Sequence[str] = ()) -> Iterator[ServerProcess]:
-    """Run `unisono serve` on free ports; UnavailableError if it isn't ready in a minute."""
+    """Run `unisono serve` on free ports; UnavailableError if it ends, or isn't ready in three minutes."""
     command = [sys.executable, "-m", "unisono", "serve", "--store", store, "--log-format", "json"]
     began = monotonic()
     process = subprocess.Popen(  # noqa: S603 - our own command
@@ -67,7 +72,9 @@ def serving(store: str, log: Path, options: Sequence[str] = ()) -> Iterator[Serv
     reader.start()
     try:
         if not ready.wait(START_SECONDS) or not server.address:
-            raise UnavailableError(f"the server did not get ready; {log} says why")
+            last = log.read_text().splitlines()[-LINES_TOLD:] if log.exists() else []
+            told = "\n".join(["", *last])
+            raise UnavailableError(f"the server did not get ready; {log} says why, and ends with{told}")
         yield server
     finally:
         server.stop()

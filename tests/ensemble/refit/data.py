@@ -1,7 +1,7 @@
 """Labelled rows in memory, and members whose scores are written out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -122,3 +122,20 @@ def asked(
         asked=names,
         targets=table.reshape(-1) if values else None,
     )
+
+
+@dataclass(frozen=True)
+class Told(InMemory):
+    """Rows as of `InMemory`, with what is true of them: labels or values [row, column]."""
+
+    table: NDArray[Any] = field(default_factory=lambda: np.zeros((1, 1)))
+
+    @property
+    def rows(self) -> int:
+        return len(self.table)
+
+    def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
+        counted = InMemory(None, count=len(self.table), name=self.name)
+        for chunk in counted.batches(rows, start, stop):
+            last = chunk.start + len(chunk.row_numbers)
+            yield replace(chunk, labels=self.table[chunk.start : last])
