@@ -25,14 +25,20 @@ from .executor import Report, Result, Work
 # How often an item may take its worker down with it before the job is given up.
 ATTEMPTS = 3
 STARTING = -1
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessExecutor:
-    """`processes` workers of `threads` threads each; 0 threads: the cores, shared out."""
+    """`processes` workers of `threads` threads each; 0 threads: the cores, shared out.
+
+    Each has one of `gpus` to itself, as `CUDA_VISIBLE_DEVICES` names them; where workers are more, they share
+    them evenly. Whoever replaces a worker gets its GPU.
+    """
 
     processes: int
     threads: int = 0
+    gpus: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a crew of nobody."""
@@ -45,7 +51,8 @@ class ProcessExecutor:
         threads = self.threads or max(1, (os.cpu_count() or 1) // self.processes)
         crew = _Crew(work, threads, waiting, report)
         try:
-            crew.start(min(self.processes, len(waiting)))
+            for number in range(min(self.processes, len(waiting))):
+                crew.start(self.gpus[number % len(self.gpus)] if self.gpus else None)
             while crew.workers:
                 yield from crew.results()
         finally:
@@ -54,10 +61,11 @@ class ProcessExecutor:
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """One process, our end of its pipe, and the item it has."""
+    """One process, our end of its pipe, the GPU it was given, and the item it has."""
 
     process: BaseProcess
     pipe: "Connection[Any, Any]"
+    gpu: str | None
     item: int = STARTING
 
 
@@ -72,16 +80,15 @@ class _Crew:
     workers: list[_Worker] = field(default_factory=list)
     deaths: Counter[int] = field(default_factory=Counter)  # by item
 
-    def start(self, count: int) -> None:
-        """Start `count` workers."""
+    def start(self, gpu: str | None) -> None:
+        """Start a worker, which has that GPU if there is one to have."""
         context = multiprocessing.get_context("spawn")
-        for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(self.work, self.threads, theirs), daemon=True)
-            process.start()
-            # Only the worker holds its end now, so our end tells when it is gone.
-            theirs.close()
-            self.workers.append(_Worker(process, ours))
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(self.work, self.threads, theirs, gpu), daemon=True)
+        process.start()
+        # Only the worker holds its end now, so our end tells when it is gone.
+        theirs.close()
+        self.workers.append(_Worker(process, ours, gpu))
 
     def results(self) -> Iterator[Result]:
         """Wait until a worker says something; give the results there are."""
@@ -137,11 +144,14 @@ class _Crew:
             )
         if worker.item != STARTING:
             self.waiting.appendleft(worker.item)
-        self.start(1)
+        self.start(worker.gpu)
 
 
-def _serve(work: Work, threads: int, pipe: "Connection[Any, Any]") -> None:
+def _serve(work: Work, threads: int, pipe: "Connection[Any, Any]", gpu: str | None) -> None:
     """Do items until there are no more: the whole life of a worker."""
+    if gpu is not None:
+        # The driver looks at this when it is first used: when the work is started, not when it is imported.
+        os.environ[VISIBLE_GPUS] = gpu
     # Ctrl-C goes to all processes of the terminal; ending the workers is the job of who started them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_die_with_parent, daemon=True).start()

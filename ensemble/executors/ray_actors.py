@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class RayExecutor:
-    """`workers` actors that claim `threads` CPUs each.
+    """`workers` actors that claim `threads` CPUs each, and `gpus` GPUs, which Ray then shows to them alone.
 
     `address` is that of a running cluster, as Ray takes it; without one, a cluster is started for the job, on
     this machine, that listens on 127.0.0.1 only. Paths must mean the same on every node.
@@ -33,6 +33,7 @@ class RayExecutor:
     workers: int
     threads: int = 1
     address: str | None = None
+    gpus: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a crew of nobody."""
@@ -48,7 +49,7 @@ class RayExecutor:
         if not waiting:
             return
         with _cluster(self.address, self.workers * self.threads) as ray:
-            crew = _Crew(ray, work, self.threads, waiting)
+            crew = _Crew(ray, work, (self.threads, self.gpus), waiting)
             try:
                 crew.start(min(self.workers, len(waiting)))
                 while crew.asked:
@@ -80,9 +81,10 @@ class Actor:
 class _Crew:
     """The actors, which item each has, and the items that none of them has."""
 
-    def __init__(self, ray: Any, work: Work, threads: int, waiting: deque[int]) -> None:
+    def __init__(self, ray: Any, work: Work, claims: tuple[int, int], waiting: deque[int]) -> None:
+        threads, gpus = claims
         self._ray = ray
-        self._make = ray.remote(Actor).options(num_cpus=threads)
+        self._make = ray.remote(Actor).options(num_cpus=threads, num_gpus=gpus)
         self._given = (work, threads, str(Path.cwd()))
         self._waiting = waiting
         self._deaths: Counter[int] = Counter()

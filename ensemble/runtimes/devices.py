@@ -14,6 +14,8 @@ Providers = tuple[str | tuple[str, dict[str, str]], ...]
 CPU: Providers = ("CPUExecutionProvider",)
 # Without a fraction, parts of a GPU share this much of it: the rest is the driver's and the libraries'.
 SHARED_FRACTION = 0.9
+# The variable that the driver reads, before it is first used: which GPUs there are for a process.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 _CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _WISHES: Mapping[str, tuple[str, ...]] = {"cpu": (), "cuda": (_CUDA,), "tensorrt": (_TENSORRT, _CUDA)}
 
@@ -70,6 +72,21 @@ def gpu_memory(index: int, driver: Any = None) -> int:
     )
     # 0 is the driver's word for success; the first failure ends the asking.
     return memory.value if all(step() == 0 for step in steps) else 0
+
+
+def visible_gpus(environment: Mapping[str, str], driver: Any = None) -> tuple[str, ...]:
+    """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` of `environment` names them."""
+    try:
+        cuda: Any = ctypes.CDLL("libcuda.so.1") if driver is None else driver
+    except OSError:
+        return ()
+    count = ctypes.c_int()
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
+        return ()
+    named = environment.get(VISIBLE)
+    # The driver leaves out all that follows a name it doesn't know.
+    names = map(str, range(count.value)) if named is None else map(str.strip, named.split(","))
+    return tuple(names)[: count.value]
 
 
 def _options(provider: str, devices: Devices, memory: int) -> dict[str, str]:

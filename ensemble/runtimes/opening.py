@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 
-from ..errors import InvalidModelError
+from ..errors import InvalidModelError, UnavailableError
 from ..member import Member
 from .choice import REFERENCE, Choice, Plan, compare
 from .devices import CPU, Devices, Providers, gpu_memory, providers
@@ -144,6 +144,16 @@ class _Originals:
             return self._tensorflow(source, threads=threads, known=known)
         log.info("member %s was published as ONNX: it runs on %s", source.name, REFERENCE)
         return self._reference(source, threads=threads, known=known)
+
+
+def check_providers(devices: Devices) -> None:
+    """Raise `UnavailableError` where ONNX Runtime hasn't what `devices` wishes for."""
+    missing = providers(available_providers(), devices)[1]
+    if missing:
+        raise UnavailableError(
+            f"ONNX Runtime has no {', '.join(missing)} here: install the extra gpu in place of onnxruntime,"
+            " and NVIDIA's driver; or compute on the processor"
+        )
 
 
 def _providers(devices: Devices) -> Providers:

@@ -23,6 +23,7 @@ from ..data.locations import Locations, local_path
 from ..data.opening import File
 from ..errors import InvalidDataError
 from ..runtimes.choice import Plan as Way
+from ..runtimes.devices import Kind
 from ..signature import Signature
 from .choosing import Settled
 from .columns import ERROR_COLUMNS, OWN_COLUMNS, Columns, errors_schema, results_schema
@@ -40,6 +41,8 @@ PART_BYTES = 64 << 20
 PART_ROWS_AT_LEAST = 64
 # The releases that have a say in the bytes.
 MADE_WITH = ("unisono", "onnxruntime", "pyarrow")
+ONNX_GPU = ("onnxruntime-gpu",)
+MADE_ON: Mapping[Kind, tuple[str, ...]] = {"cpu": (), "cuda": ONNX_GPU, "tensorrt": ONNX_GPU}
 NOT_SETTLED: Settled = MappingProxyType({})
 
 
@@ -98,6 +101,7 @@ class Plan:
     made_with: Mapping[str, str]
     identity: str | None = None  # the column that names the rows
     settled: Settled = field(default_factory=dict)
+    device: Kind = "cpu"
 
     @classmethod
     def of(
@@ -107,6 +111,7 @@ class Plan:
         columns: Columns,
         part_rows: int | None,
         settled: Settled = NOT_SETTLED,
+        device: Kind = "cpu",
     ) -> "Plan":
         """Plan the scoring of `dataset` by `target`, `part_rows` a part; None: as many as suit the whole."""
         own = {*OWN_COLUMNS, *([] if dataset.identity is None else ERROR_COLUMNS)}
@@ -115,10 +120,10 @@ class Plan:
             raise InvalidDataError(f"can't keep {clash}: the results have columns of that name; rename yours")
         files = (InputFile.of(file, rows) for file, rows in zip(dataset.files, dataset.counts, strict=True))
         rows = part_rows or part_rows_for(dataset.rows, row_bytes(target.signature))
-        packages = {*MADE_WITH, *(way.runtime for way in settled.values())}
+        packages = {*MADE_WITH, *(way.runtime for way in settled.values()), *MADE_ON[device]}
         made_with = {package: _release(package) for package in sorted(packages)}
         types = dict(dataset.kept_types)
-        return cls(target, tuple(files), types, columns, rows, made_with, dataset.identity, settled)
+        return cls(target, tuple(files), types, columns, rows, made_with, dataset.identity, settled, device)
 
     @property
     def rows(self) -> int:
@@ -176,6 +181,7 @@ class Plan:
             "made_with": dict(self.made_with),
             "runtimes": {name: way._asdict() for name, way in self.settled.items()},
             "files": [file.to_json() for file in self.files],
+            **({} if self.device == "cpu" else {"device": self.device}),
         }
 
     @classmethod
@@ -199,6 +205,7 @@ class Plan:
             data["made_with"],
             data["id_column"],
             {name: Way(way["runtime"], way["threads"]) for name, way in data["runtimes"].items()},
+            data.get("device", "cpu"),
         )
 
 

@@ -16,6 +16,7 @@ from ..errors import InvalidDataError, TooManyErrorRowsError
 from ..executors.executor import Executor, Work
 from ..executors.inline import InlineExecutor
 from ..runtimes.choice import REFERENCE
+from ..runtimes.devices import Kind
 from ..runtimes.opening import AUTO
 from ..servable import Servable
 from .choosing import Settled, settle
@@ -95,13 +96,15 @@ class ScoreResult:
 class Stored:
     """A published version to score with, wherever the work is done: the store's address and who does it.
 
-    `runtime` is what runs the members; "auto": for each the one that is measured to be fastest.
+    `runtime` is what runs the members; "auto": for each the one that is measured to be fastest. `device` is
+    what they compute on: a worker without it fails.
     """
 
     store: str
     target: Target
     executor: Executor = field(default_factory=InlineExecutor)
     runtime: str = REFERENCE
+    device: Kind = "cpu"
 
 
 def score(
@@ -156,7 +159,9 @@ def _plan(
     """Plan the job; if the one in `place` differs at most by what was once measured, it is that one."""
 
     def of(settled: Settled) -> Plan:
-        return Plan.of(target, dataset, options.columns, options.part_rows, settled)
+        return Plan.of(target, dataset, options.columns, options.part_rows, settled, device)
+
+    device = scorer.device if isinstance(scorer, Stored) else "cpu"
 
     if isinstance(scorer, Servable) or scorer.runtime == REFERENCE:
         return of({})
@@ -165,7 +170,7 @@ def _plan(
         if scorer.runtime == AUTO and there and of(Plan.from_json(there).settled).to_json() == there:
             return Plan.from_json(there)
     store = Store.open(scorer.store)
-    return of(settle(store, store.manifest(target.ensemble, target.version), scorer.runtime))
+    return of(settle(store, store.manifest(target.ensemble, target.version), scorer.runtime, device))
 
 
 def _work(

@@ -71,8 +71,8 @@ class StoredWork:
                 f"{self.folder}: the plan in it isn't that of this job: name an empty folder"
             )
         # A job of one part would be over before what is measured could pay; the bits are the same.
-        plainly = plan.rows <= plan.part_rows and not plan.settled
-        how = Runtimes() if plainly else runtimes(plan.settled, threads)
+        plainly = plan.rows <= plan.part_rows and not plan.settled and plan.device == "cpu"
+        how = Runtimes() if plainly else runtimes(plan.settled, threads, plan.device)
         servable = load_servable(store, target.ensemble, target.version, threads=threads, runtimes=how)
         return ShardScorer(servable, plan.open_dataset(), Ledger(place, plan), self.batch_size)
 

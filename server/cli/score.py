@@ -39,6 +39,10 @@ RuntimeOption = Annotated[
         help="What runs the members; auto: for each what is measured to be fastest, as in serve.",
     ),
 ]
+DeviceOption = Annotated[
+    Literal["cpu", "cuda", "tensorrt"],
+    Parameter(name="--device", help="What members compute on; processes have a GPU each. It must be there."),
+]
 BatchSizeOption = Annotated[
     int | None,
     Parameter(name="--batch-size", help="Rows a batch at most; if not given, what is found to be quickest."),
@@ -89,6 +93,7 @@ def score(  # noqa: PLR0913 - one parameter an option
     max_error_rows: ErrorsOption = "0",
     overwrite: OverwriteOption = False,
     runtime: RuntimeOption = "onnxruntime",
+    device: DeviceOption = "cpu",
     executor: ExecutorOption = "inline",
     workers: WorkersOption = 0,
     ray_address: RayAddressOption = None,
@@ -118,7 +123,8 @@ def score(  # noqa: PLR0913 - one parameter an option
     columns.check(truth_of(record.output for record in manifest.members))
     target = Target.of_manifest(opened, manifest)
     dataset = open_dataset(inputs, target.signature, keep=_names(keep), identity=id_column, lenient=True)
-    scorer = Stored(store, target, executor_of(executor, workers, ray_address), runtime)
+    who = executor_of(executor, workers, ray_address, device)
+    scorer = Stored(store, target, who, runtime, device)
     with rows_progress(dataset.rows, "scored", Console(stderr=True), progress) as advance:
         metrics = ScoreMetrics(metrics_file, dataset.rows, advance) if metrics_file else None
         told = metrics.advance if metrics else advance

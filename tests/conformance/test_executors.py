@@ -3,12 +3,13 @@
 import multiprocessing
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ensemble.errors import InvalidDataError, MemberError
-from ensemble.executors.executor import Executor, Result
+from ensemble.executors.executor import Executor, Report, Result, Task
 from ensemble.executors.inline import InlineExecutor
 from ensemble.executors.process import ProcessExecutor
 from tests.support.work import Squares
@@ -104,3 +105,37 @@ def test_the_cores_are_shared_out(squares: Squares, monkeypatch: pytest.MonkeyPa
 def test_a_crew_of_nobody_is_refused() -> None:
     with pytest.raises(InvalidDataError, match="workers must be >= 1; got 0"):
         ProcessExecutor(0)
+
+
+def test_whoever_replaces_a_worker_gets_its_gpu(squares: Squares) -> None:
+    squares.kill_at(2, times=2)
+    found = results(ProcessExecutor(1, gpus=("GPU-a", "3")), squares)
+    assert len({result["process"] for result in found}) == 2
+    assert {result["gpu"] for result in found} == {"GPU-a"}
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """An item is done once all workers have one."""
+
+    folder: Path
+    workers: int
+
+    def start(self, threads: int) -> Task:  # noqa: ARG002 - as many as there are
+        def task(item: int, report: Report) -> Result:  # noqa: ARG001 - nothing on the way
+            (self.folder / str(item)).touch()
+            while len(list(self.folder.iterdir())) < self.workers:
+                os.sched_yield()
+            return {"item": item, "gpu": os.environ["CUDA_VISIBLE_DEVICES"]}
+
+        return task
+
+
+def test_workers_share_the_gpus_evenly(tmp_path: Path) -> None:
+    found = ProcessExecutor(3, gpus=("0", "1")).run(Meeting(tmp_path, 3), range(3), lambda *_: None)
+    assert sorted(result["gpu"] for result in found) == ["0", "0", "1"]
+
+
+def test_without_gpus_a_process_sees_what_there_is(squares: Squares, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    assert {result["gpu"] for result in results(ProcessExecutor(1), squares)} == {"7"}

@@ -68,6 +68,14 @@ def test_every_item_is_done_and_a_lost_actor_is_replaced(cluster: Any, tmp_path:
     cluster.remove_node(second)
 
 
+def test_each_actor_has_a_gpu_of_its_own(cluster: Any, tmp_path: Path) -> None:
+    # Ray believes a node that says it has one: nothing computes on it here.
+    node = cluster.add_node(num_cpus=1, num_gpus=1, node_ip_address=LOOPBACK)
+    found = list(RayExecutor(1, gpus=1).run(Squares(tmp_path), range(3), lambda *_: None))
+    assert {result["gpu"] for result in found} == {"0"}
+    cluster.remove_node(node)
+
+
 def test_an_error_of_the_work_is_raised_as_it_is(cluster: Any, tmp_path: Path) -> None:  # noqa: ARG001
     with pytest.raises(InvalidDataError, match="item 3 is bad"):
         squares(Squares(tmp_path, broken=3), workers=1)

@@ -32,7 +32,13 @@ class Squares:
                 )
             report(item, 1)
             report(item, 2)
-            return {"item": item, "square": item * item, "threads": threads, "process": os.getpid()}
+            return {
+                "item": item,
+                "square": item * item,
+                "threads": threads,
+                "process": os.getpid(),
+                "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            }
 
         return task
 

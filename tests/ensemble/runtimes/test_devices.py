@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ensemble.runtimes.devices import Devices, gpu_memory, memory_limits, placed, providers
+from ensemble.runtimes.devices import Devices, gpu_memory, memory_limits, placed, providers, visible_gpus
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 GIB = 2**30
@@ -86,10 +86,14 @@ def test_a_member_goes_where_the_fewest_bytes_are() -> None:
 
 
 class Driver:
-    """NVIDIA's driver as far as it is asked: one GPU of `memory` bytes; `refuses` fails."""
+    """NVIDIA's driver as far as it is asked: `gpus` of `memory` bytes each; `refuses` fails."""
 
-    def __init__(self, memory: int, refuses: str = "") -> None:
-        self.memory, self.refuses = memory, refuses
+    def __init__(self, memory: int, refuses: str = "", gpus: int = 1) -> None:
+        self.memory, self.refuses, self.gpus = memory, refuses, gpus
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802 - the driver's names
+        count._obj.value = self.gpus  # noqa: SLF001 - what ctypes.byref points at
+        return int(self.refuses == "cuDeviceGetCount")
 
     def cuInit(self, _: int) -> int:  # noqa: N802 - the driver's names
         return int(self.refuses == "cuInit")
@@ -120,3 +124,24 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("ctypes.CDLL", fail)
 
     assert gpu_memory(0) == 0
+    assert visible_gpus({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "gpus", "found"),
+    [
+        ({}, 2, ("0", "1")),
+        ({"CUDA_VISIBLE_DEVICES": "3, GPU-a"}, 2, ("3", "GPU-a")),
+        ({"CUDA_VISIBLE_DEVICES": "1,nonsense,2"}, 1, ("1",)),  # the driver stops at what it doesn't know
+        ({"CUDA_VISIBLE_DEVICES": ""}, 0, ()),
+    ],
+)
+def test_a_process_may_use_the_gpus_that_are_shown_to_it(
+    environment: dict[str, str], gpus: int, found: tuple[str, ...]
+) -> None:
+    assert visible_gpus(environment, Driver(GIB, gpus=gpus)) == found
+
+
+@pytest.mark.parametrize("refuses", ["cuInit", "cuDeviceGetCount"])
+def test_a_driver_that_refuses_has_no_gpus(refuses: str) -> None:
+    assert visible_gpus({}, Driver(GIB, refuses, gpus=2)) == ()
