@@ -67,10 +67,12 @@ def messages(file: Any) -> dict[str, Any]:
 
 
 def enums(file: Any) -> dict[str, Any]:
-    """List the values of every enum of a file."""
+    """List the values of every enum of a file, those inside messages too."""
+    tops = file.message_types_by_name.values()
+    inner = [enum for top in tops for message in every(top) for enum in message.enum_types]
     return {
         enum.full_name: {value.name: value.number for value in enum.values}
-        for enum in file.enum_types_by_name.values()
+        for enum in [*file.enum_types_by_name.values(), *inner]
     }
 
 
@@ -82,8 +84,10 @@ def unlike(our_file: Any, their_file: Any, *, whole: bool) -> dict[str, Any]:
         compared = other if whole else {field: other.get(field) for field in mine}
         if mine != compared:
             differences[name] = [mine, compared]
-    if enums(our_file) != enums(their_file):
-        differences["enums"] = [enums(our_file), enums(their_file)]
+    stock_enums = enums(their_file)
+    for name, values in enums(our_file).items():
+        if values != stock_enums.get(name):
+            differences[name] = [values, stock_enums.get(name)]
     return differences
 
 
@@ -99,7 +103,13 @@ def main() -> None:
     for name, method in our_methods.items():
         if their_methods.get(name) != method:
             differences[name] = [method, their_methods.get(name)]
-    answer = {"messages": compared, "methods": len(our_methods), "differences": differences}
+    compared_enums = len(enums(our_file)) + len(enums(our_config))
+    answer = {
+        "messages": compared,
+        "enums": compared_enums,
+        "methods": len(our_methods),
+        "differences": differences,
+    }
     sys.stdout.write(json.dumps(answer))
 
 

@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from tests.clients.one_interpreter import every, fields, messages, methods
+from tests.clients.one_interpreter import enums, fields, messages, methods
 
 FILES = ("tensorflow.proto", "tensorflow_error.proto", "tensorflow_serving.proto")
 
@@ -31,16 +31,6 @@ def theirs() -> Any:
 
     _ = model_service_pb2.DESCRIPTOR, prediction_service_pb2.DESCRIPTOR
     return descriptor_pool.Default()
-
-
-def enums(file: Any) -> dict[str, Any]:
-    """List the values of every enum of a file, those inside messages too."""
-    tops = file.message_types_by_name.values()
-    inner = [enum for top in tops for message in every(top) for enum in message.enum_types]
-    return {
-        enum.full_name: {value.name: value.number for value in enum.values}
-        for enum in [*file.enum_types_by_name.values(), *inner]
-    }
 
 
 def unlike(file: Any, stock: Any) -> dict[str, Any]:
