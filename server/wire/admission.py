@@ -5,6 +5,7 @@ takes everything answers nothing in time. Health isn't asked here.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -93,11 +94,14 @@ class Admission:
         limits: AdmissionLimits,
         observer: Observer | None = None,
         wait: Callable[[int], float] = lambda _coming: 0.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._limits = limits
         self._wait = wait
+        self._clock = clock
         self._observer = observer
         self._coming = Coming()
+        self._announced = deque[int]()  # the moments of those that haven't entered
         self._calls = 0
         self._size = 0
         self._usual_secs = LEAST_RETRY_SECS
@@ -109,14 +113,28 @@ class Admission:
 
         One that `waits` for scores is refused too while that would take too long.
         """
-        lacking = self.lacks(waits=waits)
+        announced = waits and bool(self._announced)
+        lacking = self.lacks(waits=waits and not announced)
         if lacking:
             self.turn_away(lacking, waits=waits)
             raise self.refusal(lacking)
         self.asked += waits
         self._count(1, 0)
-        now = monotonic()
+        now = self._clock()
+        if announced:
+            return Place(self, now, self._announced.popleft())
         return Place(self, now, self._coming.add(now) if waits else None)
+
+    def announce(self) -> None:
+        """Count a call that wants scores, and was told by its head alone that there is room; it enters soon.
+
+        Whoever enters next is taken for it: as many as there was room for find it, whoever they are.
+        """
+        moment = self._coming.add(self._clock())
+        # Not all come: a client may be gone before its call begins.
+        while self._announced and self._announced[0] < moment - 1:
+            self._announced.popleft()
+        self._announced.append(moment)
 
     def lacks(self, *, waits: bool = False) -> str:
         """Say what a call finds too little of, as `Observer.refused` names it; "" if nothing."""
@@ -174,7 +192,7 @@ class Admission:
             self._observer.in_flight(self._calls, self._size)
 
     def _expected(self) -> float:
-        return self._wait(self._coming.count(monotonic()))
+        return self._wait(self._coming.count(self._clock()))
 
     def _refused(self, reason: str) -> None:
         if self._observer is not None:

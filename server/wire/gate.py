@@ -39,11 +39,13 @@ class Gate:
         return self.admission.enter(waits=method.scores)
 
     def turns_away(self, method: Method, authorization: str) -> str:
-        """Say, and count, what one call of `method` lacks that could be made; "" if it may `enter`."""
+        """Say, and count, what one call of `method` lacks that could be made; "" if it is to `enter` now."""
         lacking = self.admission.lacks(waits=method.scores)
         if lacking:
             self.check(method, authorization)
             self.admission.turn_away(lacking, waits=method.scores)
+        elif method.scores:
+            self.admission.announce()
         return lacking
 
     def grpc_credentials(self) -> Any:

@@ -89,7 +89,7 @@ def test_those_who_come_count_before_they_wait_and_no_longer_when_they_do() -> N
         seen.append(coming)
         return float(coming)
 
-    admission = Admission(AdmissionLimits(wait_secs=1.5), None, wait)
+    admission = Admission(AdmissionLimits(wait_secs=1.5), None, wait, lambda: 1000.0)
     first, second = admission.enter(waits=True), admission.enter(waits=True)
     assert admission.lacks(waits=True) == "wait"
     assert admission.lacks() == ""
@@ -100,6 +100,40 @@ def test_those_who_come_count_before_they_wait_and_no_longer_when_they_do() -> N
     with admission.enter():
         assert admission.lacks(waits=True) == ""
     assert seen == [0, 1, 2, 1, 0]
+
+
+def test_who_was_told_that_there_is_room_finds_it_and_takes_it_from_those_who_come_after() -> None:
+    now = [1000.0]
+    admission = Admission(AdmissionLimits(calls=3, wait_secs=1.5), None, float, lambda: now[0])
+    for _ in range(2):
+        assert admission.lacks(waits=True) == ""
+        admission.announce()
+    assert admission.lacks(waits=True) == "wait"
+    first = admission.enter(waits=True)
+    admission.enter(waits=True)
+    # Nobody else was.
+    with pytest.raises(TooBusyError, match="scores would take 2 s"):
+        admission.enter(waits=True)
+    first.hold(0)
+    admission.announce()
+    admission.enter()
+    with pytest.raises(TooBusyError, match="3 calls run"):
+        admission.enter(waits=True)
+
+
+def test_those_who_never_enter_are_forgotten() -> None:
+    now = [1000.0]
+    admission = Admission(AdmissionLimits(wait_secs=1.5), None, float, lambda: now[0])
+    for _ in range(100):
+        admission.announce()
+    assert admission.lacks(waits=True) == "wait"
+    now[0] += 2 * MOMENT_SECS
+    assert admission.lacks(waits=True) == ""
+    admission.announce()
+    admission.enter(waits=True)
+    admission.enter(waits=True)
+    with pytest.raises(TooBusyError, match="scores would take 2 s"):
+        admission.enter(waits=True)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "count"]), st.floats(0, 0.04)), max_size=60))
