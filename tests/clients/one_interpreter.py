@@ -78,7 +78,7 @@ def enums(file: Any) -> dict[str, Any]:
 
 def unlike(our_file: Any, their_file: Any, *, whole: bool) -> dict[str, Any]:
     """Say which messages and enums of ours differ; if not `whole`, only the fields that ours have count."""
-    stock, differences = messages(their_file), {}
+    stock, differences = messages(their_file), dict[str, Any]()
     for name, message in messages(our_file).items():
         mine, other = fields(message), fields(stock[name]) if name in stock else {}
         compared = other if whole else {field: other.get(field) for field in mine}
