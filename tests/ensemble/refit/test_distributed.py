@@ -72,8 +72,9 @@ def test_sums_by_other_processes_give_the_same_weights(job: RefitJob, in_memory:
 
 
 @pytest.mark.usefixtures("tiny_memory")
-def test_weights_of_a_brier_score_are_the_same_too(job: RefitJob) -> None:
-    brier = replace(job, objective="brier")
+def test_weights_of_a_brier_score_are_the_same_too(job: RefitJob, tmp_path: Path) -> None:
+    # Two shards.
+    brier = replace(job, objective="brier", data=(write_rows(tmp_path / "val.npz", 9000),))
     expected = brier.opened().run(None).learned.after
     assert replace(brier, executor=InlineExecutor()).opened().run(None).learned.after == expected
 
