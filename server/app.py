@@ -102,7 +102,9 @@ async def running(store: Store, settings: ServeSettings, role: Role = ALL_OF_IT)
         Labels(store.labels),
     )
     engine = Engine(metrics, quorum=settings.quorum)
-    batcher = Batcher(engine.run, settings.batch_limits, metrics, brief=engine.brief)
+    batcher = Batcher(
+        engine.run, settings.batch_limits, metrics, brief=engine.brief, run_here=engine.run_here
+    )
     gate = gate_of(settings, metrics.gate, batcher)
     manager = Manager(loader(store, settings), metrics)
     models = ServedModels(manager, batcher, max_batch_size=settings.max_request_rows)

@@ -50,11 +50,15 @@ class Pending(NamedTuple):
     answer: Promise
 
 
+Run = Callable[[Servable, Rows, int], Awaitable[Scored]]
+
+
 class Batcher:
     """Waits for batches to fall due and hands them to `run`, `max_in_flight` at a time.
 
     `run` is given the rows and how many of them are callers': what is behind these only fills the batch up.
-    `brief` tells of how many rows of what it doesn't give up the loop.
+    `run_here` does the same without giving up the loop: for batches of which `brief` says so, of a servable,
+    a number of rows, and whether their caller is the only one.
 
     While they run, what arrives waits and so forms the next batch: with no queue delay set,
     a batch is whatever waits when the engine is free or, where one runs at a time, is about to be. A
@@ -64,15 +68,17 @@ class Batcher:
 
     def __init__(
         self,
-        run: Callable[[Servable, Rows, int], Awaitable[Scored]],
+        run: Run,
         limits: BatchLimits,
         observer: Observer,
         *,
         max_in_flight: int = 1,
-        brief: Callable[[Servable, int], bool] = lambda _servable, _rows: False,
+        brief: Callable[[Servable, int, bool], bool] = lambda _servable, _rows, _alone: False,
+        run_here: Run | None = None,
     ) -> None:
-        self._run = run
+        self._run, self._run_here = run, run_here or run
         self._brief = brief
+        self._was_lone = False  # the batch before had one caller, and nobody waited
         self._queue: BatchQueue[Pending] = BatchQueue(limits)
         self._observer = observer
         self._max_in_flight = max_in_flight
@@ -163,15 +169,20 @@ class Batcher:
                 for ticket in late:
                     settle(ticket.item.answer, DeadlineError("deadline passed while the request was queued"))
                 if tickets:
-                    self._in_flight += 1
-                    batch = self._run_batch(tickets)
-                    if self._brief(tickets[0].item.servable, sum(ticket.rows for ticket in tickets)):
-                        # Over before anything else could happen: a task of its own would only be later.
-                        await batch
-                        # Now those go on who have their answers.
-                        await asyncio.sleep(0)
-                    else:
-                        batches.create_task(batch)
+                    await self._begin_batch(tickets, batches)
+
+    async def _begin_batch(self, tickets: list[Ticket[Pending]], batches: asyncio.TaskGroup) -> None:
+        self._in_flight += 1
+        lone = len(tickets) == self._in_flight == 1 and not self._queue.rows
+        # Of a crowd the first comes alone too.
+        alone, self._was_lone = lone and self._was_lone, lone
+        if self._brief(tickets[0].item.servable, sum(ticket.rows for ticket in tickets), alone):
+            # Over before anything else could happen: a task of its own would only be later.
+            await self._run_batch(tickets, self._run_here)
+            # Now those go on who have their answers.
+            await asyncio.sleep(0)
+        else:
+            batches.create_task(self._run_batch(tickets, self._run))
 
     async def _wait_until_due(self) -> None:
         now = asyncio.get_running_loop().time
@@ -196,7 +207,7 @@ class Batcher:
             return None
         return max(due, self._busy_since + expected - AHEAD_SECS)
 
-    async def _run_batch(self, tickets: list[Ticket[Pending]]) -> None:
+    async def _run_batch(self, tickets: list[Ticket[Pending]], run: Run) -> None:
         batch = [ticket.item for ticket in tickets]
         servable, clock = batch[0].servable, asyncio.get_running_loop().time
         rows, begun = sum(ticket.rows for ticket in tickets), clock()
@@ -206,7 +217,7 @@ class Batcher:
         try:
             together = joined([pending.rows for pending in batch], servable.batch_sizes)
             ready = clock()
-            scored = await self._run(servable, together, rows)
+            scored = await run(servable, together, rows)
             ran = clock()
         except asyncio.CancelledError:
             for pending in batch:

@@ -76,9 +76,9 @@ class Engine:
         self._batches = 0
         self._brevity = Brevity()
 
-    def brief(self, servable: Servable, rows: int) -> bool:
-        """Whether `run` would not give up the loop for so many rows."""
-        return self._brevity.brief(servable, padded_size(rows, servable.batch_sizes))
+    def brief(self, servable: Servable, rows: int, alone: bool) -> bool:
+        """Whether a batch of so many rows, perhaps of the only caller, is one to `run_here`."""
+        return self._brevity.brief(servable, padded_size(rows, servable.batch_sizes), alone=alone)
 
     async def run(self, servable: Servable, rows: Rows, count: int) -> Scored:
         """Score `rows` with the voters of `servable` and pool; raise `MemberError` if too many fail.
@@ -86,14 +86,20 @@ class Engine:
         Rows behind the first `count` only fill the batch up: nobody hears of their scores.
         """
         loop = asyncio.get_running_loop()
-        if self.brief(servable, row_count(rows)):
-            scored = self._score(servable, rows)
-        else:
-            scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
+        scored = await loop.run_in_executor(self._threads, self._score, servable, rows)
+        return self._told(servable, rows, count, scored)
+
+    async def run_here(self, servable: Servable, rows: Rows, count: int) -> Scored:
+        """Do as `run` without giving up the event loop."""
+        return self._told(servable, rows, count, self._score(servable, rows))
+
+    def _told(self, servable: Servable, rows: Rows, count: int, scored: Scored) -> Scored:
+        """Return the scores of the first rows; those of some batches are compared, by and by."""
+        now = asyncio.get_running_loop().time()
         if count < row_count(rows):
             rows, scored = cut(rows, slice(count)), _first(scored, count)
-        if loop.time() - self._compared_at >= self._compare_every_secs:
-            self._compared_at = loop.time()
+        if now - self._compared_at >= self._compare_every_secs:
+            self._compared_at = now
             # The callers don't wait for this: it runs behind the batch, on the same threads.
             self._threads.submit(self._compare, servable, rows, scored)
         return scored

@@ -135,7 +135,28 @@ async def test_brief_batches_run_one_after_another_and_let_answers_out_between_t
         # The next batch hasn't begun.
         assert len(run.batches) == len(answered)
 
-    batcher = Batcher(run, BatchLimits(max_batch_size=1), Recorder(), brief=lambda _, count: count == 1)
+    batcher = Batcher(
+        run, BatchLimits(max_batch_size=1), Recorder(), brief=lambda _, count, _alone: count == 1
+    )
     async with serving(batcher):
         await asyncio.gather(*map(ask, (1, 2, 3)))
     assert answered == [10, 20, 30]
+
+
+async def test_who_asks_alone_again_and_again_is_told_from_the_first_of_a_crowd() -> None:
+    asked: list[tuple[int, bool]] = []
+    run, here = Tenfold(), Tenfold()
+
+    def brief(_: Servable, count: int, alone: bool) -> bool:
+        asked.append((count, alone))
+        return alone
+
+    batcher = Batcher(run, BatchLimits(), Recorder(), brief=brief, run_here=here)
+    async with serving(batcher):
+        for _ in range(3):
+            await batcher.submit(MODEL, rows(1), soon())
+        await asyncio.gather(*(batcher.submit(MODEL, rows(1, 2), soon()) for _ in range(2)))
+        await batcher.submit(MODEL, rows(1), soon())
+        await batcher.submit(MODEL, rows(1, 2, 3), soon())
+    assert asked == [(1, False), (1, True), (1, True), (4, False), (1, False), (3, True)]
+    assert (run.batches, here.batches) == ([1, 4, 1], [1, 1, 3])

@@ -1,4 +1,4 @@
-from server.engine.brevity import BRIEF_SECS, Brevity
+from server.engine.brevity import ALONE_SECS, BRIEF_SECS, Brevity
 from tests.support.members import Constant, servable
 
 QUICK, SLOW = BRIEF_SECS / 10, BRIEF_SECS * 10
@@ -24,3 +24,11 @@ def test_after_a_slow_batch_it_takes_some_quick_ones() -> None:
         brevity.note(one, 1, QUICK)
         quick += 1
     assert quick == 23
+
+
+def test_of_the_only_caller_longer_batches_are_brief() -> None:
+    brevity, one = Brevity(), servable(Constant("a"))
+    brevity.note(one, 1, ALONE_SECS / 2)
+    brevity.note(one, 4, ALONE_SECS * 2)
+    told = [brevity.brief(one, rows, alone=alone) for alone in (False, True) for rows in (1, 4, 9)]
+    assert told == [False, False, False, True, False, False]

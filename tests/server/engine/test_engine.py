@@ -2,6 +2,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from threading import get_ident
 
 import numpy as np
 import pytest
@@ -49,6 +50,24 @@ async def test_the_answer_is_the_weighted_average_of_the_members() -> None:
         scores = (await engine.run(model, ROWS, row_count(ROWS))).scores
     expected = 0.75 * sharp.predict(ROWS).astype(np.float64) + 0.25 * flat.predict(ROWS).astype(np.float64)
     np.testing.assert_array_equal(scores, expected.astype(np.float32))
+
+
+async def test_a_batch_that_is_run_here_never_leaves_the_loops_thread() -> None:
+    threads: list[int] = []
+
+    class Watched(SoftmaxLinear):
+        def predict(self, rows: Rows) -> Scores:
+            threads.append(get_ident())
+            return super().predict(rows)
+
+    model = servable(Watched("a"))
+    async with running(Recorder()) as engine:
+        there = await engine.run(model, ROWS, 2)
+        assert not engine.brief(model, 99, alone=True)
+        here = await engine.run_here(model, ROWS, 2)
+    assert [thread == get_ident() for thread in threads] == [False, True]
+    np.testing.assert_array_equal(here.scores, there.scores)
+    assert len(here.scores) == 2
 
 
 async def test_a_batch_tells_how_long_each_voter_took_and_how_it_agreed() -> None:
