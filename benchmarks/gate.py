@@ -80,7 +80,7 @@ def refit(old: World, new: World, rows: int, seed: int, options: ChoiceOptions) 
     fresh = Sample.of(World(new.skill, new.broken).rows(FRESH_ROWS, random))
     learned = fit(choose(file, incumbent, options), file, incumbent, solver, options)
     compared = compare(file, Contenders(incumbent, learned.blend, best_single(file)), "new")
-    findings = check(file.predictions, compared, {"validation": recorded.to_json()})
+    findings = check(file, compared, {"validation": recorded.to_json()})
     held_out = on_held_out_rows(file, incumbent, options)
     trial = Trial(
         learned.solution,

@@ -16,6 +16,7 @@ from scipy.stats import chi2_contingency
 from .comparison import LOG_LOSS, Comparison
 from .fingerprints import share_seen
 from .predictions import Predictions
+from .sample import Sample
 
 NAMES_SHOWN = 5
 # A rise of this many standard errors is no accident.
@@ -37,14 +38,14 @@ class Findings:
     broken: tuple[str, ...] = ()
 
 
-def check(predictions: Predictions, compared: Comparison, evidence: Mapping[str, Any]) -> Findings:
+def check(sample: Sample, compared: Comparison, evidence: Mapping[str, Any]) -> Findings:
     """Check the rows themselves, and the members' losses on them against the incumbent's `evidence`."""
-    recorded = evidence.get("validation", {})
-    alarms, notes = list(_about_rows(predictions)), []
-    rows, members = predictions.data_rows, len(predictions.members)
+    recorded, predictions = evidence.get("validation", {}), sample.predictions
+    alarms, notes = list(_about_rows(sample)), []
+    rows, members = effective_rows(sample), len(predictions.members)
     if members <= rows < ROWS_A_MEMBER * members:
         notes.append(
-            f"{rows} rows are few for {members} members: {ROWS_A_MEMBER} a member or more are better"
+            f"{_rows(sample)} are few for {members} members: {ROWS_A_MEMBER} a member or more are better"
         )
     if recorded.get("data", {}).get("digest") == compared.digest:
         notes.append("these are the rows that the weights being served were learned on")
@@ -64,20 +65,38 @@ def check(predictions: Predictions, compared: Comparison, evidence: Mapping[str,
     return Findings(tuple(alarms), tuple(notes), tuple(risen))
 
 
-def _about_rows(predictions: Predictions) -> tuple[str, ...]:
-    """Return what is wrong with the rows, one sentence each."""
-    found = []
-    rows, members = predictions.data_rows, len(predictions.members)
-    if rows < members:
-        found.append(f"{rows} rows can't tell {members} members apart: use a file of more rows than members")
-    return (*found, *(_one_sided(predictions) if predictions.asked.names else _absent(predictions)))
+def effective_rows(sample: Sample) -> float:
+    """Return how many rows of equal weight would say as much: `sum(w)^2 / sum(w^2)` (L. Kish, 1965)."""
+    if sample.weights is None:
+        return float(sample.predictions.data_rows)
+    # Scaled, so that no square is too small or too large.
+    weights = sample.weights / sample.weights.max()
+    return float(weights.sum() ** 2 / (weights @ weights)) / sample.each
 
 
-def _one_sided(predictions: Predictions) -> tuple[str, ...]:
+def _rows(sample: Sample) -> str:
+    """Say how many rows there are, and how many they are worth."""
+    rows = sample.predictions.data_rows
+    effective = effective_rows(sample)
+    return f"{rows} rows" if effective == rows else f"{rows} rows, which count as {effective:.1f},"
+
+
+def _about_rows(sample: Sample) -> tuple[str, ...]:
+    """Return what is wrong with the rows, one sentence each; those that count for nothing are not there."""
+    found, members = [], sample.members
+    if effective_rows(sample) < members:
+        told = _rows(sample)
+        found.append(f"{told} can't tell {members} members apart: use a file of more rows than members")
+    alike = sample.weights is None or bool(sample.weights.all())
+    counted = sample if alike else sample.take(np.asarray(sample.weights) > 0)
+    return (*found, *(_one_sided(counted) if sample.predictions.asked.names else _absent(counted)))
+
+
+def _one_sided(sample: Sample) -> tuple[str, ...]:
     """Return what is wrong with labels that all rows have, or none; or with values that are all the same."""
-    found, place = [], np.arange(predictions.rows)
+    found, place, predictions = [], sample.place, sample.predictions
     parts = predictions.asked.parts(place) or {predictions.asked.names[0]: place >= 0}
-    truth = predictions.labels if predictions.targets is None else predictions.targets
+    truth = sample.labels if predictions.targets is None else sample.targets
     for name, inside in parts.items():
         told = truth[inside]
         if len(told) > 1 and (told == told[0]).all():
@@ -92,9 +111,9 @@ def _one_sided(predictions: Predictions) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _absent(predictions: Predictions) -> tuple[str, ...]:
-    found = []
-    counts = np.bincount(predictions.labels, minlength=len(predictions.classes))
+def _absent(sample: Sample) -> tuple[str, ...]:
+    found, predictions = [], sample.predictions
+    counts = np.bincount(sample.labels, minlength=len(predictions.classes))
     absent = [name for name, count in zip(predictions.classes, counts, strict=True) if count == 0]
     if absent:
         named = ", ".join(repr(name) for name in absent[:NAMES_SHOWN])

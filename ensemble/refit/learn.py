@@ -90,7 +90,7 @@ def learn(
     contenders = Contenders(incumbent, fitted.blend, best_single(sample, decides))
     compared = compare(sample, contenders, validation.digest, decides)
     tested, shown, notes = _on_test_rows(servable, sample.predictions, options, (contenders, decides))
-    findings = check(sample.predictions, compared, evidence)
+    findings = check(sample, compared, evidence)
     findings = replace(findings, notes=(*findings.notes, *notes))
     some = within_memory(sample)
     held_out = on_held_out_rows(some, incumbent, among, options.columns.slices_of(some))

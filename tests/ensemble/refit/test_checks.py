@@ -8,8 +8,10 @@ from ensemble.refit.blend import Blend
 from ensemble.refit.checks import Findings, check, leaked
 from ensemble.refit.comparison import Comparison, Contenders, compare
 from ensemble.refit.predictions import Predictions
+from ensemble.refit.sample import Sample
+from ensemble.truth import Truth
 
-from .data import predictions
+from .data import asked, predictions
 
 SCORES = [[0.5, 0.25, 0.25]]
 
@@ -27,7 +29,7 @@ def compared(found: Predictions) -> Comparison:
 
 
 def checked(found: Predictions, evidence: dict[str, Any] | None = None) -> Findings:
-    return check(found, compared(found), evidence or {})
+    return check(Sample.of(found), compared(found), evidence or {})
 
 
 def recorded(**members: float | None) -> dict[str, Any]:
@@ -50,6 +52,34 @@ def test_fewer_rows_than_members_raise_an_alarm() -> None:
     assert checked(found).alarms == (
         "3 rows can't tell 4 members apart: use a file of more rows than members",
     )
+
+
+def test_rows_are_as_many_as_their_weights_make_them() -> None:
+    def weighed(*weights: float) -> Findings:
+        sample = replace(Sample.of(sound()), weights=np.tile(weights, 20))
+        return check(sample, compared(sound()), {})
+
+    # The same weight for all, however small, is none.
+    assert weighed(1e-300, 1e-300, 1e-300) == Findings()
+    # 60 rows of the weights 1, 1 and 8: (20 * 10)**2 / (20 * 66).
+    assert weighed(1, 1, 8).notes == (
+        "60 rows, which count as 30.3, are few for 3 members: 20 a member or more are better",
+    )
+    sample = replace(Sample.of(sound()), weights=np.array([1.0] * 2 + [0.0] * 58))
+    few, absent = check(sample, compared(sound()), {}).alarms
+    assert (
+        few == "60 rows, which count as 2.0, can't tell 3 members apart: use a file of more rows than members"
+    )
+    assert absent.startswith("no row is of class 'class2'")
+
+
+def test_a_label_that_differs_only_where_nothing_counts_never_differs() -> None:
+    told = asked(Truth.LABELS, [[1], [1], [0]] * 20, a=[[0.5], [0.75], [0.5]] * 20)
+    sample = replace(Sample.of(told), weights=np.array([1.0, 1.0, 0.0] * 20))
+
+    (alarm,) = check(sample, compared(told), {}).alarms
+
+    assert alarm.startswith("label 'c0' is 1 in every row")
 
 
 def test_few_rows_a_member_are_noted() -> None:
