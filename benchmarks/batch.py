@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from batch_jobs.inputs import FEW, Inputs, made, write_lines
 from batch_jobs.page import write
+from batch_jobs.timing import HELD, timed
 from batch_jobs.ways import BEST, COMMANDS, OURS, PROGRAMS, ROWS, SHORT, Given
 from ensembles import ENSEMBLES, benchmark_store
 from measure import machine
@@ -37,14 +38,6 @@ from ensemble.signature import Signature
 from model_store.store import Store
 
 HERE = Path(__file__).parent
-# A child counts the memory of who started it, until it is another program: so somebody small starts it.
-TIMED = """
-import json, resource, subprocess, sys, time
-began = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps({"seconds": seconds, "cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024}))
-"""
 LARGEST_ERROR = 1e-4
 LONGEST_SECS = 180
 MEMORY_ROWS = (10_000, 100_000, 1_000_000)
@@ -88,18 +81,6 @@ def command(given: Given, inputs: Inputs, options: Sequence[str], *, first: bool
     scores = pq.ParquetFile(output / "part-00000.parquet").read_row_group(0).column("scores")[0].as_py()
     digests = [part["sha256"] for part in json.loads((output / "_SUCCESS.json").read_text())["parts"]]
     return {"few": told["few"], "many": told["many"], "first": scores, "digests": digests}
-
-
-def timed(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
-    """Run a command; return its seconds, those of the processor, and the MiB that it held at most."""
-    done = subprocess.run(
-        [sys.executable, "-c", TIMED, *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env=dict(environment),
-    )
-    return dict(json.loads(done.stdout))
 
 
 @contextmanager
@@ -205,21 +186,29 @@ def check(way: str, scores: Sequence[float], expected: Any) -> None:
 
 
 def memory(given: Given, signature: Signature, folder: Path) -> dict[str, dict[str, float]]:
-    """Return the most MiB that scoring, and a refit with its labels, held for few and for many rows."""
-    held: dict[str, dict[str, float]] = {"score": {}, "refit": {}}
+    """Return the most MiB that scoring, and a refit with its labels, held for few and for many rows.
+
+    Anonymous memory is told too: the rest are files that are mapped, which the system takes back at will.
+    """
+    held: dict[str, dict[str, float]] = {}
     for rows in MEMORY_ROWS:
         inputs = made(signature, rows, folder / f"memory{rows}")
-        told = command(given, inputs, (), first=False)
-        held["score"][f"{rows:,} rows"] = told["many"]["mib"]
         x = np.concatenate([np.load(file) for file in sorted(inputs.many.glob("*.npy"))])
         labels = np.random.default_rng(0).integers(0, signature.outputs[0].shape[-1], rows)
-        file = folder / f"labelled{rows}.npz"
+        file, output = folder / f"labelled{rows}.npz", folder / f"scores{rows}"
         np.savez(file, **{inputs.input: x, "label": labels})  # type: ignore[arg-type]
-        words = [sys.executable, "-m", "unisono", "refit", given.name, "--data", str(file)]
-        words += ["--label", "label", "--dry-run", "--store", given.store]
-        words += ["--cache", str(folder / f"cache{rows}")]
-        held["refit"][f"{rows:,} rows"] = timed(words, given.environment)["mib"]
+        ways = {
+            "score": ["--input", str(inputs.many), "--output", str(output), "--progress", "none"],
+            "refit": ["--data", str(file), "--label", "label", "--dry-run"],
+        }
+        ways["refit"] += ["--cache", str(folder / f"cache{rows}")]
+        for command, options in ways.items():
+            words = [sys.executable, "-m", "unisono", command, given.name, *options, "--store", given.store]
+            told = timed(words, given.environment, HELD)
+            held.setdefault(command, {})[f"{rows:,} rows"] = told["mib"]
+            held.setdefault(f"{command}, anonymous", {})[f"{rows:,} rows"] = told["own_mib"]
         file.unlink()
+        shutil.rmtree(output)
         shutil.rmtree(inputs.folder)
     return held
 

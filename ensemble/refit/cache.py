@@ -26,7 +26,7 @@ ScoreArray = NDArray[np.float32]  # [row, class]
 
 # Rows of a shard: few, so that appending to a file costs little; enough that a large file makes few shards.
 SHARD_ROWS = 8192
-# Of one member at most so many scores are held in memory: 64 MiB.
+# Of all members together at most so many scores are held in memory: 64 MiB.
 VALUES_IN_MEMORY = 1 << 24
 
 
@@ -122,12 +122,16 @@ class ScoresCache:
             return False
         return bool(found.shape == shape and found.dtype == np.float32)
 
-    def sheet(self, member: str, shards: Sequence[Shard], classes: int) -> "ScoreArray | Sheet":
-        """Return the member's scores over these shards, all of them here; in memory, where they are few."""
+    def sheet(
+        self, member: str, shards: Sequence[Shard], classes: int, members: int = 1
+    ) -> "ScoreArray | Sheet":
+        """Return one of `members` members' scores over these shards, all here; in memory, where they are few.
+
+        Which it is changes no bit of what is learned.
+        """
         files = [self.path(member, shard.digest) for shard in shards]
-        if shards[-1].stop * classes > VALUES_IN_MEMORY:
-            return Sheet(files, np.array([0, *(shard.stop for shard in shards)]), classes)
-        return np.concatenate([np.load(file, allow_pickle=False) for file in files])
+        sheet = Sheet(files, np.array([0, *(shard.stop for shard in shards)]), classes)
+        return sheet if shards[-1].stop * classes * members > VALUES_IN_MEMORY else sheet[:]
 
     @contextmanager
     def filling(self, member: str, shard: str, shape: tuple[int, int]) -> Iterator[ScoreArray]:

@@ -1,6 +1,6 @@
 """Losses on rows that took no part in the fit: what a procedure is worth, not what it says of itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,20 @@ RowLosses = Callable[[Sample, Blend], Vector]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Which rows to fit on, and which others to judge on."""
+    """Which rows to fit on, and which others to judge on: a byte a row each."""
 
-    fitted: Places
-    judged: Places
+    fits: NDArray[np.bool_]
+    judges: NDArray[np.bool_]
+
+    @property
+    def fitted(self) -> Places:
+        """The rows to fit on, in order."""
+        return np.flatnonzero(self.fits)
+
+    @property
+    def judged(self) -> Places:
+        """The rows to judge on, in order."""
+        return np.flatnonzero(self.judges)
 
 
 def folds_of(rows: int, count: int, seed: int = 0) -> Places:
@@ -43,8 +53,7 @@ def splits_of(sample: Sample, count: int, seed: int = 0) -> tuple[Split, ...]:
         if sample.in_time:
             return _forward(np.asarray(inverse * (count + 1) // len(groups), dtype=np.int64))
         folds = _of_groups(np.bincount(inverse), count, seed)[inverse]
-    parts = [(folds != fold, folds == fold) for fold in np.unique(folds)]
-    return _without_empty(parts)
+    return _without_empty((folds != fold, folds == fold) for fold in np.unique(folds))
 
 
 def judged_rows(splits: Sequence[Split]) -> Places:
@@ -67,7 +76,7 @@ def held_out_losses(
     for split in splits:
         judged = sample.take(split.judged)
         for name, blend in fit(sample.take(split.fitted)).items():
-            found.setdefault(name, np.full(sample.rows, np.nan))[split.judged] = losses(judged, blend)
+            found.setdefault(name, np.full(sample.rows, np.nan))[split.judges] = losses(judged, blend)
     return found
 
 
@@ -88,12 +97,8 @@ def _of_groups(sizes: NDArray[np.int64], count: int, seed: int) -> Places:
 
 
 def _forward(parts: Places) -> tuple[Split, ...]:
-    return _without_empty([(parts < part, parts == part) for part in np.unique(parts)])
+    return _without_empty((parts < part, parts == part) for part in np.unique(parts))
 
 
-def _without_empty(parts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> tuple[Split, ...]:
-    return tuple(
-        Split(np.flatnonzero(fitted), np.flatnonzero(judged))
-        for fitted, judged in parts
-        if fitted.any() and judged.any()
-    )
+def _without_empty(parts: Iterable[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> tuple[Split, ...]:
+    return tuple(Split(fitted, judged) for fitted, judged in parts if fitted.any() and judged.any())

@@ -201,7 +201,7 @@ def _sheets(
             " they were worked out: the folder must be the same one for all workers"
         )
     _tell(progress, data.rows)
-    return {member.name: cache.sheet(member.digest, shards, read.columns) for member in members}
+    return {member.name: cache.sheet(member.digest, shards, read.columns, len(members)) for member in members}
 
 
 def _tell(progress: Progress | None, rows: int) -> None:

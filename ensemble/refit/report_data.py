@@ -39,24 +39,27 @@ def figures(
     }
     if predictions.targets is not None:
         return {"error_correlation": correlation} | _of_values(sample, incumbent, learned, decides)
-    before, after = Judged.of(sample, incumbent), Judged.of(sample, learned)
-    labels = predictions.asked.parts(sample.place)
-    truth, weights = sample.labels, _weights(sample)
-    classes = labels or {name: truth == index for index, name in enumerate(predictions.classes)}
-    return {
-        "error_correlation": correlation,
-        "reliability": {"incumbent": _reliability(before, weights), "learned": _reliability(after, weights)},
-        "classes": [
-            {
-                "name": name,
-                "rows": int(rows.sum()),
-                "incumbent": _of_class(before, rows, weights),
-                "learned": _of_class(after, rows, weights),
-            }
-            | ({"true": int(truth[rows].sum())} if labels else {})
-            for name, rows in classes.items()
-        ],
-    }
+    labels, truth = predictions.asked.parts(sample.place), sample.labels
+    parts = labels.items() if labels else sample.by_class()
+    classes: list[dict[str, Any]] = [
+        {"name": name, "rows": int(rows.sum())} | ({"true": int(truth[rows].sum())} if labels else {})
+        for name, rows in parts
+    ]
+    reliability = {}
+    # One after the other: what one says of all rows is large.
+    for which, blend in (("incumbent", incumbent), ("learned", learned)):
+        reliability[which] = _told(sample, blend, classes, which)
+    return {"error_correlation": correlation, "reliability": reliability, "classes": classes}
+
+
+def _told(sample: Sample, blend: Blend, classes: list[dict[str, Any]], which: str) -> list[dict[str, float]]:
+    """Put what `blend` comes to in each class under `which` there; return how sure it is."""
+    judged, weights = Judged.of(sample, blend), _weights(sample)
+    labels = sample.predictions.asked.parts(sample.place)
+    parts = labels.items() if labels else sample.by_class()
+    for told, (_, rows) in zip(classes, parts, strict=True):
+        told[which] = _of_class(judged, rows, weights)
+    return _reliability(judged, weights)
 
 
 def _of_values(sample: Sample, incumbent: Blend, learned: Blend, decides: Decides | None) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def error_correlation(sample: Sample) -> Matrix:
 
 def _reliability(judged: Judged, weights: Vector) -> list[dict[str, float]]:
     """Return rows, mean top score and accuracy of each bin of top scores that has rows which count."""
-    bins = np.clip((judged.confidence * BINS).astype(int), 0, BINS - 1)
+    bins = np.clip((judged.confidence * BINS).astype(int), 0, BINS - 1).astype(np.uint8)
     return [
         {
             "rows": int(inside.sum()),

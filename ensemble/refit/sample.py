@@ -69,6 +69,12 @@ class Sample:
         """The true classes."""
         return self.predictions.labels[self.place]
 
+    def by_class(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Give which rows are of each class, one after another: all at once are a byte a row and class."""
+        labels = self.labels
+        for index, name in enumerate(self.predictions.classes):
+            yield name, labels == index
+
     @property
     def targets(self) -> Vector:
         """What the values should be; `true_class` then holds what the members say they are."""

@@ -1,6 +1,6 @@
 """What the whole procedure gains on rows that took no part in it: in all, class by class, slice by slice."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from .sample import Sample
 # Scores, of 8 bytes each, that folds are made of: they are copied.
 FOLDED_VALUES = 1 << 26
 Masks = Mapping[str, NDArray[np.bool_]]
+Part = tuple[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +43,22 @@ def on_held_out_rows(
     judged = np.flatnonzero(~np.isnan(losses))
     if len(judged) == 0:
         return HeldOut(Gain(float("nan"), float("nan")))
-    rows, learned = sample.take(judged), losses[judged]
+    # A copy of all rows would be as large as the sample.
+    rows, learned = (sample, losses) if len(judged) == sample.rows else (sample.take(judged), losses[judged])
     served = options.aim.losses(rows, incumbent)
     named = {name: inside[judged] for name, inside in (slices or {}).items()}
     return HeldOut(
         gain(served, learned, rows),
         _gains(rows, served, learned, parts_of(rows)),
-        _gains(rows, served, learned, named),
+        _gains(rows, served, learned, named.items()),
     )
 
 
-def parts_of(rows: Sample) -> Masks:
-    """Return which rows are of each class; or, where rows are questions, about each label or value."""
+def parts_of(rows: Sample) -> Iterator[Part]:
+    """Give which rows are of each class; or, where rows are questions, about each label or value."""
     if rows.predictions.asked.names:
-        return rows.predictions.asked.parts(rows.place)
-    labels = rows.labels
-    return {name: labels == index for index, name in enumerate(rows.predictions.classes)}
+        return iter(rows.predictions.asked.parts(rows.place).items())
+    return rows.by_class()
 
 
 def decide(sample: Sample, incumbent: Blend, options: ChoiceOptions) -> Pruned:
@@ -84,9 +85,9 @@ def procedure_losses(sample: Sample, incumbent: Blend, options: ChoiceOptions) -
     return held_out_losses(sample, splits, learned, options.aim.losses)["learned"]
 
 
-def _gains(rows: Sample, served: Vector, learned: Vector, parts: Masks) -> dict[str, Gain]:
+def _gains(rows: Sample, served: Vector, learned: Vector, parts: Iterable[Part]) -> dict[str, Gain]:
     return {
         name: gain(served[inside], learned[inside], rows.take(inside))
-        for name, inside in parts.items()
+        for name, inside in parts
         if inside.sum() > 1 and (rows.weights is None or rows.weights[inside].any())
     }

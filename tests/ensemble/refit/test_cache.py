@@ -77,7 +77,7 @@ def test_scores_that_were_cut_short_leave_nothing_behind(cache: ScoresCache) -> 
     assert list((cache.folder / "s1").iterdir()) == []
 
 
-@pytest.mark.parametrize("in_memory", [8, 7])
+@pytest.mark.parametrize("in_memory", [24, 23])
 def test_scores_of_several_shards_are_one_sheet(
     cache: ScoresCache, in_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,8 +85,9 @@ def test_scores_of_several_shards_are_one_sheet(
     keep(cache)
     with cache.filling("m1", "s2", (2, 2)) as scores:
         scores[:] = SCORES + 1
-    sheet = cache.sheet("m1", [Shard(0, 2, "s1"), Shard(2, 4, "s2")], 2)
-    assert isinstance(sheet, Sheet) == (in_memory == 7)
+    # Three members' scores of four rows and two classes are 24.
+    sheet = cache.sheet("m1", [Shard(0, 2, "s1"), Shard(2, 4, "s2")], 2, 3)
+    assert isinstance(sheet, Sheet) == (in_memory == 23)
     assert sheet[:].tolist() == [*SCORES.tolist(), *(SCORES + 1).tolist()]
     assert sheet[1:3].tolist() == [[0.5, 0.5], [1.25, 1.75]]
     assert sheet[np.array([3, 0, 3])].tolist() == [[1.5, 1.5], [0.25, 0.75], [1.5, 1.5]]

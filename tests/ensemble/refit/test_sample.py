@@ -133,3 +133,14 @@ def test_a_column_that_is_not_there_is_named_beside_those_that_are() -> None:
 def test_rows_are_put_together_or_in_order_not_both() -> None:
     with pytest.raises(InvalidRequestError, match="can't be kept together by 'who' and ordered by 'day'"):
         RowColumns(group="who", time="day")
+
+
+def test_the_rows_of_each_class_are_given_one_class_after_another() -> None:
+    sample = class_sample(0, rows=50).take(slice(10, None))
+    found = sample.by_class()
+    name, inside = next(found)
+    assert name == sample.predictions.classes[0]
+    assert np.flatnonzero(inside).tolist() == [row for row, label in enumerate(sample.labels) if label == 0]
+    rest = dict(found)
+    assert list(rest) == list(sample.predictions.classes[1:])
+    assert (sum(mask.astype(int) for mask in rest.values()) + inside == 1).all()
