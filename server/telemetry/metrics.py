@@ -77,10 +77,12 @@ class Metrics:
             "unisono_queue_rows", "Rows that wait now.", registry=registry, multiprocess_mode="livesum"
         )
 
-    def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
-        """A call was answered, with `code`, after `seconds`."""
-        self.hot.count(self._requests, (model, version, method, code))
-        self.hot.observe(self._request_seconds, (model, method), seconds)
+    def handled(
+        self, *, method: str, model: str, version: str, code: str, seconds: float, calls: int = 1
+    ) -> None:
+        """A call was answered, with `code`, after `seconds`; or so many calls of no model were."""
+        self.hot.count(self._requests, (model, version, method, code), calls)
+        self.hot.observe(self._request_seconds, (model, method), *[seconds] * calls)
         self.statistics.handled(method, model, version, code, seconds)
 
     def queued(self, rows: int) -> None:

@@ -144,11 +144,12 @@ class Admission:
             return "bytes"
         return "wait" if waits and self._expected() > self._limits.wait_secs else ""
 
-    def turn_away(self, lacking: str, *, waits: bool = False) -> None:
-        """Count a call that finds too little of `lacking`, as `lacks` says."""
-        self.asked += waits
-        self.turned_away += waits
-        self._refused(lacking)
+    def turn_away(self, lacking: str, *, waits: bool = False, calls: int = 1) -> None:
+        """Count calls that found too little of `lacking`, as `lacks` says."""
+        self.asked += waits * calls
+        self.turned_away += waits * calls
+        if self._observer is not None:
+            self._observer.refused(lacking, calls=calls)
 
     def refusal(self, lacking: str) -> TooBusyError:
         """Say why a call is refused that finds too little of `lacking`, and when to come again."""
@@ -165,7 +166,7 @@ class Admission:
     def hold(self, size: int) -> None:
         """Count a message's bytes; TooBusyError if others leave no room. One alone always has room."""
         if self._size and self._size + size > self._limits.size:
-            self._refused("bytes")
+            self.turn_away("bytes")
             raise self._too_busy(
                 f"{self._size} bytes are held, {self._limits.size} may be, this would add {size}"
             )
@@ -193,10 +194,6 @@ class Admission:
 
     def _expected(self) -> float:
         return self._wait(self._coming.count(self._clock()))
-
-    def _refused(self, reason: str) -> None:
-        if self._observer is not None:
-            self._observer.refused(reason)
 
     def _too_busy(self, text: str, wait: float = 0.0) -> TooBusyError:
         # By then a place has likely been left. Spread, so that those refused together don't come together.

@@ -18,7 +18,7 @@ from .gate import Gate
 from .incoming import Incoming, Sender, WholeHead
 from .method import Codec, Method
 from .outcome import MessageTooLargeError, Outcome
-from .refusals import FULL, Refusals
+from .refusals import Door
 from .short_call import ShortCall, Teller
 from .status import retry_hint, status_of
 from .stream import Stream
@@ -41,10 +41,13 @@ log = logging.getLogger("unisono.wire")
 class Observer(Protocol):
     """Who hears of every finished call."""
 
-    def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
-        """Take note of one finished call, exactly once. `model` and `version` are empty if none was found.
+    def handled(
+        self, *, method: str, model: str, version: str, code: str, seconds: float, calls: int = 1
+    ) -> None:
+        """Take note of one finished call, or of so many alike, exactly once.
 
-        `code` is the gRPC code's name, as in "NOT_FOUND".
+        `model` and `version` are empty if none was found, as where there are several. `code` is the gRPC
+        code's name, as in "NOT_FOUND".
         """
         ...
 
@@ -60,7 +63,7 @@ class Calls:
         # Held: to ask for it again costs a call to the kernel each time.
         self._loop = asyncio.get_running_loop()
         self.deadlines = Deadlines()
-        self._refusals = Refusals(self.gate.admission.refusal)
+        self._door = Door(self.gate, observer)
         self._arrived = 0
         self._streams: set[Stream] = set()
         self._idle = asyncio.Event()
@@ -112,15 +115,9 @@ class Calls:
         """
         if self.draining:
             return None
-        try:
-            lacking = self.gate.turns_away(method, authorization)
-        except EnsembleError:
-            return None
-        if not lacking:
-            return None
-        self._arrived += 1
-        self._observer.handled(method=method.name, model="", version="", code=FULL.name, seconds=0)
-        return self._refusals.of(lacking, self._loop.time())
+        outcome = self._door.ask(method, authorization)
+        self._arrived += outcome is not None
+        return outcome
 
     async def stream(self, method: Method, incoming: Incoming) -> Outcome:
         """Answer every request of one stream, and say how the stream ends.

@@ -38,12 +38,14 @@ class Gate:
         """Let one call of `method` in; TooBusyError if there is no place, or too long a wait."""
         return self.admission.enter(waits=method.scores)
 
-    def turns_away(self, method: Method, authorization: str) -> str:
-        """Say, and count, what one call of `method` lacks that could be made; "" if it is to `enter` now."""
+    def lacks(self, method: Method, authorization: str) -> str:
+        """Say what one call of `method` finds too little of; "" if there is room: then it is to `enter` now.
+
+        Raises what `check` raises only where there is none.
+        """
         lacking = self.admission.lacks(waits=method.scores)
         if lacking:
             self.check(method, authorization)
-            self.admission.turn_away(lacking, waits=method.scores)
         elif method.scores:
             self.admission.announce()
         return lacking

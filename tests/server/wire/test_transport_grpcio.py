@@ -26,8 +26,10 @@ class Finished:
         self.calls: list[tuple[str, str, str, str]] = []
         self.changed = asyncio.Event()
 
-    def handled(self, *, method: str, model: str, version: str, code: str, seconds: float) -> None:
-        assert seconds >= 0
+    def handled(
+        self, *, method: str, model: str, version: str, code: str, seconds: float, calls: int = 1
+    ) -> None:
+        assert (seconds >= 0, calls) == (True, 1)
         self.calls.append((method, model, version, code))
         self.changed.set()
 
