@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet: say what may be sent."""
         self._line.opened(cast(asyncio.Transport, transport))
+        self._crowd.join(self._line)
         ours = {
             frames.MAX_STREAMS: self._limits.streams,
             frames.INITIAL_WINDOW: self._first_window(),
@@ -79,11 +80,12 @@ class Connection(asyncio.Protocol):
             self._fail(error)
         self._start()
         self._line.let_go()
-        self._crowd.was_read(self._line)
+        self._crowd.was_read()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End what runs."""
         self._line.lost()
+        self._crowd.part(self._line)
         self._streams.lose()
         self._lost(self)
 

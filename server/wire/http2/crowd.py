@@ -12,8 +12,10 @@ from .crowding import Crowding
 from .line import Line
 
 EVERY_SECS = 0.05
-# Between two looks at the same connection. A refusal must be there within ten milliseconds.
-REST_SECS = 0.003
+# Between two looks at what has come. A refusal must be there within ten milliseconds.
+REST_SECS = 0.004
+# With more connections, telling them to rest would take longer than they rest for.
+MOST_RESTING = 128
 
 
 class Crowd:
@@ -25,7 +27,8 @@ class Crowd:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._seen = 0, 0  # calls that came, and those refused
-        self._resting: list[Line] = []
+        self._lines: set[Line] = set()
+        self._rests = False
 
     @property
     def narrow(self) -> bool:
@@ -45,16 +48,26 @@ class Crowd:
         if self._timer is not None:
             self._timer.cancel()
 
-    def was_read(self, line: Line) -> None:
-        """Read `line` no more for a moment, if there is a crowd: then with all others."""
-        if not self.narrow:
-            return
-        line.rest(resting=True)
-        self._resting.append(line)
-        if len(self._resting) == 1:
-            self._loop.call_later(REST_SECS, self._wake)
+    def join(self, line: Line) -> None:
+        """Look after a line, until `part`."""
+        self._lines.add(line)
+
+    def part(self, line: Line) -> None:
+        """Look after it no more."""
+        self._lines.discard(line)
+
+    def was_read(self) -> None:
+        """Read nobody for a moment, if there is a crowd, once those are read whose bytes are here by now."""
+        if self.narrow and not self._rests and len(self._lines) <= MOST_RESTING:
+            self._rests = True
+            self._loop.call_soon(self._rest)
+
+    def _rest(self) -> None:
+        for line in self._lines:
+            line.rest(resting=True)
+        self._loop.call_later(REST_SECS, self._wake)
 
     def _wake(self) -> None:
-        resting, self._resting = self._resting, []
-        for line in resting:
+        self._rests = False
+        for line in self._lines:
             line.rest(resting=False)

@@ -61,12 +61,18 @@ async def test_what_one_read_brings_is_answered_in_one_write() -> None:
     assert len(writes) == 1
 
 
-async def test_in_a_crowd_a_client_that_was_read_is_read_again_a_moment_later() -> None:
+async def test_in_a_crowd_clients_that_were_read_are_read_again_a_moment_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     talk = Talk()
     talk.send(talk.head(1))
+    await settle()
     assert talk.socket.reading
     talk.turn(here=True)
     talk.send(talk.head(3))
+    # Others whose bytes are here come first.
+    assert talk.socket.reading
+    await settle()
     assert not talk.socket.reading
     talk.connection.pause_writing()
     await asyncio.sleep(2 * crowd.REST_SECS)
@@ -74,12 +80,21 @@ async def test_in_a_crowd_a_client_that_was_read_is_read_again_a_moment_later() 
     assert not talk.socket.reading
     talk.connection.resume_writing()
     assert talk.socket.reading
+    monkeypatch.setattr(crowd, "MOST_RESTING", 0)
+    talk.send(talk.head(5))
+    await settle()
+    assert talk.socket.reading
 
 
 async def test_a_client_that_hangs_up_meanwhile_is_forgotten() -> None:
     talk = Talk(narrow=True)
     talk.send(talk.head(1))
     talk.socket.reading, talk.socket.closed = False, True
+    await asyncio.sleep(2 * crowd.REST_SECS)
+    assert not talk.socket.reading
+    talk.connection.connection_lost(None)
+    talk.socket.closed = False
+    talk.crowd.was_read()
     await asyncio.sleep(2 * crowd.REST_SECS)
     assert not talk.socket.reading
 
