@@ -251,7 +251,8 @@ def tried(member: OnnxMember) -> tuple[Signature, int]:
     classes = scores.shape[1]
     if output.shape[0] not in (ANY_SIZE, classes):
         raise InvalidModelError(
-            f"member {member.name!r} gives {classes} scores a row; its graph says {output.shape[0]}"
+            f"member {member.name!r} gives {classes} scores a row; its graph says {output.shape[0]}:"
+            " correct the shape of that output in the file, or export it with another tool"
         )
     if member.spread > MOST_SPREAD:
         raise InvalidModelError(

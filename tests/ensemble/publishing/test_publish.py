@@ -205,7 +205,7 @@ def test_a_graph_that_says_another_number_of_classes_publishes_nothing(store: St
         parameters={"which": np.array([0, 1])},
     )
 
-    refused(store, {"wrong": path}, "member 'wrong' gives 2 scores a row; its graph says 3")
+    refused(store, {"wrong": path}, "member 'wrong' gives 2 scores a row; its graph says 3: correct")
 
 
 def test_scores_outputs_of_members_that_are_not_there_are_refused(
