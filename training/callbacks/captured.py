@@ -22,13 +22,13 @@ class CaptureScores(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         super().__init__()
         self._path = path
         self._part = part
-        self._best = np.inf
+        self.best = np.inf  # the least held-out loss so far
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keras calls this with the epoch's losses."""
         loss = (logs or {}).get("val_loss", np.inf)
-        if loss < self._best:
-            self._best = loss
+        if loss < self.best:
+            self.best = loss
             outputs = predict(self.model, self._part.inputs)
             with replace_file(self._path) as made, made.open("wb") as file:
                 np.savez(file, allow_pickle=False, epoch=epoch + 1, **outputs, **self._part.targets)

@@ -9,12 +9,15 @@ import keras
 
 from training.files import replace_file
 
+from .captured import CaptureScores
+
 BEST = "best.keras"  # the network as it was when the held-out loss was least
 # What these callbacks know at the end of an epoch, and forget when `fit` begins.
 _KEPT = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
     keras.callbacks.ModelCheckpoint: ("best",),
+    CaptureScores: ("best",),
 }
 
 _PARAMETERS = ".weights.h5"  # Keras insists on it
