@@ -59,7 +59,10 @@ def test_a_file_that_changed_since_it_was_found_is_not_read(bucket: DataBucket, 
     assert found is not None
     change(bucket.client, "other.npy", b"others")  # type: ignore[operator]
 
-    with found.open() as file, pytest.raises(ConflictError, match=r"other\.npy: changed since the job was p"):
+    with (
+        found.open() as file,
+        pytest.raises(ConflictError, match=r"other\.npy: changed since the job began: begin anew"),
+    ):
         file.read()
 
 
