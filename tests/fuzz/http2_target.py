@@ -19,6 +19,7 @@ from server.wire.messages import message_class
 from server.wire.oip import Oip
 from server.wire.transport_options import TransportOptions
 from tests.fuzz.target import Target
+from tests.server.wire.http2.talk import Socket
 from tests.support.models import FakeModels
 from tests.support.observers import Recorder
 
@@ -31,36 +32,6 @@ CODES = {
     *("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"),
 }
 TURNS = 8
-
-
-class Far:
-    """The other end of a connection: takes what is written."""
-
-    def __init__(self) -> None:
-        self.written = bytearray()
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def writelines(self, parts: list[bytes]) -> None:
-        self.written += b"".join(parts)
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        """Nothing: what comes was sent already."""
-
-    resume_reading = pause_reading
-
-    def get_extra_info(self, _name: str) -> None:
-        """Nothing is known."""
 
 
 class Server(logging.Handler):
@@ -94,7 +65,7 @@ class Server(logging.Handler):
         transport = http2_transport(
             methods, Health(), observer=told, options=TransportOptions(max_message_bytes=2**16), gate=gate
         )
-        connection, far = (await self._factory(transport))(), Far()
+        connection, far = (await self._factory(transport))(), Socket()
         connection.connection_made(far)
         stream = (frames.PREFACE if how & GREETED else b"") + data[1:]
         size = len(stream) // (1 + ((how & PIECES) >> 2)) + 1

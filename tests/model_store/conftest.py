@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from model_store.bucket_client import connect
+from model_store.store import Store
+from tests.model_store.drafts import noon
 from tests.model_store.places import QUICK, BucketPlace, FolderPlace, Place
+from tests.support.places import store_in
 from tests.support.s3 import BUCKET, S3Server, s3_server
 
 
@@ -25,6 +28,12 @@ def in_s3(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> BucketPlace:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     return BucketPlace(replace(connect("s3", BUCKET, f"tests/{secrets.token_hex(8)}"), leases=QUICK))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store in a folder, at noon."""
+    return store_in(tmp_path / "store", noon)
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -21,11 +21,6 @@ from tests.model_store.drafts import draft_in, no_blob, noon, publish
 from tests.support.places import root_of, store_in
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return store_in(tmp_path / "store", noon)
-
-
 def test_a_draft_for_another_head_is_a_conflict(store: Store) -> None:
     draft = draft_in(store)
     with pytest.raises(ConflictError, match="the journal of 'digits' is at entry 0, not 1"):

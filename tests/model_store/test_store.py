@@ -19,11 +19,6 @@ from tests.model_store.drafts import HALVES, draft_in, noon, publish
 from tests.support.places import blob_file, root_of, store_in
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return store_in(tmp_path / "store", noon)
-
-
 def test_a_version_is_published_and_read_back(store: Store) -> None:
     draft = draft_in(store, weights={"forest": 0.25, "sepconv": 0.75}, evidence={"loss": 0.125})
 

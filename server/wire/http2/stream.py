@@ -99,9 +99,8 @@ class CallStream:
         self._line, self._finished = line, finished
         self._window = line.peer.stream_window  # what the client takes
         self._room = STREAM_WINDOW_BYTES  # what we take
-        self._spare: bool | None = (
-            None  # whether the client has WIDER_BYTES more than we need; None: never had
-        )
+        # Whether the client has WIDER_BYTES more than we need; None: it never had.
+        self._spare: bool | None = None
         self._owed = 0  # of what was read: the room that the client wasn't told of
         self._loop = line.loop
         self._held: list[bytes] = []
@@ -154,7 +153,9 @@ class CallStream:
 
     def body(self) -> bytes:
         """Return what has come of the request, which `receive` gives all the same."""
-        return self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        if len(self._held) != 1:
+            self._held = [b"".join(self._held)]
+        return self._held[0]
 
     def answer(self, body: bytes) -> bool:
         """Answer with one message and OK, in one piece; False if there is no room for that now."""
@@ -163,10 +164,8 @@ class CallStream:
             return False
         self._line.sent(size)
         self._window -= size
-        number, data = (
-            self.number.to_bytes(WORD_BYTES, "big"),
-            (size << 16).to_bytes(DATA_BEGINS_BYTES, "big"),
-        )
+        number = self.number.to_bytes(WORD_BYTES, "big")
+        data = (size << 16).to_bytes(DATA_BEGINS_BYTES, "big")
         parts = OK_BEGINS, number, OK_HEADERS, data, number, body, OK_ENDS, number, OK_TRAILERS
         self._out.append(b"".join(parts))
         self._finish()

@@ -55,6 +55,9 @@ class Socket:
     def write(self, data: bytes) -> None:
         self.written += data
 
+    def writelines(self, parts: list[bytes]) -> None:
+        self.written += b"".join(parts)
+
     def close(self) -> None:
         self.closed = True
 
@@ -68,6 +71,9 @@ class Socket:
 
     def resume_reading(self) -> None:
         self.reading = True
+
+    def get_extra_info(self, _name: str) -> None:
+        """Nothing is known."""
 
 
 class Talk:
