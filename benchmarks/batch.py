@@ -1,6 +1,6 @@
 """Rows a second of `unisono score`, beside the best in process, and beside other ways to score files.
 
-    python benchmarks/batch.py [--ensembles images heavy tabular] [--rounds 3] [--share 1.0] [--ways ...]
+    python benchmarks/batch.py [--ensembles images heavy tabular] [--rounds 5] [--share 1.0] [--ways ...]
                                [--no-memory]
 
 Rates are those of a job once it runs: what a job of a few rows takes, the start, is taken off, and told by
@@ -219,7 +219,7 @@ def parsed() -> argparse.Namespace:
     every = [*(way for way in COMMANDS if way != OURS), *PROGRAMS]
     parser.add_argument("--ensembles", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--ways", nargs="*", default=every, choices=every, help=f"beside {OURS!r}")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="of the rows, for a quick look")
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
     given = parser.parse_args()
