@@ -1,6 +1,7 @@
 """What the ensemble asks of a member."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,25 @@ class Together(Protocol):
     def predict(self, rows: Rows) -> Mapping[str, Scores]:
         """Score `rows` with each: by name, bit for bit what each of them gives alone."""
         ...
+
+
+@dataclass(slots=True)
+class Room:
+    """How many rows memory has room for where members run together; as far as is known, for any number.
+
+    They fail as one, whoever's fault it is. Only if each of them then takes the same rows by itself was it
+    for want of memory; so whoever asked them says it, and half as many rows is the most from then on.
+    """
+
+    most: int | None = None
+
+    def has(self, rows: int) -> bool:
+        """Whether so many rows are worth a try."""
+        return self.most is None or rows <= self.most
+
+    def was_short(self, rows: int) -> None:
+        """Remember that there was none for so many rows."""
+        self.most = rows // 2 if self.most is None else min(self.most, rows // 2)
 
 
 class Member(Protocol):

@@ -71,7 +71,13 @@ def _timed(signature: Signature, run: Callable[[Rows], object]) -> dict[int, flo
     seconds: dict[int, float] = {}
     for size in SIZES:
         rows = random_rows(signature, size)
-        run(rows)  # The first batch of a size allocates.
+        try:
+            run(rows)  # The first batch of a size allocates.
+        except EnsembleError:
+            # Where smaller ones passed, it is too large: for the memory of a GPU, say.
+            if not seconds:
+                raise
+            break
         [seconds[size]] = least_seconds(lambda rows=rows: run(rows))  # type: ignore[misc]
         rates = _rates(seconds)
         # A start waits for this: four times the rows that are no quicker say that more would not be either.

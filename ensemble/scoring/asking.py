@@ -3,11 +3,12 @@
 Rule 1: a batch that fails is halved until the rows that fail stand alone.
 Rule 2: a row is to blame only if the member still takes another row, which it took before.
 Rule 3: if all parts of a batch pass that failed as a whole, memory was short: batches stay that small.
-Rule 4: a row whose scores are no numbers, as of an infinite input, has no scores.
+Rule 4: if members that run together fail on rows that each of them takes, memory was short for them together:
+larger batches than half of that are asked of one after another from then on.
+Rule 5: a row whose scores are no numbers, as of an infinite input, has no scores.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from time import perf_counter
@@ -19,7 +20,7 @@ from ..data.chunk import Chunk
 from ..data.sifting import BadRow, bad_row
 from ..data.tensors import Place
 from ..errors import MemberError
-from ..member import Rows, Scores, row_count
+from ..member import Room, Rows, Scores, row_count
 from ..servable import Servable
 from .columns import Answer, Asked
 from .pace import Pace
@@ -36,6 +37,7 @@ class Asker:
     pace: Pace
     asked: Asked = "none"
     _taken: Chunk | None = field(default=None, init=False)  # a row that was scored
+    _room: Room = field(default_factory=Room, init=False)  # for members together
 
     def ask(self, chunk: Chunk) -> tuple[list[tuple[Chunk, Answer]], list[BadRow]]:
         """Return the rows that could be scored with their answers, in order, and those that couldn't.
@@ -91,23 +93,31 @@ class Asker:
 
     def _answer(self, rows: Rows) -> Answer:
         """Score `rows` in the quickest way; where that fails, the member whose fault it is says so."""
-        servable, members = self.servable, self.servable.voters
-        by_member: dict[str, Scores] = {}
-        if servable.together is not None:
-            # Members that run together fail together: asked one after another, each answers for itself.
-            with suppress(MemberError):
-                by_member |= servable.together.predict(rows)
-        if self.asked == "all":
-            members = servable.members
+        servable = self.servable
+        members = servable.members if self.asked == "all" else servable.voters
+        by_member, failed = self._together(rows)
         for member in members:
             if member.name not in by_member:
                 by_member[member.name] = member.predict(rows)
+        if failed:
+            self._room.was_short(row_count(rows))
         pooled = servable.pool(by_member)
         if self.asked == "none":
             return Answer(pooled, {}, {})
         weights = {member.name: servable.weights.by_member[member.name] for member in servable.voters}
         # In the members' own order, however they ran.
         return Answer(pooled, {member.name: by_member[member.name] for member in members}, weights)
+
+    def _together(self, rows: Rows) -> tuple[dict[str, Scores], bool]:
+        """Return the scores of the members that run together, if any; and whether they failed at it."""
+        together = self.servable.together
+        if together is None or not self._room.has(row_count(rows)):
+            return {}, False
+        try:
+            return dict(together.predict(rows)), False
+        except MemberError:
+            # Asked one after another, each answers for itself.
+            return {}, True
 
     def _blame(self, error: MemberError) -> None:
         """Raise `error` if it isn't the row's fault."""

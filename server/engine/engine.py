@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ensemble.errors import MemberError
-from ensemble.member import Member, Rows, Scores, Together, row_count
+from ensemble.member import Member, Room, Rows, Scores, Together, row_count
 from ensemble.padding import cut, padded_size
 from ensemble.servable import Scored, Servable
 
@@ -72,6 +73,8 @@ class Engine:
         self._compared = 0
         # By servable's name: how members that run together share the time, when they last ran apart.
         self._shares: dict[str, Mapping[str, float]] = {}
+        # How many rows there is memory for, where members run together.
+        self._rooms: WeakKeyDictionary[Servable, Room] = WeakKeyDictionary()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="engine", initializer=behind_the_loop)
         self._batches = 0
         self._brevity = Brevity()
@@ -113,10 +116,13 @@ class Engine:
         self._batches += 1
         by_member: dict[str, Scores] = {}
         shared: dict[str, float] = {}
-        if servable.together is not None and self._batches % APART_EVERY:
-            by_member, shared = self._run_together(servable, servable.together, rows)
+        shares = self._shares_together(servable, row_count(rows))
+        if servable.together is not None and shares:
+            by_member, shared = self._run_together(servable, servable.together, rows, shares)
         seconds: dict[str, float] = {}
         missing = self._ask(servable, rows, by_member, seconds)
+        if shares and not shared and not missing:
+            self._note_short(servable, row_count(rows))
         if servable.together is not None and not shared and servable.together.names <= seconds.keys():
             self._shares[servable.name] = {name: seconds[name] for name in servable.together.names}
         pool = servable.pool
@@ -135,6 +141,28 @@ class Engine:
         self._observer.computed(servable.name, spent, seconds)
         took = seconds | shared
         return Scored(scores, by_member, {name: took[name] for name in by_member}, missing)
+
+    def _shares_together(self, servable: Servable, count: int) -> Mapping[str, float]:
+        """Return how members share the time of a batch of so many rows; none: they run one after another."""
+        if servable.together is None or not self._batches % APART_EVERY:
+            return {}
+        # Until they have been timed, nothing is known.
+        shares, room = self._shares.get(servable.name, {}), self._rooms.get(servable)
+        fits = room is None or room.has(count)
+        return shares if fits and shares.keys() == servable.together.names else {}
+
+    def _note_short(self, servable: Servable, count: int) -> None:
+        """Remember that members failed together on a batch that each of them took."""
+        room = self._rooms.setdefault(servable, Room())
+        room.was_short(count)
+        log.warning(
+            "members of %s version %s failed together on %d rows, and not one after another: larger batches"
+            " than %d are no longer asked of them together",
+            servable.name,
+            servable.version,
+            count,
+            room.most,
+        )
 
     def _ask(
         self, servable: Servable, rows: Rows, by_member: dict[str, Scores], seconds: dict[str, float]
@@ -166,12 +194,9 @@ class Engine:
         return scores
 
     def _run_together(
-        self, servable: Servable, together: Together, rows: Rows
+        self, servable: Servable, together: Together, rows: Rows, shares: Mapping[str, float]
     ) -> tuple[dict[str, Scores], dict[str, float]]:
-        """Return the scores and share of the time of members that run together; of none, if they can't."""
-        shares = self._shares.get(servable.name, {})
-        if shares.keys() != together.names:
-            return {}, {}
+        """Return the scores and share of the time of members that run together; of none, if they fail."""
         start, total = perf_counter(), sum(shares.values())
         try:
             by_member = dict(together.predict(rows))

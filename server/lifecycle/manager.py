@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ensemble.errors import MemberError
 from ensemble.member import Member, Rows
 from ensemble.servable import Servable
 from ensemble.signature import ANY_SIZE, Signature
@@ -248,8 +249,10 @@ class Manager:
             rows = rows_of_zeros(servable.signature, size)
             for member in fresh:
                 member.predict(rows)
-            if loaded.servable.together is not None:
-                loaded.servable.together.predict(rows)
+            if servable.together is not None:
+                # What they can't do together, for want of memory, they do one after another.
+                with suppress(MemberError):
+                    servable.together.predict(rows)
         self._give_back()
         return loaded
 

@@ -60,6 +60,19 @@ def test_no_larger_batch_is_tried_once_rows_come_no_quicker() -> None:
     assert max(found(Engine(0, 0.0005)).seconds) == 64
 
 
+def test_a_batch_that_fails_where_smaller_ones_pass_is_too_large() -> None:
+    class Short(Engine):
+        def __call__(self, rows: Rows) -> None:
+            super().__call__(rows)
+            if row_count(rows) > 16:
+                raise MemberError("no memory")
+
+    engine = Short(0.001, 0.0001)
+
+    assert found(engine).rows == 16
+    assert max(engine.asked) == 32
+
+
 def test_what_cannot_be_measured_gets_a_usual_size() -> None:
     def fail(_: Rows) -> None:
         raise MemberError("the device is gone")

@@ -6,7 +6,7 @@ import pytest
 
 from ensemble.data.chunk import Chunk
 from ensemble.errors import MemberError
-from ensemble.member import Rows, Scores, row_count
+from ensemble.member import Member, Rows, Scores, row_count
 from ensemble.scoring.asking import Asker
 from ensemble.scoring.columns import Asked
 from ensemble.scoring.pace import Pace
@@ -90,9 +90,10 @@ def test_members_that_weigh_nothing_are_asked_only_if_all_are_wanted() -> None:
 
 @dataclass
 class AsOne:
-    """Runs members as one, unless a row of the batch is below -5."""
+    """Runs members as one, unless a row of the batch is below -5, or it has more than `most`."""
 
-    members: tuple[Constant, ...]
+    members: tuple[Member, ...]
+    most: int = 100
     asked: list[int] = field(default_factory=list)
 
     @property
@@ -101,7 +102,7 @@ class AsOne:
 
     def predict(self, rows: Rows) -> dict[str, Scores]:
         self.asked.append(row_count(rows))
-        if (rows["x"] < -5).any():
+        if (rows["x"] < -5).any() or row_count(rows) > self.most:
             raise MemberError("merged members failed")
         return {member.name: member.predict(rows) for member in self.members}
 
@@ -120,10 +121,35 @@ def test_members_that_run_together_are_asked_together() -> None:
 def test_where_they_fail_together_the_one_whose_fault_it_is_says_so() -> None:
     members = (Constant("a"), Picky(name="b"))
     ensemble = servable(*members, weights={"a": 0.5, "b": 0.5})
-    asker = asker_of(replace(ensemble, together=AsOne(members)))  # type: ignore[arg-type]
+    asker = asker_of(replace(ensemble, together=AsOne(members)))
     answers, bad = asker.ask(chunk(1, -9, 3))
     assert rows(answers) == [0, 2]
     assert [(row.row, row.message) for row in bad] == [(1, "member 'picky' failed")]
+
+
+def test_batches_that_are_too_large_for_members_together_are_asked_of_one_after_another_from_then_on() -> (
+    None
+):
+    members = (Picky(name="a"), Picky(name="b"))
+    together = AsOne(members, most=3)
+    model = replace(servable(*members, weights={"a": 0.5, "b": 0.5}), together=together)
+    asker = asker_of(model)
+    for count in (8, 8, 5, 4, 4, 2, 8, 3):
+        ((_, answer),), bad = asker.ask(chunk(*range(count)))
+        assert answer.pooled.tobytes() == model.score(chunk(*range(count)).rows).tobytes()
+        assert not bad
+    # 8 failed, so 4 is the most; 4 failed, so 2 is. No size is tried that is known to be too large.
+    assert together.asked == [8, 4, 2]
+
+
+def test_a_bad_row_does_not_part_members_for_good() -> None:
+    members = (Constant("a"), Picky(name="b"))
+    together = AsOne(members)
+    asker = asker_of(replace(servable(*members, weights={"a": 0.5, "b": 0.5}), together=together))
+    asker.ask(chunk(1, -9, 3, 4))
+    together.asked.clear()
+    asker.ask(chunk(1, 2, 3, 4))
+    assert together.asked == [4]
 
 
 def test_a_chunk_is_asked_about_in_batches_as_the_pace_says_and_answered_as_one() -> None:

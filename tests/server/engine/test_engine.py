@@ -20,9 +20,10 @@ ROWS: Rows = {"x": np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)}
 
 @dataclass
 class AtOnce:
-    """Asks `members` together, and counts how often."""
+    """Asks `members` together, at most about so many rows, and counts how often."""
 
     members: tuple[Member, ...]
+    most: int = 100
     asked: list[Rows] = field(default_factory=list)
 
     @property
@@ -31,6 +32,8 @@ class AtOnce:
 
     def predict(self, rows: Rows) -> Mapping[str, Scores]:
         self.asked.append(rows)
+        if row_count(rows) > self.most:
+            raise MemberError("no memory")
         return {member.name: member.predict(rows) for member in self.members}
 
 
@@ -181,6 +184,28 @@ async def test_a_member_that_fails_among_others_is_named(bad: Member) -> None:
         with pytest.raises(MemberError, match="member 'b' failed"):
             await engine.run(replace(servable(*broken), together=AtOnce(broken)), ROWS, row_count(ROWS))
     assert told.of("member_failed") == [("digits", "b")]
+
+
+async def test_batches_that_are_too_large_for_members_together_go_to_one_after_another_from_then_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    members = (SoftmaxLinear("a"), Constant("b"))
+    together = AtOnce(members, most=2)
+    model = replace(servable(*members), together=together)
+    one = {"x": ROWS["x"][:1]}
+    async with running(Recorder()) as engine:
+        answers = [await engine.run(model, ROWS, 3) for _ in range(4)]
+        await engine.run(model, one, 1)
+        # Another version has room until it is known to have none.
+        again = replace(model, version=2)
+        answers += [await engine.run(again, ROWS, 3) for _ in range(2)]
+    assert [row_count(rows) for rows in together.asked] == [3, 1, 3]
+    assert {answer.scores.tobytes() for answer in answers} == {model.score(ROWS).tobytes()}
+    assert caplog.messages == [
+        f"members of digits version {version} failed together on 3 rows, and not one after another:"
+        " larger batches than 1 are no longer asked of them together"
+        for version in (1, 2)
+    ]
 
 
 async def test_what_fills_a_batch_up_is_neither_answered_nor_compared() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from ensemble.errors import MemberError
 from ensemble.member import Member, Rows, Scores, row_count
 from ensemble.signature import Signature, TensorSpec
 from server.lifecycle.manager import Loaded, Manager, rows_of_zeros
@@ -130,6 +131,19 @@ async def test_batches_of_every_allowed_size_or_of_the_ends_are_run_before_a_ver
     await Manager(lambda *_: Loaded(loaded, {}, None), Recorder()).take_up("digits", 1)
 
     assert tuple(counting.asked) == expected
+
+
+async def test_members_that_fail_together_at_warm_up_are_served_one_after_another() -> None:
+    class Short:
+        names = frozenset({"a"})
+
+        def predict(self, rows: Rows) -> Mapping[str, Scores]:
+            raise MemberError(f"no memory for {len(rows)} rows")
+
+    short = replace(servable(SoftmaxLinear("a")), together=Short())
+    manager = Manager(lambda *_: Loaded(short, {}, None), Recorder())
+    await manager.take_up("digits", 1)
+    assert manager.served["digits"].servable is short
 
 
 def test_warm_up_rows_fit_the_signature() -> None:
