@@ -9,18 +9,23 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from ..head import Head
+from ..head import Head, Pairs
 from . import frames
 from .crowd import Crowd
-from .frames import Code, Http2Error
-from .header_blocks import HeaderBlocks, Parts
+from .frames import Code, Http2Error, MalformedError
+from .header_blocks import HeaderBlocks
 from .lifetime import ConnectionLimits, Lifetime, Step
 from .line import CONNECTION_WINDOW_BYTES, NARROW_WINDOW_BYTES, STREAM_WINDOW_BYTES, Line
-from .stream import CallStream, Taker
+from .reading import Handler, Reader
+from .request_rules import check_alone, check_trailers
+from .stream import CallStream
 from .streams import Streams
+from .taker import Taker
 
-# Of calls given up, pings and settings in one second: what costs us more than who sends it.
+# In one second, of what costs us more than who sends it: calls given up, pings, settings, frames of no use.
 MOST_STRIKES = 4000
+# Settings change a window of every stream: so many streams count as one strike more.
+STREAMS_A_STRIKE = 32
 PING_DATA = b"unisono."
 
 log = logging.getLogger("unisono.wire")
@@ -35,26 +40,25 @@ class Connection(asyncio.Protocol):
         self._taker, self._limits, self._crowd, self._lost = taker, limits, crowd, lost
         self._narrow = crowd.narrow
         self._loop = asyncio.get_running_loop()
-        self._line = Line()
-        self._rest = b""
-        self._greeted = False
+        self._line = Line(limits.answer_secs)
         self._blocks = HeaderBlocks(limits.header_bytes)
-        self._parts: Parts | None = None  # of a head that isn't whole
         self._streams = Streams()
         self._new: list[CallStream] = []  # those that nobody answers yet
         self._final = frames.LAST_STREAM  # the last that will be taken
         self._strikes = 0
         self._lifetime = Lifetime(limits, self._loop.time())
-        self._handlers: Mapping[int, Callable[[int, int, bytes], None]] = {
+        handlers: Mapping[int, Handler] = {
             frames.DATA: self._on_data,
-            frames.HEADERS: self._on_headers,
+            frames.HEADERS: self._on_block,
+            frames.PRIORITY: self._on_priority,
             frames.RST_STREAM: self._on_reset,
             frames.SETTINGS: self._on_settings,
             frames.PUSH_PROMISE: self._on_push,
             frames.PING: self._on_ping,
+            frames.GOAWAY: self._on_goaway,
             frames.WINDOW_UPDATE: self._on_window,
-            frames.CONTINUATION: self._on_continuation,
         }
+        self._reader = Reader(handlers, self._strike, self._blocks.most_bytes)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet: say what may be sent."""
@@ -70,13 +74,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames; what is left waits for the rest."""
+        if self._line.closed:
+            return  # TLS may still have bytes after that
         self._lifetime.heard = True
-        data = self._rest + data if self._rest else data
         self._line.gather()
         try:
-            self._rest = data[self._frames(data) :]
+            self._reader.read(data)
         except Http2Error as error:
-            self._rest = b""
             self._fail(error)
         self._start()
         self._line.let_go()
@@ -146,75 +150,38 @@ class Connection(asyncio.Protocol):
             self._line.write(frames.reset(stream.number, Code.NO_ERROR))
         self._close_if_idle()
 
-    def _frames(self, data: bytes) -> int:
-        """Take the whole frames of `data`, behind the greeting; return where the rest begins."""
-        at = 0
-        if not self._greeted:
-            at = frames.greeted(data)
-            self._greeted = at > 0
-        size = len(data)
-        while self._greeted and size - at >= frames.HEAD_BYTES:
-            start = at + frames.HEAD_BYTES
-            head = int.from_bytes(data[at:start], "big")
-            length = head >> 48
-            if length > frames.FRAME_BYTES:
-                raise Http2Error(Code.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
-            if size < start + length:
-                break
-            at = start + length
-            kind = head >> 40 & 0xFF
-            if self._parts is not None and kind != frames.CONTINUATION:
-                raise Http2Error(Code.PROTOCOL_ERROR, "headers are cut off by another frame")
-            handler = self._handlers.get(kind)
-            if handler is not None:
-                handler(head >> 32 & 0xFF, head & frames.LAST_STREAM, data[start:at])
-        return at
-
     def _on_data(self, flags: int, number: int, payload: bytes) -> None:
-        size = len(payload)
+        size, ended = len(payload), bool(flags & frames.END_STREAM)
+        if flags & frames.PADDED:
+            payload = frames.unpadded(frames.PADDED, payload)
+        if not (payload or ended):
+            self._strike()
         self._line.came(size)
         stream = self._streams.get(number)
         if stream is None:
             self._streams.check_past(number, "DATA")
             self._line.took(size)
             return
-        if flags & frames.PADDED:
-            payload = frames.unpadded(flags & frames.PADDED, payload)
-        stream.feed(payload, size, ended=bool(flags & frames.END_STREAM))
-
-    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        if flags & (frames.PADDED | frames.PRIORITIZED):
-            payload = frames.unpadded(flags, payload)
-        if flags & frames.END_HEADERS:
-            self._on_block(flags, number, payload)
-        else:
-            self._parts = Parts(number, flags, self._blocks.most_bytes, bytearray(payload))
-
-    def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
-        self._strike()  # empty ones would else cost nothing, and never end
-        parts = self._parts
-        if parts is None:
-            raise Http2Error(Code.PROTOCOL_ERROR, "headers go on that never began")
-        parts.add(number, payload)
-        if flags & frames.END_HEADERS:
-            self._parts = None
-            self._on_block(parts.flags, number, bytes(parts.block))
+        try:
+            stream.feed(payload, size, ended=ended)
+        except MalformedError as error:
+            self._spoil(number, error)
 
     def _on_block(self, flags: int, number: int, block: bytes) -> None:
-        ended, stream = bool(flags & frames.END_STREAM), self._streams.get(number)
-        if stream is not None or number <= self._streams.last:
-            # Trailers, of which gRPC's clients send none; also of a call that was refused meanwhile.
-            self._blocks.pairs(block)
-            self._streams.check_past(number, "HEADERS")
-            if stream is not None:
-                if not ended:
-                    raise Http2Error(Code.PROTOCOL_ERROR, f"stream {number} begins twice")
-                stream.feed(b"", 0, ended=True)
+        ended = bool(flags & frames.END_STREAM)
+        if number <= self._streams.last:
+            self._on_trailers(number, self._blocks.pairs(block), ended=ended)
             return
         if not number % 2:
             raise Http2Error(Code.PROTOCOL_ERROR, f"a client can't open stream {number}")
-        head = self._blocks.head(block)
         self._streams.last = number
+        try:
+            head = self._blocks.head(block)
+            if ended:
+                check_alone(head)
+        except MalformedError as error:
+            self._spoil(number, error)
+            return
         if number > self._final or len(self._streams) >= self._limits.streams:
             self._line.write(frames.reset(number, Code.REFUSED_STREAM))
             return
@@ -223,7 +190,23 @@ class Connection(asyncio.Protocol):
             self._begin(number, head, ended=ended)
             return
         # What still comes of it is counted, and thrown away.
-        self._line.write(frames.answered(number, refusal, ended=ended))
+        self._line.write(frames.answered(number, self._line.said() + refusal, ended=ended))
+
+    def _on_trailers(self, number: int, pairs: Pairs, *, ended: bool) -> None:
+        """Gracefully: gRPC's clients send none. They may also be of a call that was refused meanwhile."""
+        self._streams.check_past(number, "HEADERS")
+        stream = self._streams.get(number)
+        if stream is None:
+            if any(name == b":method" for name, _ in pairs):
+                raise Http2Error(Code.PROTOCOL_ERROR, f"stream {number} begins after {self._streams.last}")
+            return
+        if not (ended or stream.ended):
+            raise Http2Error(Code.PROTOCOL_ERROR, f"stream {number} begins twice")
+        try:
+            stream.feed(b"", 0, ended=True)
+            check_trailers(pairs)
+        except MalformedError as error:
+            self._spoil(number, error)
 
     def _begin(self, number: int, head: Head, *, ended: bool) -> None:
         stream = CallStream(number, head, self._line, self._finished)
@@ -243,33 +226,50 @@ class Connection(asyncio.Protocol):
     def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
         frames.word(payload, "RST_STREAM")
         self._streams.check_past(number, "RST_STREAM")
+        if number in self._streams:
+            self._drop(number)
+
+    def _spoil(self, number: int, error: MalformedError) -> None:
+        log.debug("stream %d ends: %s", number, error)
+        self._line.write(frames.reset(number, error.code))
+        self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        """Forget a stream that ends before its time; a client can have many end, whoever ends them."""
+        self._strike()
         stream = self._streams.pop(number, None)
         if stream is not None:
-            self._strike()
             stream.lose()
             self._close_if_idle()
 
+    def _on_priority(self, _flags: int, number: int, payload: bytes) -> None:
+        frames.check_priority(number, payload)
+        self._strike()
+
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
-        if number:
-            raise Http2Error(Code.PROTOCOL_ERROR, f"SETTINGS on stream {number}")
+        sizes = frames.ACK_SIZES if flags & frames.ACK else frames.SETTINGS_SIZES
+        frames.check_connections_own("SETTINGS", number, payload, sizes=sizes)
         if flags & frames.ACK:
             return
-        self._strike()
+        self._strike(1 + len(self._streams) // STREAMS_A_STRIKE)
         before = self._line.peer.stream_window
         frames.read_settings(payload, self._line.peer)
         self._streams.grow(self._line.peer.stream_window - before)
         self._line.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._line.more_room()
 
     def _on_push(self, _flags: int, _number: int, _payload: bytes) -> None:
         raise Http2Error(Code.PROTOCOL_ERROR, "a client can't push")
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
-        if number or len(payload) != frames.PING_BYTES:
-            raise Http2Error(Code.PROTOCOL_ERROR, f"a PING of {len(payload)} bytes on stream {number}")
+        frames.check_connections_own("PING", number, payload, sizes=frames.PING_SIZES)
         if not flags & frames.ACK:
             self._strike()
             self._line.write(frames.frame(frames.PING, frames.ACK, 0, payload))
+
+    def _on_goaway(self, _flags: int, number: int, payload: bytes) -> None:
+        """Check it: the client ends the connection itself, when its calls are answered."""
+        frames.check_connections_own("GOAWAY", number, payload, sizes=frames.GOAWAY_SIZES)
+        self._strike()
 
     def _on_window(self, _flags: int, number: int, payload: bytes) -> None:
         more = frames.word(payload, "WINDOW_UPDATE")
@@ -282,10 +282,9 @@ class Connection(asyncio.Protocol):
                 stream.grow(more)
         else:
             self._line.grow(more)
-        self._line.more_room()
 
-    def _strike(self) -> None:
-        self._strikes += 1
+    def _strike(self, weight: int = 1) -> None:
+        self._strikes += weight
         if self._strikes > MOST_STRIKES:
             raise Http2Error(Code.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
 

@@ -13,6 +13,7 @@ from ..asgi_call import only_headers
 from ..head import Head, Pairs
 from ..outcome import Outcome
 from .frames import Code, Http2Error
+from .request_rules import check_request
 
 # What is this many times larger than metadata may be is not answered in gRPC's words: the connection ends.
 SLACK = 4
@@ -31,11 +32,13 @@ class HeaderBlocks:
         self._changed = False  # the table, by the block that was read last
 
     def head(self, block: bytes) -> Head:
-        """Read a request's; Http2Error if it is none."""
+        """Read a request's; MalformedError if it is none, Http2Error if it can't be read at all."""
         known = self._known.get(block)
         if known is not None:
             return known
-        head = Head.of(self.pairs(block))
+        pairs = self.pairs(block)
+        check_request(pairs)
+        head = Head.of(pairs)
         if not self._changed and len(block) <= MOST_KNOWN_BYTES:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()

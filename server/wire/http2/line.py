@@ -10,12 +10,15 @@ STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES = 2**20, 16 * 2**20
 # And of a call that may well be refused: what is no more than this isn't worth to be asked for.
 NARROW_WINDOW_BYTES = 1024
 WIDER_BYTES = STREAM_WINDOW_BYTES - NARROW_WINDOW_BYTES
+# Of HPACK: the table that header blocks refer to has no room from now on. Ours never refer to it.
+EMPTY_TABLE = b"\x20"
 
 
 class Line:
-    """The way to one client. Used on the event loop."""
+    """The way to one client, who has `patience_secs` to take some of an answer. Used on the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_secs: float) -> None:
+        self.patience_secs = patience_secs
         self.peer = frames.Peer()
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -24,7 +27,8 @@ class Line:
         self._full = False  # the client doesn't read
         self._window = frames.FIRST_WINDOW  # what it takes
         self._room, self._owed = CONNECTION_WINDOW_BYTES, 0
-        self._waiting: set[asyncio.Future[None]] = set()  # for room to send
+        self._waiting: dict[asyncio.Future[None], None] = {}  # for room to send, first come, first served
+        self.closed = False
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Begin."""
@@ -32,7 +36,7 @@ class Line:
 
     def lost(self) -> None:
         """Nobody is there any more."""
-        self._transport = None
+        self._transport, self.closed = None, True
 
     def write(self, data: bytes) -> None:
         """Send bytes, if anybody is there."""
@@ -52,7 +56,8 @@ class Line:
             self.write(b"".join(gathered))
 
     def close(self) -> None:
-        """Hang up once what was written is out."""
+        """Hang up once what was written is out; nothing is read from now on."""
+        self.closed = True
         self.let_go()
         if self._transport is not None:
             self._transport.close()
@@ -71,25 +76,38 @@ class Line:
         self._window -= size
 
     async def room(self) -> None:
-        """Wait until more may be sent, perhaps."""
+        """Wait until more may be sent, perhaps. Who has sent what it can calls `more_room` for the next."""
         future = self.loop.create_future()
-        self._waiting.add(future)
+        self._waiting[future] = None
         try:
             await future
-        finally:
-            self._waiting.discard(future)
+        except asyncio.CancelledError:
+            self._waiting.pop(future, None)
+            self.more_room()  # it may have been woken for room that it doesn't want any more
+            raise
 
     def more_room(self) -> None:
-        """Have those look again who wait for room."""
-        for future in self._waiting:
+        """Have the next look who waits, if there is room: to wake all for each byte would cost far more."""
+        while self._waiting and self.may_send() > 0:
+            future = next(iter(self._waiting))
+            del self._waiting[future]
             if not future.done():
                 future.set_result(None)
+                return
+
+    def said(self) -> bytes:
+        """Return what the next header block has to begin with: RFC 9113, section 4.3.1."""
+        if not self.peer.shrank:
+            return b""
+        self.peer.shrank = False
+        return EMPTY_TABLE
 
     def grow(self, more: int) -> None:
         """Let so many bytes more be sent."""
         self._window += more
         if self._window > frames.MOST_WINDOW:
             raise Http2Error(Code.FLOW_CONTROL_ERROR, "too large a window of the connection")
+        self.more_room()
 
     def fill(self, *, full: bool) -> None:
         """Read no more of a client that doesn't read: answers to what it sends would pile up."""

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from ..asgi_call import DONE, PLAIN_START
 from ..head import Head
 from .frames import (
     DATA,
@@ -13,50 +12,22 @@ from .frames import (
     END_STREAM,
     HEADERS,
     MOST_WINDOW,
-    WORD_BYTES,
     Code,
     Http2Error,
+    MalformedError,
     frame,
     reset,
     window_update,
 )
 from .header_blocks import answer_block
 from .line import STREAM_WINDOW_BYTES, WIDER_BYTES, Line
+from .plain_answer import plain_answer
+from .request_rules import body_bytes
+from .taker import Cancellable, Taker
 
 GONE = {"type": "http.disconnect"}
-# What every answer has that goes well: headers and trailers, and what comes before their streams' numbers.
-OK_HEADERS = answer_block(tuple(PLAIN_START["headers"]), status=True)
-OK_TRAILERS = answer_block(tuple(DONE["headers"]), status=False)
-OK_BEGINS = frame(HEADERS, END_HEADERS, 0, OK_HEADERS)[: -len(OK_HEADERS) - WORD_BYTES]
-OK_ENDS = frame(HEADERS, END_HEADERS | END_STREAM, 0, OK_TRAILERS)[: -len(OK_TRAILERS) - WORD_BYTES]
-# Of a frame of DATA: its length, its kind and its flags.
-DATA_BEGINS_BYTES = 5
 
 log = logging.getLogger("unisono.wire")
-
-
-class Cancellable(Protocol):
-    """What answers a call."""
-
-    def cancel(self) -> object:
-        """End it: nobody is there to be answered."""
-        ...
-
-
-class Taker(Protocol):
-    """Who calls are for."""
-
-    def refuse(self, head: Head) -> bytes | None:
-        """Write the headers that refuse a call by its own; None if it is to be taken."""
-        ...
-
-    def shorten(self, stream: "CallStream") -> Cancellable | None:
-        """Answer a call whose request is there as a whole, if that can be done without a task."""
-        ...
-
-    async def take(self, head: Head, stream: "CallStream") -> None:
-        """Answer any other call."""
-        ...
 
 
 class ClientGoneError(OSError):
@@ -68,7 +39,9 @@ class CallStream:
 
     __slots__ = (
         "_begun",
+        "_due",
         "_finished",
+        "_grown",
         "_held",
         "_line",
         "_loop",
@@ -103,7 +76,9 @@ class CallStream:
         self._spare: bool | None = None
         self._owed = 0  # of what was read: the room that the client wasn't told of
         self._loop = line.loop
-        self._held: list[bytes] = []
+        self._due = body_bytes(head)  # of a request that says how long it is, what hasn't come
+        self._grown: asyncio.Future[None] | None = None  # who waits for a larger window
+        self._held: bytes | bytearray = b""
         self._size = 0  # of what is held, as windows count it
         self._told_end = False
         self._waiting: asyncio.Future[Mapping[str, Any]] | None = None
@@ -112,23 +87,41 @@ class CallStream:
         self._trailers = False  # come at the end
 
     def feed(self, data: bytes, size: int, *, ended: bool) -> None:
-        """Take a part of the request, which took `size` bytes of the windows."""
+        """Take a part of the request, which took `size` bytes of the windows.
+
+        MalformedError if it isn't as long as it says, Http2Error if it isn't what may come now.
+        """
         if self.ended:
             raise Http2Error(Code.STREAM_CLOSED, f"stream {self.number} goes on after its end")
         self._room -= size
         if self._room < 0:
             raise Http2Error(Code.FLOW_CONTROL_ERROR, f"stream {self.number} has more than its window")
-        self._held.append(data)
+        self._hold(data)
         self._size += size
         self.ended = ended
+        if self._due is not None:
+            self._due -= len(data)
+            if self._due < 0 or (ended and self._due):
+                raise MalformedError(f"stream {self.number} isn't as long as its content-length says")
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(self._event())
+
+    def _hold(self, data: bytes) -> None:
+        """Keep it until it is asked for, in one piece: each of many small ones would take far more."""
+        if not self._held:
+            self._held = data
+        elif data:
+            if isinstance(self._held, bytes):
+                self._held = bytearray(self._held)
+            self._held += data
 
     def grow(self, more: int) -> None:
         """Let the application send so many bytes more."""
         self._window += more
         if self._window > MOST_WINDOW:
             raise Http2Error(Code.FLOW_CONTROL_ERROR, f"stream {self.number} has too large a window")
+        if self._window > 0 and self._grown is not None and not self._grown.done():
+            self._grown.set_result(None)
 
     def narrow(self) -> None:
         """Give the client again what it loses of its window as calls begin with less."""
@@ -153,21 +146,17 @@ class CallStream:
 
     def body(self) -> bytes:
         """Return what has come of the request, which `receive` gives all the same."""
-        if len(self._held) != 1:
-            self._held = [b"".join(self._held)]
-        return self._held[0]
+        self._held = bytes(self._held)
+        return self._held
 
     def answer(self, body: bytes) -> bool:
         """Answer with one message and OK, in one piece; False if there is no room for that now."""
         size = len(body)
-        if size > self._window or size > self._line.may_send():
+        if size > self._window or size > self._line.may_send() or self._line.peer.shrank:
             return False
         self._line.sent(size)
         self._window -= size
-        number = self.number.to_bytes(WORD_BYTES, "big")
-        data = (size << 16).to_bytes(DATA_BEGINS_BYTES, "big")
-        parts = OK_BEGINS, number, OK_HEADERS, data, number, body, OK_ENDS, number, OK_TRAILERS
-        self._out.append(b"".join(parts))
+        self._out.append(plain_answer(self.number, body))
         self._finish()
         return True
 
@@ -199,7 +188,7 @@ class CallStream:
         future: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         if self.gone:
             future.set_result(GONE)
-        elif self._held or (self.ended and not self._told_end):
+        elif self._size or (self.ended and not self._told_end):
             future.set_result(self._event())
         else:
             self._waiting = future
@@ -225,29 +214,44 @@ class CallStream:
         if self._begun:
             # gRPC's clients read a status from headers only if nothing at all follows.
             ends = END_STREAM if last and not body else 0
-            self._out.append(frame(HEADERS, END_HEADERS | ends, self.number, self._begun))
+            block = self._line.said() + self._begun
+            self._out.append(frame(HEADERS, END_HEADERS | ends, self.number, block))
             self._begun = b""
         elif last and not body:
             self._out.append(frame(DATA, END_STREAM, self.number))
-        await self._parts(body, last=last)
+        await self._parts(body, last=last, more=more)
         if last:
             self._finish()
         elif more:
             self._flush()
 
-    async def _parts(self, body: bytes, *, last: bool) -> None:
-        """Write what is there of a body in frames, each as soon as there is room for it."""
+    async def _parts(self, body: bytes, *, last: bool, more: bool) -> None:
+        """Write what is there of a body in frames, each as soon as there is room for it.
+
+        TimeoutError if nothing of an answer that is whole could leave for long: nobody may want it any more.
+        """
         at, left = 0, len(body)
         while left:
             size = min(left, self._window, self._line.may_send())
             if size <= 0:
                 self._flush()
-                await self._line.room()
+                async with asyncio.timeout(None if more else self._line.patience_secs):
+                    await self._until_room()
                 continue
             part = body if size == len(body) else body[at : at + size]
             self._line.sent(size)
             self._window, at, left = self._window - size, at + size, left - size
             self._out.append(frame(DATA, END_STREAM if last and not left else 0, self.number, part))
+        self._line.more_room()
+
+    async def _until_room(self) -> None:
+        """Wait until more may be sent, perhaps."""
+        if self._window > 0:
+            await self._line.room()
+            return
+        self._line.more_room()  # what woke this one may be for another
+        self._grown = self._loop.create_future()
+        await self._grown
 
     def _finish(self) -> None:
         self.answered = True
@@ -258,14 +262,14 @@ class CallStream:
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        self._line.write(out[0] if len(out) == 1 else b"".join(out))
+        if out:
+            self._line.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _event(self) -> Mapping[str, Any]:
         held, size = self._held, self._size
-        self._held, self._size, self._waiting, self._told_end = [], 0, None, self.ended
+        self._held, self._size, self._waiting, self._told_end = b"", 0, None, self.ended
         self._took(size)
-        body = held[0] if len(held) == 1 else b"".join(held)
-        return {"type": "http.request", "body": body, "more_body": not self.ended}
+        return {"type": "http.request", "body": bytes(held), "more_body": not self.ended}
 
     def _took(self, size: int) -> None:
         """Count bytes that were read; while the request goes on, tell the client of the room for more."""

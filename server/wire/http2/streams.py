@@ -12,8 +12,8 @@ class Streams(dict[int, CallStream]):
         self.last = 0  # the highest there was
 
     def check_past(self, number: int, what: str) -> None:
-        """Refuse a frame of a stream that never was."""
-        if not number or number > self.last:
+        """Refuse a frame of a stream that never was; those with even numbers would be ours."""
+        if number > self.last or not number % 2:
             raise Http2Error(Code.PROTOCOL_ERROR, f"{what} on stream {number}, which never began")
 
     def grow(self, more: int) -> None:

@@ -13,7 +13,8 @@ from server.wire.http2 import frames
 from server.wire.http2.connection import Connection
 from server.wire.http2.crowd import Crowd
 from server.wire.http2.lifetime import ConnectionLimits
-from server.wire.http2.stream import CallStream, Taker
+from server.wire.http2.stream import CallStream
+from server.wire.http2.taker import Taker
 
 CALL = (
     (":method", "POST"),
@@ -129,8 +130,10 @@ class Talk:
         self.connection.data_received(b"".join(parts))
 
     def head(self, number: int, *more: tuple[str, str], flags: int = frames.END_HEADERS) -> bytes:
-        """The HEADERS of a call."""
-        return frames.frame(frames.HEADERS, flags, number, self.encoder.encode([*CALL, *more]))
+        """The HEADERS of a call; what `more` says of HTTP/2's own is said instead."""
+        own = {name: value for name, value in (*CALL, *more) if name[0] == ":"}
+        others = [pair for pair in (*CALL, *more) if pair[0][0] != ":"]
+        return frames.frame(frames.HEADERS, flags, number, self.encoder.encode([*own.items(), *others]))
 
     def data(self, number: int, data: bytes, *, ended: bool = True) -> bytes:
         """A part of its request."""

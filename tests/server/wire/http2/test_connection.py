@@ -251,7 +251,7 @@ WRONG: dict[str, tuple[Callable[[Talk], bytes], Code]] = {
     "settings cut off": (lambda _: frame(frames.SETTINGS, 0, 0, b"12345"), Code.FRAME_SIZE_ERROR),
     "too large a first window": (lambda _: settings({frames.INITIAL_WINDOW: 2**31}), Code.FLOW_CONTROL_ERROR),
     "too small frames": (lambda _: settings({frames.FRAME_SIZE: 100}), Code.PROTOCOL_ERROR),
-    "a short ping": (lambda _: frame(frames.PING, 0, 0, b"1"), Code.PROTOCOL_ERROR),
+    "a short ping": (lambda _: frame(frames.PING, 0, 0, b"1"), Code.FRAME_SIZE_ERROR),
     "a ping of a call": (lambda _: frame(frames.PING, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
     "a window that grows by nothing": (lambda _: frames.window_update(0, 0), Code.PROTOCOL_ERROR),
     "a window cut off": (lambda _: frame(frames.WINDOW_UPDATE, 0, 0, b"1"), Code.FRAME_SIZE_ERROR),
