@@ -130,6 +130,9 @@ class DataBucket:
     def below(self, prefix: str) -> Iterator[DataFile]:
         """Give all files below a prefix, sorted by key."""
         with explained("list", f"{self.address}/{prefix}"):
-            metas = [meta for page in obstore.list(self.client, prefix or None) for meta in page]
-        for meta in sorted(metas, key=lambda meta: meta["path"]):
-            yield self.known(meta["path"], meta["size"], meta["e_tag"] or "")
+            files = [
+                self.known(meta["path"], meta["size"], meta["e_tag"] or "")
+                for page in obstore.list(self.client, prefix or None)
+                for meta in page
+            ]
+        yield from sorted(files, key=lambda file: file.key)

@@ -20,13 +20,13 @@ from .arrow_file import ArrowFile
 from .chunk import Chunk
 from .csv_file import CsvFile
 from .cursor import Cursor, Found, OpenFile
-from .image_folder import ImageFolder, image_files
-from .images import IMAGE_ENDINGS
+from .folders import RemoteFolder, contents, is_image
+from .image_folder import ImageFolder
 from .jsonl_file import JsonlFile
 from .labels import OUTSIDE, LabelRule
 from .locations import Locations
 from .npz_file import NpzFile
-from .opening import File, bytes_of, kind
+from .opening import File, kind
 from .parquet_file import ParquetFile
 from .paths import find_files
 from .sifting import BadRow, sift
@@ -81,12 +81,10 @@ class Dataset:
         digest = sha256()
         for path in self.files:
             # The names of images count too: they say the class.
-            folder = path if isinstance(path, Path) and path.is_dir() else None
-            for name in [""] if folder is None else image_files(folder):
+            for name, file in contents(path):
                 digest.update(name.encode(errors="surrogateescape"))
-                with bytes_of(path if folder is None else folder / name) as file:
-                    while data := file.read(READ_SIZE):
-                        digest.update(data)
+                while data := file.read(READ_SIZE):
+                    digest.update(data)
         return digest.hexdigest()
 
     def batches(self, rows: int, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
@@ -252,7 +250,7 @@ def _open(path: File, only_input: str | None) -> Source:
         ".tfrecord": TfRecordFile.open,
         ".tfrecords": TfRecordFile.open,
     }
-    if isinstance(path, Path) and (path.is_dir() or path.suffix.lower() in IMAGE_ENDINGS):
+    if isinstance(path, RemoteFolder) or is_image(path) or (isinstance(path, Path) and path.is_dir()):
         return ImageFolder.open(path)
     opened = known.get(kind(path))
     return opened(path) if opened else NpzFile.open(path, only_input)

@@ -5,17 +5,20 @@ Three columns: the image, under the name of the ensemble's only input; `file`, t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from hashlib import sha256
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from model_store.errors import StoreUnavailableError
+
 from ..errors import InvalidDataError
-from .images import IMAGE_ENDINGS, Layout, decode, need_pillow
+from .folders import Images, images_of, names_in
+from .images import Layout, decode, need_pillow
+from .opening import File
 from .source import Block, Raw, Wanted
 from .tensors import Place
 
@@ -26,15 +29,15 @@ FILE, CLASS = "file", "class"
 class ImageFolder:
     """The images below a folder, sorted by path; or a single image."""
 
-    path: Path
+    path: File  # of a folder in a bucket, a `RemoteFolder`
     files: tuple[str, ...]  # below `path`; "" for the single image itself
     untyped: bool = False
 
     @classmethod
-    def open(cls, path: Path) -> "ImageFolder":
+    def open(cls, path: File) -> "ImageFolder":
         """List the images of `path`."""
         need_pillow(path)
-        return cls(path, tuple(image_files(path)))
+        return cls(path, names_in(path))
 
     def check(self, wanted: Wanted) -> None:
         """Raise `InvalidDataError` unless the ensemble takes one image, and the other columns are there."""
@@ -61,8 +64,9 @@ class ImageFolder:
 
     def read(self, wanted: Wanted, rows: int, start: int = 0) -> Iterator[Block]:
         """Give the images from row `start`, `rows` at a time; none is opened yet."""
-        for first in range(start, len(self.files), rows):
-            yield ImageBlock(self.files[first : first + rows], wanted, Place(self.path, first))
+        with closing(images_of(self.path, self.files)) as images:
+            for first in range(start, len(self.files), rows):
+                yield ImageBlock(self.files[first : first + rows], wanted, Place(self.path, first), images)
 
     def _layout(self, wanted: Wanted) -> Layout:
         if len(wanted.inputs) != 1:
@@ -79,6 +83,7 @@ class ImageBlock:
     files: tuple[str, ...]
     wanted: Wanted
     place: Place
+    images: Images = field(repr=False, compare=False)
 
     @property
     def rows(self) -> int:
@@ -110,12 +115,7 @@ class ImageBlock:
     def _decoded(self, layout: Layout) -> NDArray[Any]:
         images: list[NDArray[np.uint8]] = []
         for index, file in enumerate(self.files):
-            try:
-                images.append(decode(Path(str(self.place.path)) / file, layout))
-            except InvalidDataError as error:
-                raise InvalidDataError(
-                    f"{self.place.row(index)}: {_named(file)}{error}", code=error.code
-                ) from None
+            images.append(self._image(index, file, layout))
             if images[-1].shape != images[0].shape:
                 raise InvalidDataError(
                     f"{self.place.row(index)}: {_named(file)}has the shape {list(images[-1].shape)},"
@@ -124,24 +124,19 @@ class ImageBlock:
                 )
         return np.stack(images)
 
-
-def image_files(path: Path) -> list[str]:
-    """Return the images of `path`, below it, sorted, without those whose names start with `.` or `_`."""
-    if path.is_file():
-        return [""]
-    found = (file.relative_to(path) for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
-    shown = (file for file in found if not any(part.startswith((".", "_")) for part in file.parts))
-    return sorted(file.as_posix() for file in shown)
-
-
-def folder_stamp(path: Path) -> tuple[int, int]:
-    """The bytes of all images, and a number that changes with their names, sizes and times. OSError."""
-    total, digest = 0, sha256()
-    for file in image_files(path):
-        stat = (path / file).stat()
-        total += stat.st_size
-        digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return total, int.from_bytes(digest.digest()[:7])
+    def _image(self, index: int, name: str, layout: Layout) -> NDArray[np.uint8]:
+        try:
+            with self.images.open(self.place.start + index) as file:
+                return decode(file, layout)
+        except InvalidDataError as error:
+            raise InvalidDataError(
+                f"{self.place.row(index)}: {_named(name)}{error}", code=error.code
+            ) from None
+        except OSError as error:
+            # No row is bad because a disk fails.
+            raise StoreUnavailableError(
+                f"{self.place.row(index)}: {_named(name)}can't be read: {error.strerror}"
+            ) from error
 
 
 def _named(file: str) -> str:

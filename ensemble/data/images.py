@@ -3,14 +3,18 @@
 The only module that knows Pillow, which the extra `images` installs.
 """
 
-from pathlib import Path
-from typing import Any
+import os
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.errors import StoreError
+
 from ..errors import InvalidDataError
 from ..signature import ANY_SIZE, TensorSpec
+from .damage import is_damage
+from .opening import File
 
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
 FORMATS = ("PNG", "JPEG")
@@ -19,6 +23,8 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
 # Decoded only below this. Where the ensemble takes one size only, no other is decoded anyway.
 PIXELS_AT_MOST = 1 << 26
+# What so many pixels take as they are. A decoder may hold any part of a file at once, whatever the pixels.
+BYTES_AT_MOST = 4 * PIXELS_AT_MOST
 AXES = 3  # height, width, channels
 
 
@@ -69,7 +75,7 @@ class Layout:
         return np.moveaxis(image, -1, 0) if self.first else image
 
 
-def need_pillow(path: Path) -> None:
+def need_pillow(path: File) -> None:
     """Raise `InvalidDataError` where images can't be read."""
     try:
         import PIL  # noqa: F401, PLC0415 - an extra: whoever has no images needs none
@@ -79,19 +85,36 @@ def need_pillow(path: Path) -> None:
         ) from None
 
 
-def decode(path: Path, layout: Layout) -> NDArray[np.uint8]:
-    """Return the pixels of one file, 0 to 255, as `layout` has them; `InvalidDataError`."""
-    from PIL import Image  # noqa: PLC0415 - as above
+def decode(file: IO[bytes], layout: Layout) -> NDArray[np.uint8]:
+    """Return the pixels of one file, 0 to 255, as `layout` has them; `InvalidDataError`.
+
+    OSError or StoreError where the file can't be read now, which says nothing about the image.
+    """
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - as above
 
     try:
+        _check_bytes(file)
         # Reads the header only; the size is judged before anything is unpacked.
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             layout.check(*image.size)
             return layout.pixels(image)
-    except InvalidDataError:
+    except (InvalidDataError, StoreError):
         raise
-    except Exception as error:  # noqa: BLE001 - what a decoder raises on broken bytes is anybody's guess
+    except UnidentifiedImageError:
+        # Its own words name the stream, with an address in memory: no two runs would list the same.
+        raise InvalidDataError("can't be decoded: its bytes are no PNG or JPEG", code="parse") from None
+    except Exception as error:  # what a decoder raises on broken bytes is anybody's guess
+        if not is_damage(error):
+            raise
         raise InvalidDataError(f"can't be decoded: {error}".rstrip(": "), code="parse") from None
+
+
+def _check_bytes(file: IO[bytes]) -> None:
+    """Raise `InvalidDataError` if no image that is decoded can have so many bytes."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size > BYTES_AT_MOST:
+        raise InvalidDataError(f"has {size:,} bytes, more than {BYTES_AT_MOST:,}: resize it", code="size")
 
 
 def _size(pixels: int) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from model_store.addresses import BUCKETS
+from model_store.errors import ConflictError
 
 from ..errors import InvalidDataError
+from .folders import RemoteFolder
 from .opening import File, RemoteFile
 
 PATTERN = re.compile(r"[*?\[]")
@@ -33,6 +35,18 @@ class Seen:
         if isinstance(file, Path):
             return cls(str(file.resolve()))
         return cls(str(file), file.size, file.etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What an address in a bucket names: one file, those that fit a pattern, or all below a folder.
+
+    Each has its name below `root`, the folder or else the bucket. Sorted.
+    """
+
+    what: Literal["file", "pattern", "folder"]
+    root: str  # ends in a slash
+    files: list[tuple[str, RemoteFile]]
 
 
 class Remote(Protocol):
@@ -58,28 +72,36 @@ class Locations:
         self._buckets: dict[str, Remote] = {}
 
     def known(self, address: str, size: int, etag: str) -> File:
-        """Return a file that was found before."""
+        """Return a file that was found before, or a folder of images; ConflictError if that changed.
+
+        A file is asked whether it did at each read.
+        """
         if "://" not in address:
             return Path(address)
         bucket, key = self._bucket(address)
-        return bucket.known(key, size, etag)
+        if key and not key.endswith("/"):
+            return bucket.known(key, size, etag)
+        folder = RemoteFolder.of(address, self.listed(address).files)
+        if (folder.size, folder.etag) != (size, etag):
+            raise ConflictError(
+                f"{address}: its images changed since the job began: begin anew; a scoring job, in another"
+                " folder"
+            )
+        return folder
 
-    def files(self, address: str) -> tuple[list[tuple[str, RemoteFile]], bool]:
-        """Return the files of an address in a bucket, by their keys below it; and whether it names one alone.
-
-        An address is a file, all that lies below it, or a pattern.
-        """
+    def listed(self, address: str) -> Listed:
+        """Find what an address in a bucket names."""
         bucket, key = self._bucket(address)
-        if PATTERN.search(key):
-            start = key[: PATTERN.search(key).start()].rpartition("/")[0]  # type: ignore[union-attr]
-            found = ((str(file).removeprefix(_root(address)), file) for file in bucket.below(start))
-            return [(name, file) for name, file in found if _matches(name, key)], False
+        root = _root(address)
+        if pattern := PATTERN.search(key):
+            found = _below(bucket, root, key[: pattern.start()].rpartition("/")[0])
+            return Listed("pattern", root, [(name, file) for name, file in found if _matches(name, key)])
         one = bucket.file(key) if key and not key.endswith("/") else None
         if one is not None:
-            return [(one.name, one)], True
+            return Listed("file", root, [(one.name, one)])
         folder = key.rstrip("/")
-        start = _root(address) + (f"{folder}/" if folder else "")
-        return [(str(file).removeprefix(start), file) for file in bucket.below(folder)], False
+        start = root + (f"{folder}/" if folder else "")
+        return Listed("folder", start, list(_below(bucket, start, folder)))
 
     def _bucket(self, address: str) -> tuple[Remote, str]:
         """Return the bucket of an address, and the key in it."""
@@ -105,6 +127,11 @@ def local_path(address: str | Path) -> Path | None:
     if isinstance(address, Path) or "://" not in text:
         return Path(address)
     return Path(unquote(urlsplit(text).path)) if text.startswith("file:///") else None
+
+
+def _below(bucket: Remote, root: str, prefix: str) -> Iterator[tuple[str, RemoteFile]]:
+    """Give all files below a prefix with their names below `root`."""
+    return ((str(file).removeprefix(root), file) for file in bucket.below(prefix))
 
 
 def _root(address: str) -> str:

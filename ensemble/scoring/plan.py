@@ -18,7 +18,7 @@ import pyarrow as pa
 from model_store.canonical import encode
 
 from ..data.dataset import Dataset, reopen_dataset
-from ..data.image_folder import folder_stamp
+from ..data.folders import stamp_of
 from ..data.locations import Locations, local_path
 from ..data.opening import File
 from ..errors import InvalidDataError
@@ -220,7 +220,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     """The size and time of a file, by which a change is noticed."""
     try:
         if path.is_dir():
-            return folder_stamp(path)
+            return stamp_of(path)
         stat = path.stat()
     except OSError as error:
         raise InvalidDataError(f"{path}: can't be read: {error.strerror}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx import helper
 
-from ensemble.signature import TensorSpec
+from ensemble.signature import Signature, TensorSpec
 from model_store.manifest import Draft, MemberRecord
 from model_store.store import Store
 from model_store.weights import weights_json
@@ -34,17 +34,20 @@ def write_members(folder: Path, sharpness: Mapping[str, float]) -> dict[str, Pat
 
 
 def publish_members(
-    store: Store, files: Mapping[str, Path], weights: Mapping[str, float] | None = None
+    store: Store,
+    files: Mapping[str, Path],
+    weights: Mapping[str, float] | None = None,
+    signature: Signature = SIGNATURE,
 ) -> int:
     """Publish these files as members, weighed alike unless told; return the version."""
     records = [
-        MemberRecord(name, "onnx", store.put_blob(NAME, path), SIGNATURE.to_json(), {})
+        MemberRecord(name, "onnx", store.put_blob(NAME, path), signature.to_json(), {})
         for name, path in files.items()
     ]
     digests = {record.name: record.digest for record in records}
     by_member = weights or dict.fromkeys(digests, 1 / len(digests))
     blob = store.put_blob(NAME, weights_json(by_member, digests))
-    draft = Draft(tuple(records), CLASSES, SIGNATURE.to_json(), {"form": "linear"}, blob, {}, None)
+    draft = Draft(tuple(records), CLASSES, signature.to_json(), {"form": "linear"}, blob, {}, None)
     return store.publish(NAME, draft, by="test", why="first").version
 
 

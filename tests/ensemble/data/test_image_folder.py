@@ -16,6 +16,7 @@ from ensemble.data import images
 from ensemble.data.dataset import open_dataset
 from ensemble.errors import InvalidDataError
 from ensemble.signature import Signature, TensorSpec
+from model_store.errors import StoreUnavailableError
 
 SCORES = TensorSpec("scores", "float32", (3,))
 
@@ -132,6 +133,39 @@ def test_one_bad_image_is_one_error_row(tmp_path: Path) -> None:
     )
     assert bad[4].message == "g.png holds values of mode 'I;16', not bytes: store it with 8 bits a channel"
     assert {row.source for row in bad} == {folder}
+
+
+def test_bytes_that_are_no_image_are_listed_in_the_same_words_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"no image")
+    _, (row,) = read(path, signature(4, 6))
+    assert row.message == "can't be decoded: its bytes are no PNG or JPEG"
+
+
+def test_a_file_of_too_many_bytes_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "BYTES_AT_MOST", 1000)
+    path = write(tmp_path / "in/a.png", pixels(0, 4, 6))
+    (tmp_path / "in/b.png").write_bytes(path.read_bytes().ljust(1001, b"\0"))
+    good, bad = read(tmp_path / "in", signature(4, 6))
+    assert len(good) == 1
+    assert [(row.row, row.code, row.message) for row in bad] == [
+        (1, "size", "b.png has 1,001 bytes, more than 1,000: resize it")
+    ]
+
+
+def test_a_folder_that_is_called_like_an_image_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "in/album.png/1.png", pixels(0, 4, 6))
+    good, bad = read(tmp_path / "in", signature(4, 6))
+    assert (len(good), bad) == (1, [])
+
+
+def test_a_disk_that_fails_makes_no_image_a_bad_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "in/a.png", pixels(0, 4, 6))
+    dataset = open_dataset([tmp_path / "in"], signature(4, 6), lenient=True)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreUnavailableError, match=r"in: row 0: a\.png can't be read: Is a directory"):
+        list(dataset.sifted(dataset.cursor(8), 0, 1))
 
 
 def test_where_any_size_is_taken_a_bomb_is_never_unpacked(

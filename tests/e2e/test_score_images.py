@@ -1,0 +1,146 @@
+"""`unisono score` of a folder of images in a bucket, behind a real S3 API: as of the same folder on disk.
+
+Run as a program with a store, an input and an output, it dies of `kill -9` once a part is done.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import obstore
+import pyarrow.parquet as pq
+import pytest
+from obstore.store import S3Store
+from onnx import helper
+from PIL import Image
+
+from ensemble.data.dataset import open_dataset
+from ensemble.errors import InvalidDataError
+from ensemble.scoring.ledger import Done, Ledger
+from ensemble.scoring.run import ErrorLimit, ScoreOptions, ScoreResult, Stored
+from ensemble.scoring.run import score as run
+from ensemble.scoring.target import Target
+from ensemble.signature import TensorSpec
+from model_store.store import Store
+from server.cli.main import EXIT_ERROR_ROWS, application
+from tests.ensemble.scoring.jobs import tree
+from tests.support.flowers import NAME, publish_members
+from tests.support.killing import STILL_RUNS
+from tests.support.members import signature_of
+from tests.support.onnx_models import save_graph
+from tests.support.s3 import BUCKET, s3_server
+
+IMAGES = 40
+INPUT = f"s3://{BUCKET}/images/"
+SIGNATURE = signature_of(TensorSpec("x", "float32", (1, 3)))
+
+
+def publish(store: Store, folder: Path) -> None:
+    """Publish two members that take images of 3 x 1 pixels."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "flat"], ["pixels"]),
+        helper.make_node("Mul", ["pixels", "sharpness"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=-1),
+    ]
+    for name, sharpness in (("blunt", 0.01), ("sharp", 0.1)):
+        save_graph(
+            folder / f"{name}.onnx",
+            nodes,
+            inputs={"x": ("rows", 1, 3)},
+            outputs={"scores": ("rows", 3)},
+            parameters={"sharpness": np.array([sharpness], np.float32), "flat": np.array([-1, 3])},
+        )
+    publish_members(
+        store, {name: folder / f"{name}.onnx" for name in ("blunt", "sharp")}, signature=SIGNATURE
+    )
+
+
+def write_images(folder: Path) -> None:
+    """Write images, of which one is damaged and one too wide."""
+    for row, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (IMAGES, 1, 3), np.uint8)):
+        path = folder / f"class{row % 3}/{row:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    (folder / "class1/031.png").write_bytes(b"torn")
+    Image.fromarray(np.zeros((1, 4), np.uint8)).save(folder / "class2/017.png")
+    (folder / "notes.txt").write_text("not an image")
+
+
+def score(store: str, source: str | Path, output: str | Path) -> ScoreResult:
+    """Score in small parts."""
+    opened = Store.open(store)
+    target = Target.of_manifest(opened, opened.manifest(NAME))
+    dataset = open_dataset([source], target.signature, identity="file", lenient=True)
+    options = ScoreOptions(part_rows=8, errors_allowed=ErrorLimit(2))
+    return run(Stored(store, target), dataset, output, options)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    with s3_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield S3Store(BUCKET, client_options={"allow_http": True})
+
+
+def test_images_in_a_bucket_score_as_on_disk_and_to_the_same_bytes_after_a_kill(
+    client: S3Store, tmp_path: Path
+) -> None:
+    store, local = Store.open(str(tmp_path / "store")), tmp_path / "images"
+    publish(store, tmp_path)
+    write_images(local)
+    for path in local.rglob("*.*"):
+        obstore.put(client, f"images/{path.relative_to(local).as_posix()}", path)
+
+    arguments = [store.address, INPUT, str(tmp_path / "killed")]
+    killed = subprocess.run(
+        [sys.executable, "-m", __name__, *arguments], timeout=STILL_RUNS, check=False, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in (tmp_path / "killed/_job/done").iterdir()] == ["0.json"]
+    result = score(*arguments)
+    assert (result.rows, result.failed, result.done_before) == (IMAGES - 2, 2, 8)
+    score(store.address, INPUT, tmp_path / "whole")
+    assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
+
+    score(store.address, local, tmp_path / "disk")
+    for name in ("", "_errors"):
+        there, here = (
+            pq.read_table(tmp_path / output / name).drop(["source"]).combine_chunks()
+            for output in ("whole", "disk")
+        )
+        assert there.equals(here)
+
+    command = ["score", NAME, "--input", INPUT, "--output", str(tmp_path / "out"), "--id-column", "file"]
+    options = ["--store", store.address, "--max-error-rows", "2"]
+    assert application()([*command, *options], exit_on_error=False) == EXIT_ERROR_ROWS
+    out, whole = (pq.read_table(tmp_path / output).combine_chunks() for output in ("out", "whole"))
+    assert out.equals(whole)
+    assert pq.read_table(tmp_path / "out/_errors").select(["source", "file", "code"]).to_pylist() == [
+        {"source": INPUT, "file": "class1/031.png", "code": "parse"},
+        {"source": INPUT, "file": "class2/017.png", "code": "shape"},
+    ]
+
+    obstore.delete(client, "images/class0/000.png")
+    with pytest.raises(InvalidDataError, match=r"another job \(files differ\)"):
+        application()([*command, *options], exit_on_error=False)
+
+
+def die_after_a_part(*arguments: str) -> None:
+    commit = Ledger.commit
+
+    def dying(ledger: Ledger, done: Done, temps: dict[Path, object]) -> None:
+        commit(ledger, done, temps)  # type: ignore[arg-type]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with mock.patch.object(Ledger, "commit", dying):
+        score(*arguments)
+
+
+if __name__ == "__main__":
+    die_after_a_part(*sys.argv[1:])
