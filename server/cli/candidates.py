@@ -11,12 +11,32 @@ from ensemble.member import Member
 from ensemble.publishing.adapting import Meaning, adapt_members
 from ensemble.publishing.inputs import take_inputs
 from ensemble.publishing.prepare import Wishes, prepare
+from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.onnx_runtime import OnnxMember
 from ensemble.signature import Signature
 from model_store.store import Store
 
 from . import member_files
 from .member_files import Candidates
+
+
+@contextmanager
+def published_apart(given: Candidates, classes: tuple[str, ...] | None, name: str) -> Iterator[str]:
+    """Publish files as an ensemble of their own, weighed alike, in a store that is there for the body alone.
+
+    Gives its address. Errors as of `candidates`.
+    """
+    named = member_files.pairs(given.candidate or (), "--candidate", "NAME=FILE")
+    options = PublishOptions(
+        classes=classes,
+        outputs=member_files.pairs(given.scores_output or (), "--scores-output", "NAME=OUTPUT"),
+        inputs=member_files.inputs(given.member_input or ()),
+        member_classes=member_files.classes(given.member_classes or ()),
+        kinds=member_files.pairs(given.output_kind or (), "--output-kind", "NAME=KIND"),
+    )
+    with TemporaryDirectory(prefix="unisono-candidates-") as folder:
+        publish(Store.open(folder), name, {member: Path(file) for member, file in named.items()}, options)
+        yield folder
 
 
 @contextmanager

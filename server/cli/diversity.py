@@ -12,10 +12,14 @@ from . import tables
 from .main import EXIT_DONE
 from .member_files import Candidates
 from .options import DEFAULT_STORE, NO_CANDIDATES, CandidateOptions, OutputOption, StoreOption
+from .publish import ClassesOption
 from .refit import LabelOption
 
 if TYPE_CHECKING:
     from ensemble.refit.sample import Sample
+
+# What candidates are called where there is no ensemble.
+CANDIDATES = "candidates"
 
 
 def diversity(  # noqa: PLR0913 - one parameter an option
@@ -30,6 +34,7 @@ def diversity(  # noqa: PLR0913 - one parameter an option
         Path | None, Parameter(help="A folder of captured predictions, in place of NAME and --data.")
     ] = None,
     outside: CandidateOptions = NO_CANDIDATES,
+    classes: ClassesOption = None,
     report: Annotated[
         Path | None, Parameter(help="Write the figures as a page (.html) with plots, or as .json.")
     ] = None,
@@ -40,7 +45,8 @@ def diversity(  # noqa: PLR0913 - one parameter an option
 
     Each two members' errors compared, what each pair would give alone, what each member is worth, and how
     much of the members' loss their ambiguity takes away. A --candidate is compared with the members as if it
-    were one that weighs nothing.
+    were one that weighs nothing. Without NAME, candidates are compared with each other and weighed alike:
+    nothing has to be published, and --classes are theirs.
     """
     from .reporting import write  # noqa: PLC0415 - only when the command runs
 
@@ -50,12 +56,14 @@ def diversity(  # noqa: PLR0913 - one parameter an option
         return render()
 
     write_report = write.writer(report, page)
-    _refuse(name, data, predictions, outside)
-    if predictions is None:
+    _refuse(name, data, predictions, outside, classes)
+    if predictions is not None:
+        sample, weights = _captured(predictions)
+    elif name:
         sample, weights = _of_ensemble(name, data or [], label, outside, store)
     else:
-        sample, weights = _captured(predictions)
-    told = {"name": name or str(predictions)} | _told(sample, weights)
+        sample, weights = _of_candidates(outside, classes, data or [], label)
+    told = {"name": name or str(predictions or CANDIDATES)} | _told(sample, weights)
     write_report(told)
     if output_format == "json":
         tables.print_json(told)
@@ -64,14 +72,23 @@ def diversity(  # noqa: PLR0913 - one parameter an option
     return EXIT_DONE
 
 
-def _refuse(name: str, data: list[str] | None, predictions: Path | None, outside: Candidates) -> None:
+def _refuse(
+    name: str, data: list[str] | None, predictions: Path | None, outside: Candidates, classes: str | None
+) -> None:
     """Refuse what is asked in two ways, or in none; InvalidRequestError."""
-    if bool(name and data) == (predictions is not None):
-        raise InvalidRequestError("name an ensemble and --data, or --predictions alone")
+    alone = [] if name else outside.candidate or []
     if predictions is not None and outside != NO_CANDIDATES:
         raise InvalidRequestError(
             "a candidate is compared with an ensemble's members: put its own predictions beside the others"
         )
+    if bool(data and (name or alone)) == (predictions is not None):
+        raise InvalidRequestError(
+            "name an ensemble and --data, or --predictions alone, or no ensemble, --data and candidates"
+        )
+    if len(alone) == 1:
+        raise InvalidRequestError("one candidate differs from nothing: name another, or an ensemble")
+    if classes is not None and not alone:
+        raise InvalidRequestError("--classes are for candidates without an ensemble: others have theirs")
 
 
 def _captured(predictions: Path) -> tuple["Sample", Any]:
@@ -83,6 +100,17 @@ def _captured(predictions: Path) -> tuple["Sample", Any]:
 
     found = read_captured(predictions)
     return Sample.of(found), np.full(len(found.members), 1 / len(found.members))
+
+
+def _of_candidates(
+    outside: Candidates, classes: str | None, data: list[str], label: str
+) -> tuple["Sample", Any]:
+    """Return the scores of candidates, which count alike."""
+    from .candidates import published_apart  # noqa: PLC0415 - heavy: only when the command runs
+
+    names = None if classes is None else tuple(classes.split(","))
+    with published_apart(outside, names, CANDIDATES) as store:
+        return _of_ensemble(CANDIDATES, data, label, NO_CANDIDATES, store)
 
 
 def _of_ensemble(

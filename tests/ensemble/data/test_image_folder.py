@@ -168,6 +168,15 @@ def test_a_disk_that_fails_makes_no_image_a_bad_row(tmp_path: Path) -> None:
         list(dataset.sifted(dataset.cursor(8), 0, 1))
 
 
+def test_what_fails_while_an_image_is_read_is_no_fault_of_its_bytes() -> None:
+    class Failing(io.BytesIO):
+        def read(self, _: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        images.decode(Failing(b"bytes"), images.Layout(TensorSpec("x", "uint8", (2, 2))))
+
+
 def test_where_any_size_is_taken_a_bomb_is_never_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ensemble.errors import InvalidRequestError
 from model_store.store import Store
 from server.cli.main import application
-from tests.support.flowers import NAME, publish_uniform, write_rows
+from tests.support.flowers import CLASSES, NAME, SHARPNESS, publish_uniform, write_members, write_rows
 from tests.support.onnx_models import write_constant
 
 
@@ -80,6 +80,32 @@ def test_the_page_and_its_json_tell_what_the_table_tells(
         assert page.count(f">{line['error_correlation']:.2f}<") >= 2
     with pytest.raises(InvalidRequestError, match=r"name a file that ends in \.html or \.json"):
         diversity(*asked, str(tmp_path / "page.pdf"))
+
+
+def test_model_files_are_compared_before_anything_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNISONO_STORE", str(tmp_path / "store"))
+    files = write_members(tmp_path, SHARPNESS)
+    rows = np.load(write_rows(tmp_path / "rows.npz"))
+    np.savez(tmp_path / "named.npz", x=rows["x"], y=np.array(CLASSES)[rows["y"]])
+    given = [f"--candidate={name}={file}" for name, file in files.items()]
+    asked = ("--data", str(tmp_path / "named.npz"), *given, "-o", "json")
+    assert diversity(*asked, "--classes", ",".join(CLASSES)) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone["name"] == "candidates"
+    assert not (tmp_path / "store").exists()
+
+    publish_uniform(Store.open(str(tmp_path / "store")), tmp_path)
+    assert diversity(NAME, "--data", str(tmp_path / "rows.npz"), "-o", "json") == 0
+    assert alone == json.loads(capsys.readouterr().out) | {"name": "candidates"}
+
+    with pytest.raises(InvalidRequestError, match="one candidate differs from nothing: name another"):
+        diversity("--data", str(tmp_path / "rows.npz"), given[0])
+    with pytest.raises(InvalidRequestError, match="--classes are for candidates without an ensemble"):
+        diversity(NAME, "--data", str(tmp_path / "rows.npz"), "--classes", "a,b,c")
+    with pytest.raises(InvalidRequestError, match="name an ensemble and --data, or"):
+        diversity(*given)
 
 
 def test_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
