@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
+# The tests start some 250 processes: each would compile our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help system-deps install demo test test-fast test-ray test-readers lint type e2e proof fuzz bench bench-peers bench-environments proto docs lock wheel clean
