@@ -82,6 +82,18 @@ def binding(request: pytest.FixtureRequest) -> Binding:
     return Binding(http2=request.param == "http2")
 
 
+# These ask whole processes, or compare with what others made: what they reach of a file by the way says
+# nothing of how well that file is tested, and counting it makes them half as slow again.
+UNCOUNTED = ("benchmarks", "conformance", "e2e", "fuzz", "readers")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the lines that these tests reach out of the coverage."""
+    for item in items:
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] in UNCOUNTED:
+            item.add_marker("no_cover")
+
+
 # Seconds that one test may take: a test that hangs should say so, and not hold up the run for ever.
 LONGEST_SECONDS = 3600 if os.environ.get("UNISONO_PROOF") == "whole" else 300
 
