@@ -58,6 +58,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", help="targets; all if none is named")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--runs", type=int, default=-1, help="of each target at most; -1: as many as it can")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at once")
     parser.add_argument("--seed", type=int, default=0, help="of chance; 0 takes another each time")
     parser.add_argument("--memory-mib", type=int, default=256)
@@ -93,6 +94,7 @@ def libfuzzer(options: argparse.Namespace, name: str, corpus: Path) -> Iterator[
     """Say it in libFuzzer's words."""
     yield sys.argv[0]
     yield f"-max_total_time={options.seconds}"
+    yield f"-runs={options.runs}"
     yield f"-timeout={LONGEST_SECS}"
     yield f"-max_len={LONGEST_INPUT}"
     yield f"-seed={options.seed}"

@@ -54,7 +54,8 @@ def test_nothing_is_found_in_a_moment(tmp_path: Path) -> None:
         if os.environ.get("CI") == "true" and where == "Linux x86_64":
             pytest.fail("no atheris: `make install` brings it")
         pytest.skip(f"no atheris, which is built for Linux on x86-64 and not {where}")
-    command = [sys.executable, "-m", "tests.fuzz", "--seconds", "1", "--seed", "1", "--corpus", str(tmp_path)]
+    short = ["--seconds", "1", "--runs", "1000", "--seed", "1"]
+    command = [sys.executable, "-m", "tests.fuzz", *short, "--corpus", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
 
     assert done.returncode == 0, done.stdout + done.stderr
