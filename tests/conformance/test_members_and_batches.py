@@ -10,7 +10,6 @@ import pytest
 
 from ensemble.loading.load import load_servable
 from ensemble.member import Member, Rows, Scores
-from ensemble.publishing.publish import PublishOptions, publish
 from ensemble.runtimes.onnx_runtime import OnnxMember, Way
 from ensemble.runtimes.sample import random_rows
 from ensemble.signature import Signature, TensorSpec
@@ -123,10 +122,8 @@ def test_a_model_that_mixes_rows_is_told_from_rounding(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_members_keep_the_promise_and_so_does_their_average(tmp_path: Path, small_members: Path) -> None:
-    names = ("sepconv.keras", "bndense.keras", "bnconv.keras", "forest.onnx")
-    store = Store.open(str(tmp_path / "store"))
-    publish(store, "digits", {name.split(".")[0]: small_members / name for name in names}, PublishOptions())
+def test_real_members_keep_the_promise_and_so_does_their_average(published: Path) -> None:
+    store = Store.open(str(published))
     one, two = (load_servable(store, "digits", threads=threads) for threads in (1, 2))
 
     rows = random_rows(two.signature, ROWS, seed=1)

@@ -3,6 +3,7 @@
 Each function writes one `.onnx` file and returns what it computes, as a function of rows in float64.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,14 @@ def write_forest(
     path: Path, *, features: int = 4, classes: int = 3, trees: int = 10, seed: int = 0, input_name: str = "x"
 ) -> Reference:
     """Write a random forest trained on random rows; its outputs are "label" and "probabilities"."""
+    content, reference = _forest(features, classes, trees, seed, input_name)
+    path.write_bytes(content)
+    return reference
+
+
+@functools.cache
+def _forest(features: int, classes: int, trees: int, seed: int, input_name: str) -> tuple[bytes, Reference]:
+    """Train and convert the same forest once a process: many tests write it."""
     from skl2onnx import to_onnx  # noqa: PLC0415 - scikit-learn takes a second to import
     from skl2onnx.common.data_types import FloatTensorType  # noqa: PLC0415
     from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415
@@ -98,8 +107,11 @@ def write_forest(
         options={id(forest): {"zipmap": False}},
         target_opset={"": OPSET, "ai.onnx.ml": 3},
     )
-    path.write_bytes(model.SerializeToString())
-    return lambda given: np.asarray(forest.predict_proba(given[input_name]), dtype=np.float64)
+
+    def reference(given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        return np.asarray(forest.predict_proba(given[input_name]), dtype=np.float64)
+
+    return model.SerializeToString(), reference
 
 
 def save_graph(

@@ -13,19 +13,11 @@ from training.architectures import catalogue
 pytestmark = pytest.mark.slow
 
 NAMES = ("sepconv", "bndense", "bnconv")
-TRAIN = """
-import sys
-from pathlib import Path
-from training.train import TrainOptions, train
-steps = []
-options = TrainOptions(("bndense",), most_epochs=2)
-(made,) = train(Path(sys.argv[1]), on_progress=steps.append, options=options)
-print(made.epochs, made.parameters, [step.epoch for step in steps], made.figures["accuracy"] > 0.5)
-"""
 
 
 @pytest.fixture(name="facts", scope="module")
 def fixture_facts(small_members: Path) -> Any:
+    """One start of TensorFlow for everything that is asked here."""
     child = [sys.executable, "-m", "tests.training.networks", str(small_members)]
     done = subprocess.run(child, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -51,11 +43,6 @@ BUILT = {
 def test_every_architecture_takes_and_gives_what_the_data_have(facts: Any, name: str) -> None:
     built = facts["built"][name]
     assert (built["inputs"], built["outputs"]) == BUILT[name]
-
-
-@pytest.mark.parametrize("name", catalogue.NAMES)
-def test_exported_to_onnx_every_architecture_computes_the_same(facts: Any, name: str) -> None:
-    assert facts["built"][name]["onnx_error"] <= 1e-5
 
 
 def test_a_network_normalises_its_inputs_by_the_training_rows(facts: Any) -> None:
@@ -89,11 +76,6 @@ def test_every_network_takes_image_and_gives_scores(facts: Any, name: str) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_exported_to_onnx_every_network_scores_the_same(facts: Any, name: str) -> None:
-    assert facts["members"][name]["onnx_error"] <= 1e-5
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_a_plain_call_of_a_saved_network_is_no_training_step(facts: Any, name: str) -> None:
     assert facts["members"][name]["plain_call_error"] == 0.0
     assert facts["members"][name]["compiled"] is False
@@ -105,11 +87,10 @@ def test_the_seed_decides_what_is_learned(facts: Any) -> None:
     assert first != other
 
 
-def test_training_a_network_says_nothing_on_stderr(tmp_path: Path) -> None:
-    child = [sys.executable, "-c", TRAIN, str(tmp_path)]
-    done = subprocess.run(child, capture_output=True, text=True, check=False, timeout=240)
-    assert (done.stderr, done.returncode) == ("", 0)
-    assert done.stdout == "2 19658 [0, 1, 2] True\n"
+def test_a_network_is_made_in_as_many_epochs_as_it_may_have(facts: Any) -> None:
+    *made, accuracy = facts["made"]
+    assert made == [2, 19658, [0, 1, 2]]
+    assert accuracy > 0.5
 
 
 def test_keras_is_not_imported_before_a_network_is_trained() -> None:

@@ -5,19 +5,24 @@ import numpy as np
 import pytest
 
 from training import estimators
-from training.config import DataConfig, MemberConfig, TrainConfigError
+from training.config import DataConfig, MemberConfig, TrainConfig, TrainConfigError
 from training.data.parts import Part
 from training.make import figures
 from training.progress import Progress
 from training.train import TrainOptions, capped, choose, load, train
 
 FOREST = TrainOptions(("forest",))
+# As the demo's forest, but for how many trees it has.
+FIVE_TREES = TrainConfig(
+    DataConfig(),
+    (MemberConfig("forest", "random-forest", {"trees": 5}), MemberConfig("bndense", "bndense")),
+)
 
 
 def test_a_member_is_made_once(tmp_path: Path) -> None:
-    (first,) = train(tmp_path, options=FOREST)
+    (first,) = train(tmp_path, FIVE_TREES, options=FOREST)
     made = (tmp_path / "forest.onnx").stat()
-    (second,) = train(tmp_path, options=FOREST)
+    (second,) = train(tmp_path, FIVE_TREES, options=FOREST)
     kept = (tmp_path / "forest.onnx").stat()
     assert (first.reused, second.reused) == (False, True)
     assert (made.st_ino, made.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
@@ -26,29 +31,29 @@ def test_a_member_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_member_whose_file_was_cut_off_is_made_again(tmp_path: Path) -> None:
-    (first,) = train(tmp_path, options=FOREST)
+    (first,) = train(tmp_path, FIVE_TREES, options=FOREST)
     file = tmp_path / "forest.onnx"
     whole = file.read_bytes()
     file.write_bytes(whole[:1000])
-    (second,) = train(tmp_path, options=FOREST)
+    (second,) = train(tmp_path, FIVE_TREES, options=FOREST)
     assert (second.reused, second.sha256) == (False, first.sha256)
     assert file.read_bytes() == whole
 
 
 @pytest.mark.parametrize("receipt", ["", "{", "[]", '{"made_by": {}, "trained": {"name": "forest"}}'])
 def test_a_member_without_a_readable_receipt_is_made_again(tmp_path: Path, receipt: str) -> None:
-    train(tmp_path, options=FOREST)
+    train(tmp_path, FIVE_TREES, options=FOREST)
     whole = (tmp_path / "forest.json").read_bytes()
     (tmp_path / "forest.json").write_text(receipt)
-    (again,) = train(tmp_path, options=FOREST)
+    (again,) = train(tmp_path, FIVE_TREES, options=FOREST)
     assert again.reused is False
     assert json.loads((tmp_path / "forest.json").read_bytes())["made_by"] == json.loads(whole)["made_by"]
 
 
 def test_another_seed_makes_another_member_on_the_same_rows(tmp_path: Path) -> None:
-    (first,) = train(tmp_path, options=TrainOptions(("forest",), seed=0))
+    (first,) = train(tmp_path, FIVE_TREES, options=TrainOptions(("forest",), seed=0))
     rows = (tmp_path / "validation.npz").read_bytes()
-    (second,) = train(tmp_path, options=TrainOptions(("forest",), seed=1))
+    (second,) = train(tmp_path, FIVE_TREES, options=TrainOptions(("forest",), seed=1))
     assert (second.reused, second.sha256 == first.sha256) == (False, False)
     assert (tmp_path / "validation.npz").read_bytes() == rows
 
@@ -69,7 +74,7 @@ def test_a_training_that_fails_leaves_no_member(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(estimators, "save", half)
     with pytest.raises(OSError, match="no space left"):
-        train(tmp_path, options=FOREST)
+        train(tmp_path, FIVE_TREES, options=FOREST)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test.npz", "test.parquet", "validation.npz"]
 
 

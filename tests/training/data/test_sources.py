@@ -43,9 +43,9 @@ def test_the_same_rows_come_every_time(data: tuple[str, Data]) -> None:
     assert SOURCES[data[0]]().digest == data[1].digest
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist5k"])
-def test_images_go_from_0_to_1(name: str) -> None:
-    image = SOURCES[name]().validation.inputs["image"]
+@pytest.mark.parametrize("data", ["digits", "mnist5k"], indirect=True)
+def test_images_go_from_0_to_1(data: tuple[str, Data]) -> None:
+    image = data[1].validation.inputs["image"]
     assert (image.min(), image.max()) == (0.0, 1.0)
 
 
