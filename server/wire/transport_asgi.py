@@ -76,7 +76,7 @@ class WholeCall(Protocol):
         """Answer it as `AsgiCall.answer` does, with this body, at once; False if there is no room."""
         ...
 
-    def start(self, work: Awaitable[None]) -> None:
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run what answers it, as long as its client is there."""
         ...
 
@@ -175,11 +175,11 @@ class AsgiTransport:
     def answered(self, to: WholeCall, data: bytes) -> None:
         """Give a call of `shorten` its answer."""
         if not to.answer(framing.prefix(len(data)) + data):
-            to.start(self._tell(to, lambda call: call.answer(data)))
+            to.start(lambda: self._tell(to, lambda call: call.answer(data)))
 
     def ended(self, to: WholeCall, outcome: Outcome) -> None:
         """Tell a call of `shorten` that it failed."""
-        to.start(self._tell(to, lambda call: call.end(outcome)))
+        to.start(lambda: self._tell(to, lambda call: call.end(outcome)))
 
     async def _tell(self, stream: WholeCall, tell: Handle) -> None:
         call = AsgiCall(stream.head, stream.receive, stream.send, self._options, tells_who_left=True)

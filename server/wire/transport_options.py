@@ -16,6 +16,7 @@ class TransportOptions:
     # Of one connection. Not fewer than callers have: gRPC refuses what comes while ended streams are cleared.
     max_concurrent_streams: int = 1024
     max_metadata_bytes: int = 16 * 2**10
+    max_connections: int = 2**14  # at once, on our own HTTP/2; some 5 KiB each
     # gRPC spreads it by a tenth. Streams are closed at this age too, once their answers are out.
     max_connection_age_secs: float = 600.0
     # Else a second server on the same port starts too, and takes half of the calls.

@@ -6,7 +6,7 @@ connection, and while it doesn't read, it isn't read either.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from ..head import Head, Pairs
@@ -20,10 +20,9 @@ from .reading import Handler, Reader
 from .request_rules import check_alone, check_trailers
 from .stream import CallStream
 from .streams import Streams
+from .strikes import Strikes
 from .taker import Taker
 
-# In one second, of what costs us more than who sends it: calls given up, pings, settings, frames of no use.
-MOST_STRIKES = 4000
 # Settings change a window of every stream: so many streams count as one strike more.
 STREAMS_A_STRIKE = 32
 PING_DATA = b"unisono."
@@ -32,12 +31,15 @@ log = logging.getLogger("unisono.wire")
 
 
 class Connection(asyncio.Protocol):
-    """A connection of one client. While there is a `crowd` little is sent of a call until it is taken."""
+    """A connection of one client, one of `peers` while it is open.
+
+    While there is a `crowd` little is sent of a call until it is taken.
+    """
 
     def __init__(
-        self, taker: Taker, limits: ConnectionLimits, crowd: Crowd, lost: Callable[["Connection"], None]
+        self, taker: Taker, limits: ConnectionLimits, crowd: Crowd, peers: set["Connection"]
     ) -> None:
-        self._taker, self._limits, self._crowd, self._lost = taker, limits, crowd, lost
+        self._taker, self._limits, self._crowd, self._peers = taker, limits, crowd, peers
         self._narrow = crowd.narrow
         self._loop = asyncio.get_running_loop()
         self._line = Line(limits.answer_secs)
@@ -45,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._streams = Streams()
         self._new: list[CallStream] = []  # those that nobody answers yet
         self._final = frames.LAST_STREAM  # the last that will be taken
-        self._strikes = 0
+        self._strikes = Strikes()
         self._lifetime = Lifetime(limits, self._loop.time())
         handlers: Mapping[int, Handler] = {
             frames.DATA: self._on_data,
@@ -58,11 +60,15 @@ class Connection(asyncio.Protocol):
             frames.GOAWAY: self._on_goaway,
             frames.WINDOW_UPDATE: self._on_window,
         }
-        self._reader = Reader(handlers, self._strike, self._blocks.most_bytes)
+        self._reader = Reader(handlers, self._strikes.add, self._blocks.most_bytes)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet: say what may be sent."""
+        """Greet: say what may be sent. One too many is closed."""
         self._line.opened(cast(asyncio.Transport, transport))
+        if len(self._peers) >= self._limits.connections:
+            self._line.abort()
+            return
+        self._peers.add(self)
         self._crowd.join(self._line)
         ours = {
             frames.MAX_STREAMS: self._limits.streams,
@@ -91,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._line.lost()
         self._crowd.part(self._line)
         self._streams.lose()
-        self._lost(self)
+        self._peers.discard(self)
 
     def pause_writing(self) -> None:
         """Read no more of a client that doesn't read."""
@@ -103,8 +109,8 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Ask a silent peer whether it is there, and end what is too old. Called about once a second."""
-        self._strikes = 0
-        step = self._lifetime.step(now)
+        self._strikes.forgive()
+        step = self._lifetime.step(now, greeted=self._reader.greeted)
         if step is Step.PING:
             self._line.write(frames.frame(frames.PING, 0, 0, PING_DATA))
         elif step is Step.ABORT:
@@ -155,7 +161,7 @@ class Connection(asyncio.Protocol):
         if flags & frames.PADDED:
             payload = frames.unpadded(frames.PADDED, payload)
         if not (payload or ended):
-            self._strike()
+            self._strikes.add()
         self._line.came(size)
         stream = self._streams.get(number)
         if stream is None:
@@ -236,7 +242,7 @@ class Connection(asyncio.Protocol):
 
     def _drop(self, number: int) -> None:
         """Forget a stream that ends before its time; a client can have many end, whoever ends them."""
-        self._strike()
+        self._strikes.add()
         stream = self._streams.pop(number, None)
         if stream is not None:
             stream.lose()
@@ -244,14 +250,14 @@ class Connection(asyncio.Protocol):
 
     def _on_priority(self, _flags: int, number: int, payload: bytes) -> None:
         frames.check_priority(number, payload)
-        self._strike()
+        self._strikes.add()
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         sizes = frames.ACK_SIZES if flags & frames.ACK else frames.SETTINGS_SIZES
         frames.check_connections_own("SETTINGS", number, payload, sizes=sizes)
         if flags & frames.ACK:
             return
-        self._strike(1 + len(self._streams) // STREAMS_A_STRIKE)
+        self._strikes.add(1 + len(self._streams) // STREAMS_A_STRIKE)
         before = self._line.peer.stream_window
         frames.read_settings(payload, self._line.peer)
         self._streams.grow(self._line.peer.stream_window - before)
@@ -263,13 +269,13 @@ class Connection(asyncio.Protocol):
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         frames.check_connections_own("PING", number, payload, sizes=frames.PING_SIZES)
         if not flags & frames.ACK:
-            self._strike()
+            self._strikes.add()
             self._line.write(frames.frame(frames.PING, frames.ACK, 0, payload))
 
     def _on_goaway(self, _flags: int, number: int, payload: bytes) -> None:
         """Check it: the client ends the connection itself, when its calls are answered."""
         frames.check_connections_own("GOAWAY", number, payload, sizes=frames.GOAWAY_SIZES)
-        self._strike()
+        self._strikes.add()
 
     def _on_window(self, _flags: int, number: int, payload: bytes) -> None:
         more = frames.word(payload, "WINDOW_UPDATE")
@@ -282,11 +288,6 @@ class Connection(asyncio.Protocol):
                 stream.grow(more)
         else:
             self._line.grow(more)
-
-    def _strike(self, weight: int = 1) -> None:
-        self._strikes += weight
-        if self._strikes > MOST_STRIKES:
-            raise Http2Error(Code.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
 
     def _fail(self, error: Http2Error) -> None:
         log.debug("a connection ends: %s", error)

@@ -13,7 +13,9 @@ class ConnectionLimits:
     age_secs: float = 600.0
     grace_secs: float = 610.0  # after its age, for the calls that run
     silence_secs: float = 60.0
-    answer_secs: float = 20.0
+    answer_secs: float = 20.0  # also to take some of an answer
+    greeting_secs: float = 20.0  # and as long for TLS before it
+    connections: int = 2**14  # of all clients
 
 
 class Step(Enum):
@@ -46,9 +48,11 @@ class Lifetime:
         """Note that it was told."""
         self._left_at = now
 
-    def step(self, now: float) -> Step:
+    def step(self, now: float, *, greeted: bool = True) -> Step:
         """Say what is due; asked about once a second, and believed to be done."""
         limits = self._limits
+        if not greeted:
+            return Step.ABORT if now - self._born >= limits.greeting_secs else Step.NOTHING
         if self.heard:
             self.heard, self._heard_at, self._pinged_at = False, now, None
         elif self._pinged_at is not None:

@@ -1,6 +1,9 @@
 """Listens for gRPC's connections on the event loop, and looks after them: the host of `AsgiTransport`."""
 
 import asyncio
+import logging
+import resource
+import sys
 from collections.abc import Sequence
 
 from ensemble.errors import UnavailableError
@@ -20,6 +23,28 @@ from .stream import CallStream
 
 # Connections are looked at so often, or more often where they have less time.
 LOOK_SECS, LOOKS = 1.0, 4
+# Of the descriptors a process may have, what connections leave to its files.
+SPARE = 1 / 4
+# As many as the kernel lets wait: with asyncio's hundred, some of more clients at once lose a second or more.
+BACKLOG = 4096
+
+log = logging.getLogger("unisono.wire")
+
+
+def connection_limits(options: TransportOptions) -> ConnectionLimits:
+    """Say what a connection may do, and how many there may be in this process."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        files = sys.maxsize
+    return ConnectionLimits(
+        options.max_concurrent_streams,
+        options.max_metadata_bytes,
+        options.max_connection_age_secs,
+        options.max_connection_age_secs + options.max_call_secs,
+        options.keepalive_secs,
+        options.keepalive_timeout_secs,
+        connections=min(options.max_connections, int(files * (1 - SPARE))),
+    )
 
 
 class Listener:
@@ -29,14 +54,8 @@ class Listener:
 
     def __init__(self, options: TransportOptions, gate: Gate) -> None:
         self._options, self._gate = options, gate
-        self._limits = ConnectionLimits(
-            options.max_concurrent_streams,
-            options.max_metadata_bytes,
-            options.max_connection_age_secs,
-            options.max_connection_age_secs + options.max_call_secs,
-            options.keepalive_secs,
-            options.keepalive_timeout_secs,
-        )
+        self._limits = connection_limits(options)
+        self._full = False
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -47,17 +66,19 @@ class Listener:
         taker = _Taker(transport)
 
         def connection() -> Connection:
-            made = Connection(taker, self._limits, self._crowd, self._connections.discard)
-            self._connections.add(made)
-            return made
+            # It is among them only once TLS has let it in: of one that fails there nobody hears again.
+            return Connection(taker, self._limits, self._crowd, self._connections)
 
         host, _, port = self._options.address.rpartition(":")
+        tls = self._gate.listening_context(http2=True)
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 connection,
                 host.strip("[]"),
                 int(port),
-                ssl=self._gate.listening_context(http2=True),
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else self._limits.greeting_secs,
                 reuse_port=self._options.shares_port or None,
             )
         except OSError as error:
@@ -89,7 +110,14 @@ class Listener:
         now, least = loop.time(), min(limits.age_secs, limits.silence_secs, limits.answer_secs)
         for connection in list(self._connections):
             connection.look(now)
+        self._warn()
         self._looking = loop.call_later(min(LOOK_SECS, least / LOOKS), self._look)
+
+    def _warn(self) -> None:
+        full, most = len(self._connections) >= self._limits.connections, self._limits.connections
+        if full and not self._full:
+            log.warning("there are %d connections, and more are closed: see docs/security.md", most)
+        self._full = full
 
     def _turn(self) -> None:
         for connection in self._connections:

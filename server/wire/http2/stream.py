@@ -164,17 +164,17 @@ class CallStream:
         """Have the call answered."""
         short = taker.shorten(self) if self.ended else None
         if short is None:
-            self.start(taker.take(self.head, self))
+            self.start(lambda: taker.take(self.head, self))
         elif not (self.answered or self.task):  # it is, or will be, by now
             self.task = short
 
-    def start(self, work: Awaitable[None]) -> None:
-        """Run what answers the call."""
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run what answers the call. It isn't called if the client has gone by then."""
         self.task = self._loop.create_task(self._run(work))
 
-    async def _run(self, work: Awaitable[None]) -> None:
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception:
             log.exception("a call failed in the transport")
         finally:

@@ -90,13 +90,11 @@ class Talk:
     ) -> None:
         self.socket, self.calls = Socket(), list[CallStream]()
         self.cancelled: list[int] = []
-        self.lost: list[Connection] = []
+        self.peers: set[Connection] = set()
         self.encoder = Encoder()
         self.refusal: bytes | None = None  # what calls are refused with
         self.crowd = Told(here=narrow)
-        self.connection = Connection(
-            taker or self, limits or ConnectionLimits(), self.crowd, self.lost.append
-        )
+        self.connection = Connection(taker or self, limits or ConnectionLimits(), self.crowd, self.peers)
         socket: Any = self.socket
         self.connection.connection_made(socket)
         self.answers: dict[int, Callable[[CallStream], Any]] = {}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from server.wire.http2 import frames
-from server.wire.http2.connection import MOST_STRIKES
 from server.wire.http2.frames import Code, frame, settings
 from server.wire.http2.lifetime import ConnectionLimits
 from server.wire.http2.line import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from server.wire.http2.stream import CallStream
+from server.wire.http2.strikes import MOST_STRIKES
 from tests.server.wire.http2.talk import START, TRAILERS, Talk, body, kinds, settle
 
 FULL = b"x" * frames.FRAME_BYTES
@@ -168,7 +168,7 @@ async def test_a_client_that_goes_away_ends_its_calls() -> None:
     await settle()
     talk.connection.connection_lost(None)
     await settle()
-    assert (talk.cancelled, talk.lost) == ([1, 3], [talk.connection])
+    assert (talk.cancelled, talk.peers) == ([1, 3], set())
     with pytest.raises(OSError, match="the client has gone"):
         await talk.calls[0].send(START)
     assert (await talk.calls[0].receive())["type"] == "http.disconnect"

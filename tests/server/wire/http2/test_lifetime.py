@@ -33,3 +33,14 @@ def test_an_old_connection_leaves_in_three_steps() -> None:
     lifetime.leave(100)
     assert lifetime.leaving
     assert [step(101), step(119), step(120)] == [Step.LEAVE_NOW, Step.LEAVE_NOW, Step.CLOSE]
+
+
+def test_one_that_doesnt_greet_is_cut_off_whatever_it_sends() -> None:
+    lifetime = Lifetime(ConnectionLimits(greeting_secs=3, age_secs=100), 0)
+
+    def step(now: float, *, greeted: bool) -> Step:
+        lifetime.heard = True
+        return lifetime.step(now, greeted=greeted)
+
+    assert [step(2, greeted=False), step(3, greeted=False)] == [Step.NOTHING, Step.ABORT]
+    assert step(3, greeted=True) == Step.NOTHING
