@@ -96,7 +96,11 @@ class Batcher:
         `coming` rows will be in the queue before them. 0 where nothing waits: who comes then is next.
         """
         waiting = self._queue.rows + coming
-        return self._pace.wait_for(waiting + self._running_rows) if waiting else 0.0
+        if not waiting:
+            return 0.0
+        # What runs is nearer to its end every moment: else room for a whole batch would be found at once.
+        left = self._pace.wait_for(self._running_rows) - (self._loop.time() - self._busy_since)
+        return self._pace.wait_for(waiting) + max(left, 0.0)
 
     async def submit(
         self, servable: Servable, rows: Rows, deadline: float, *, members: bool = False

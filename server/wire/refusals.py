@@ -20,7 +20,7 @@ FRESH_SECS = 0.05
 DIFFERENT = 16
 FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
 # Refusals that follow one another are counted so much later, together.
-COUNT_SECS = 0.001
+COUNT_SECS = 0.01
 
 
 class Observer(Protocol):

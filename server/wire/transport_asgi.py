@@ -157,6 +157,10 @@ class AsgiTransport:
         call = AsgiCall(head, receive, send, self._options, tells_who_left=self._host.tells_who_left)
         await self._held(call, self._handle(head.path, call))
 
+    def wants_all(self, head: Head) -> bool:
+        """Whether a call may be one for `shorten`, once its request is there as a whole."""
+        return head.path in self._short
+
     def shorten(self, stream: WholeCall) -> ShortCall | None:
         """Answer a call whose request is there as a whole, if that can be done without a task.
 

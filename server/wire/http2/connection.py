@@ -18,6 +18,7 @@ from .lifetime import ConnectionLimits, Lifetime, Step
 from .line import CONNECTION_WINDOW_BYTES, NARROW_WINDOW_BYTES, STREAM_WINDOW_BYTES, Line
 from .reading import Handler, Reader
 from .request_rules import check_alone, check_trailers
+from .starts import Starts
 from .stream import CallStream
 from .streams import Streams
 from .strikes import Strikes
@@ -37,15 +38,14 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, taker: Taker, limits: ConnectionLimits, crowd: Crowd, peers: set["Connection"]
+        self, taker: Taker, starts: Starts, limits: ConnectionLimits, crowd: Crowd, peers: set["Connection"]
     ) -> None:
-        self._taker, self._limits, self._crowd, self._peers = taker, limits, crowd, peers
-        self._narrow = crowd.narrow
+        self._taker, self._starts, self._limits, self._crowd = taker, starts, limits, crowd
+        self._peers, self._narrow = peers, crowd.narrow
         self._loop = asyncio.get_running_loop()
         self._line = Line(limits.answer_secs)
         self._blocks = HeaderBlocks(limits.header_bytes)
         self._streams = Streams()
-        self._new: list[CallStream] = []  # those that nobody answers yet
         self._final = frames.LAST_STREAM  # the last that will be taken
         self._strikes = Strikes()
         self._lifetime = Lifetime(limits, self._loop.time())
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
             self._reader.read(data)
         except Http2Error as error:
             self._fail(error)
-        self._start()
+        self._starts.begin()
         self._line.let_go()
         self._crowd.was_read()
 
@@ -172,6 +172,8 @@ class Connection(asyncio.Protocol):
             stream.feed(payload, size, ended=ended)
         except MalformedError as error:
             self._spoil(number, error)
+        else:
+            self._starts.fed(stream)
 
     def _on_block(self, flags: int, number: int, block: bytes) -> None:
         ended = bool(flags & frames.END_STREAM)
@@ -213,6 +215,8 @@ class Connection(asyncio.Protocol):
             check_trailers(pairs)
         except MalformedError as error:
             self._spoil(number, error)
+        else:
+            self._starts.fed(stream)
 
     def _begin(self, number: int, head: Head, *, ended: bool) -> None:
         stream = CallStream(number, head, self._line, self._finished)
@@ -220,14 +224,7 @@ class Connection(asyncio.Protocol):
         if self._narrow:
             stream.narrow()
         self._streams[number] = stream
-        self._new.append(stream)
-
-    def _start(self) -> None:
-        """Have the calls answered that began with the last bytes: of most all is there by now."""
-        new, self._new = self._new, []
-        for stream in new:
-            if not stream.gone:
-                stream.begin(self._taker)
+        self._starts.add(stream)
 
     def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
         frames.word(payload, "RST_STREAM")
@@ -245,6 +242,7 @@ class Connection(asyncio.Protocol):
         self._strikes.add()
         stream = self._streams.pop(number, None)
         if stream is not None:
+            self._starts.remove(stream)
             stream.lose()
             self._close_if_idle()
 

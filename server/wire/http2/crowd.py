@@ -13,7 +13,7 @@ from .line import Line
 
 EVERY_SECS = 0.05
 # Between two looks at what has come. A refusal must be there within ten milliseconds.
-REST_SECS = 0.004
+REST_SECS = 0.003
 # With more connections, telling them to rest would take longer than they rest for.
 MOST_RESTING = 128
 

@@ -19,6 +19,7 @@ from .connection import Connection
 from .crowd import Crowd
 from .header_blocks import refusal_block
 from .lifetime import ConnectionLimits
+from .starts import Starts
 from .stream import CallStream
 
 # Connections are looked at so often, or more often where they have less time.
@@ -64,10 +65,11 @@ class Listener:
     async def serve(self, transport: AsgiTransport) -> int:
         """Listen, and return the port. Raises UnavailableError if the address can't be had."""
         taker = _Taker(transport)
+        starts = Starts(taker)
 
         def connection() -> Connection:
             # It is among them only once TLS has let it in: of one that fails there nobody hears again.
-            return Connection(taker, self._limits, self._crowd, self._connections)
+            return Connection(taker, starts, self._limits, self._crowd, self._connections)
 
         host, _, port = self._options.address.rpartition(":")
         tls = self._gate.listening_context(http2=True)
@@ -129,7 +131,7 @@ class _Taker:
 
     def __init__(self, transport: AsgiTransport) -> None:
         self._transport = transport
-        self.shorten = transport.shorten
+        self.wants_all, self.shorten = transport.wants_all, transport.shorten
 
     def refuse(self, head: Head) -> bytes | None:
         outcome = self._transport.turned_away(head)

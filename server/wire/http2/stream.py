@@ -48,7 +48,6 @@ class CallStream:
         "_out",
         "_owed",
         "_room",
-        "_size",
         "_spare",
         "_told_end",
         "_trailers",
@@ -59,6 +58,7 @@ class CallStream:
         "gone",
         "head",
         "number",
+        "size",
         "task",
     )
 
@@ -79,7 +79,7 @@ class CallStream:
         self._due = body_bytes(head)  # of a request that says how long it is, what hasn't come
         self._grown: asyncio.Future[None] | None = None  # who waits for a larger window
         self._held: bytes | bytearray = b""
-        self._size = 0  # of what is held, as windows count it
+        self.size = 0  # of what is held, as windows count it
         self._told_end = False
         self._waiting: asyncio.Future[Mapping[str, Any]] | None = None
         self._begun = b""  # headers that aren't sent
@@ -97,7 +97,7 @@ class CallStream:
         if self._room < 0:
             raise Http2Error(Code.FLOW_CONTROL_ERROR, f"stream {self.number} has more than its window")
         self._hold(data)
-        self._size += size
+        self.size += size
         self.ended = ended
         if self._due is not None:
             self._due -= len(data)
@@ -139,8 +139,8 @@ class CallStream:
     def lose(self) -> None:
         """End the application: its client has gone."""
         self.gone = True
-        self._line.took(self._size)
-        self._size = 0
+        self._line.took(self.size)
+        self._held, self.size = b"", 0
         if self.task is not None:
             self.task.cancel()
 
@@ -188,7 +188,7 @@ class CallStream:
         future: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         if self.gone:
             future.set_result(GONE)
-        elif self._size or (self.ended and not self._told_end):
+        elif self.size or (self.ended and not self._told_end):
             future.set_result(self._event())
         else:
             self._waiting = future
@@ -256,8 +256,8 @@ class CallStream:
     def _finish(self) -> None:
         self.answered = True
         self._flush()
-        self._line.took(self._size)
-        self._size = 0
+        self._line.took(self.size)
+        self.size = 0
         self._finished(self)
 
     def _flush(self) -> None:
@@ -266,8 +266,8 @@ class CallStream:
             self._line.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _event(self) -> Mapping[str, Any]:
-        held, size = self._held, self._size
-        self._held, self._size, self._waiting, self._told_end = b"", 0, None, self.ended
+        held, size = self._held, self.size
+        self._held, self.size, self._waiting, self._told_end = b"", 0, None, self.ended
         self._took(size)
         return {"type": "http.request", "body": bytes(held), "more_body": not self.ended}
 

@@ -23,6 +23,10 @@ class Taker(Protocol):
         """Write the headers that refuse a call by its own; None if it is to be taken."""
         ...
 
+    def wants_all(self, head: Head) -> bool:
+        """Whether a call is better begun when its request is there as a whole."""
+        ...
+
     def shorten(self, stream: "CallStream") -> Cancellable | None:
         """Answer a call whose request is there as a whole, if that can be done without a task."""
         ...

@@ -72,8 +72,15 @@ def test_who_comes_is_told_to_expect_what_runs_and_waits_at_the_last_batches_pac
             assert batcher.expected_wait() == 0.0
             waiting += [asyncio.create_task(batcher.submit(MODEL, rows(3, 4), soon())) for _ in range(2)]
             await asyncio.sleep(0.25)
-            # Two batches wait and one runs, of two rows each.
-            assert batcher.expected_wait() == 6.0
+            # Two batches wait and one runs, of two rows each, which has run for a quarter of its time.
+            assert batcher.expected_wait() == 5.5
+            assert batcher.expected_wait(coming=3) == 8.5
+            run.seconds = 5.0
+            await asyncio.sleep(5)
+            # The next takes longer than any before; the last is laid out behind it.
+            assert batcher.expected_wait(coming=1) == 1.5
+            await asyncio.sleep(1)
+            assert batcher.expected_wait(coming=1) == 1.0
             await asyncio.gather(*waiting)
             assert batcher.expected_wait() == 0.0
 

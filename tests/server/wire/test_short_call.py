@@ -86,6 +86,9 @@ class World:
     def refuse(self, _head: Head) -> None:
         """Refuse nothing by its head alone: see test_refusals.py for that."""
 
+    def wants_all(self, head: Head) -> bool:
+        return self.transport.wants_all(head)
+
     def shorten(self, stream: CallStream) -> Any:
         return self.transport.shorten(stream)
 

@@ -1,6 +1,8 @@
 """A connection without a socket: what a client sends goes in as frames, what it gets comes out as frames."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +15,7 @@ from server.wire.http2 import frames
 from server.wire.http2.connection import Connection
 from server.wire.http2.crowd import Crowd
 from server.wire.http2.lifetime import ConnectionLimits
+from server.wire.http2.starts import Starts
 from server.wire.http2.stream import CallStream
 from server.wire.http2.taker import Taker
 
@@ -52,6 +55,7 @@ class Socket:
     written: bytearray = field(default_factory=bytearray)
     closed: bool = False
     reading: bool = True
+    least: int = 1  # bytes for which whoever reads is woken
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -73,8 +77,15 @@ class Socket:
     def resume_reading(self) -> None:
         self.reading = True
 
-    def get_extra_info(self, _name: str) -> None:
-        """Nothing is known."""
+    def get_extra_info(self, name: str) -> "Socket":
+        assert name == "socket"
+        return self
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+        if self.closed:
+            raise OSError(errno.EBADF, "closed")
+        self.least = value
 
 
 class Talk:
@@ -94,9 +105,12 @@ class Talk:
         self.encoder = Encoder()
         self.refusal: bytes | None = None  # what calls are refused with
         self.crowd = Told(here=narrow)
-        self.connection = Connection(taker or self, limits or ConnectionLimits(), self.crowd, self.peers)
-        socket: Any = self.socket
-        self.connection.connection_made(socket)
+        self.starts = Starts(taker or self)
+        self.connection = Connection(
+            taker or self, self.starts, limits or ConnectionLimits(), self.crowd, self.peers
+        )
+        made: Any = self.socket
+        self.connection.connection_made(made)
         self.answers: dict[int, Callable[[CallStream], Any]] = {}
         self.hello = self.came()
         if greeted:
@@ -105,6 +119,9 @@ class Talk:
 
     def refuse(self, _head: Head) -> bytes | None:
         return self.refusal
+
+    def wants_all(self, _head: Head) -> bool:
+        return False
 
     def shorten(self, _stream: CallStream) -> None:
         return None
@@ -138,7 +155,8 @@ class Talk:
         return frames.frame(frames.DATA, frames.END_STREAM if ended else 0, number, data)
 
     def came(self) -> list[Frame]:
-        """What came back since the last time."""
+        """What came back since the last time, or would if the loop went on."""
+        self.connection._line.let_go()  # noqa: SLF001
         written, found, at = bytes(self.socket.written), list[Frame](), 0
         self.socket.written.clear()
         while at < len(written):

@@ -1,9 +1,12 @@
 """Calls that are refused at their headers, and windows that keep what they bring with the client."""
 
 import asyncio
+import select
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import grpc
 import pytest
@@ -15,7 +18,13 @@ from server.wire.call import Call
 from server.wire.gate import Gate
 from server.wire.health import Health
 from server.wire.http2 import crowd, crowding, frames
-from server.wire.http2.line import CONNECTION_WINDOW_BYTES, NARROW_WINDOW_BYTES, STREAM_WINDOW_BYTES
+from server.wire.http2.line import (
+    CONNECTION_WINDOW_BYTES,
+    NARROW_WINDOW_BYTES,
+    RESTING_BYTES,
+    STREAM_WINDOW_BYTES,
+    Line,
+)
 from server.wire.http2.stream import CallStream
 from server.wire.messages import message_class
 from server.wire.method import Method
@@ -67,36 +76,72 @@ async def test_in_a_crowd_clients_that_were_read_are_read_again_a_moment_later(
     talk = Talk()
     talk.send(talk.head(1))
     await settle()
-    assert talk.socket.reading
+    assert talk.socket.least == 1
     talk.turn(here=True)
     talk.send(talk.head(3))
     # Others whose bytes are here come first.
-    assert talk.socket.reading
+    assert talk.socket.least == 1
     await settle()
-    assert not talk.socket.reading
-    talk.connection.pause_writing()
+    assert talk.socket.least == RESTING_BYTES
     await asyncio.sleep(2 * crowd.REST_SECS)
-    # Nor is it read while it doesn't read.
-    assert not talk.socket.reading
-    talk.connection.resume_writing()
-    assert talk.socket.reading
+    assert talk.socket.least == 1
     monkeypatch.setattr(crowd, "MOST_RESTING", 0)
     talk.send(talk.head(5))
     await settle()
-    assert talk.socket.reading
+    assert talk.socket.least == 1
 
 
 async def test_a_client_that_hangs_up_meanwhile_is_forgotten() -> None:
     talk = Talk(narrow=True)
     talk.send(talk.head(1))
-    talk.socket.reading, talk.socket.closed = False, True
+    await settle()
+    talk.socket.closed = True
     await asyncio.sleep(2 * crowd.REST_SECS)
-    assert not talk.socket.reading
+    assert talk.socket.least == RESTING_BYTES
     talk.connection.connection_lost(None)
     talk.socket.closed = False
     talk.crowd.was_read()
     await asyncio.sleep(2 * crowd.REST_SECS)
-    assert not talk.socket.reading
+    assert talk.socket.least == RESTING_BYTES
+
+
+async def test_of_a_real_socket_little_wakes_nobody_while_it_rests() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(server.getsockname())
+    taken, _ = server.accept()
+    with server, client, taken:
+        transport = Mock(get_extra_info=Mock(return_value=taken))
+        line = Line(1.0)
+        line.opened(transport)
+        line.rest(resting=True)
+        client.sendall(bytes(NARROW_WINDOW_BYTES))
+        assert select.select([taken], [], [], 0.05)[0] == []
+        line.rest(resting=False)
+        assert select.select([taken], [], [], 10)[0] == [taken]
+        line.rest(resting=True)
+        client.sendall(bytes(RESTING_BYTES))
+        assert select.select([taken], [], [], 10)[0] == [taken]
+
+
+async def test_what_is_written_before_the_loop_goes_on_leaves_in_one_piece() -> None:
+    talk, writes = Talk(), list[bytes]()
+
+    async def answer(stream: CallStream) -> None:
+        await ready.wait()
+        for part in (START, body(b"x"), TRAILERS):
+            await stream.send(part)
+
+    ready = asyncio.Event()
+    for number in (1, 3, 5):
+        talk.answers[number] = answer
+        talk.send(talk.head(number, flags=frames.END_HEADERS | frames.END_STREAM))
+    await settle()
+    talk.socket.write = writes.append  # type: ignore[method-assign,assignment]
+    ready.set()
+    await settle()
+    talk.socket.written += writes[0]
+    assert len(writes) == 1
+    assert [number for kind, _, number, _ in talk.came() if kind == frames.DATA] == [1, 3, 5]
 
 
 class Client:
