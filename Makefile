@@ -109,8 +109,12 @@ install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
 
+# OpenBLAS' threads wait for their next piece of work by asking for it again and again, unless told to sleep: as
+# many processes as there are cores took nearly twice as long to refit.
+test test-fast e2e: export OPENBLAS_THREAD_TIMEOUT = 4
+# The order of the files is tests/conftest.py's.
 test: install .venv-peers/fastapi/.done ## Run every test, with branch coverage; say which are skipped, and why.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term -rs --durations=25 --durations-min=5
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term -rs --durations=25 --durations-min=5
 
 test-fast: install ## Run the tests that take no TensorFlow and no long load.
 	$(BIN)/python -m pytest -m "not slow"
