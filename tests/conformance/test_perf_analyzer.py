@@ -15,7 +15,7 @@ from tests.support.tools import missing
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-perf"
 PERF_ANALYZER = ENVIRONMENT / "bin" / "perf_analyzer"
 # Short windows, and one that differs from the one before is no reason to go on.
-BRIEFLY = ("--measurement-interval", "400", "--max-trials", "3", "--stability-percentage", "500")
+BRIEFLY = ("--measurement-interval", "400", "--max-trials", "10", "--stability-percentage", "500")
 FIGURES = (
     r"Avg request latency: (?P<latency>\d+) usec "
     r"\(overhead \d+ usec \+ queue (?P<queue>\d+) usec \+ compute (?P<compute>\d+) usec\)"

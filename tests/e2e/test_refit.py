@@ -133,7 +133,7 @@ def test_weights_history_and_rollback_by_rpc_are_those_of_the_store(
     assert told.entries[1].by == "somebody (over gRPC)"
 
 
-def test_a_refit_by_command_is_seen_when_it_is_published_and_told_of_when_it_is_held(
+def test_a_refit_by_command_is_seen_when_it_is_published(
     server: ServerProcess, store: Path, small_members: Path, unisono: Unisono, tmp_path: Path
 ) -> None:
     words = ("refit", "digits", "--data", small_members / "validation.npz", "--label", "label")
@@ -148,12 +148,6 @@ def test_a_refit_by_command_is_seen_when_it_is_published_and_told_of_when_it_is_
         assert sample(text, "unisono_refits_total", outcome="published") == 1
         assert sample(text, "unisono_refit_loss_nats", weighting="learned") == learned
         assert sample(text, "unisono_refit_gap_nats") == found["solver"]["gap"]
-
-    unisono(*words, *told, code=3)
-    text = (tmp_path / "refit.prom").read_text()
-    assert sample(text, "unisono_refits_total", outcome="held") == 1
-    assert (sample(text, "unisono_refit_seconds_sum") or 0) > 0
-    assert sample(server.metrics(), "unisono_refits_total", outcome="held") is None
 
 
 def told_of_refits(text: str) -> dict[str, float | None]:
