@@ -14,7 +14,7 @@ from server.wire.access import read_tokens
 from server.wire.admission import Admission, AdmissionLimits
 from server.wire.gate import Gate
 from server.wire.reloading import Reloaded
-from tests.conformance import test_tfs_client, test_tritonclient
+from tests.conformance import test_tfs_client, triton_answers
 from tests.conformance.test_tritonclient import served
 from tests.support.bindings import Binding
 from tests.support.clients import run_triton
@@ -118,7 +118,7 @@ def check(
 
 
 def test_the_page_of_the_open_inference_protocol_says_what_clients_are_told() -> None:
-    told = {**test_tritonclient.ERRORS, **ELSEWHERE}
+    told = {**triton_answers.ERRORS, **ELSEWHERE}
     assert check("protocol.md", told, TRITON, NOT_OF_CLIENTS) >= 39
 
 

@@ -8,7 +8,7 @@ from server.wire.oip import Oip
 from server.wire.oip_management import OipManagement
 from server.wire.rest.offer import http_transport
 from server.wire.transport_options import TransportOptions
-from tests.conformance.test_tritonclient import FAILURES, UNKNOWN, X
+from tests.conformance.triton_answers import FAILURES, UNKNOWN, X
 from tests.support.clients import run_triton
 from tests.support.models import FakeModels, FakeRepository
 from tests.support.observers import Recorder

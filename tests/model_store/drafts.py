@@ -57,3 +57,9 @@ def no_blob() -> BlobRef:
 def publish(store: Store, name: str = "digits", **options: float) -> Entry:
     weights = {"forest": options.get("forest", 0.5), "sepconv": 1 - options.get("forest", 0.5)}
     return store.publish(name, draft_in(store, name, weights), by="ann", why="because")
+
+
+def publish_share(store: Store, share: float = 0.5, **options: str) -> Entry:
+    """Publish `digits`, of which the forest has that share."""
+    draft = draft_in(store, weights={"forest": share, "sepconv": 1 - share})
+    return store.publish("digits", draft, by="ann", why="because", **options)  # type: ignore[arg-type]

@@ -2,10 +2,8 @@ import fcntl
 import hashlib
 import io
 import os
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +12,6 @@ import pytest
 
 from model_store.blobs import Blobs
 from model_store.cache import PART, Cache
-from model_store.cache_settings import cache_from_environment
 from model_store.errors import StoreCorruptError, StoreUnavailableError
 from model_store.manifest import BlobRef
 from tests.model_store.disks import files_below
@@ -246,50 +243,6 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     assert "can't be used, so the store is read itself" in caplog.text
 
 
-READ = """
-import fcntl, hashlib, io, random, sys
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from model_store.cache import Cache
-from model_store.manifest import BlobRef
-
-chance, cache = random.Random(int(sys.argv[2])), Cache(Path(sys.argv[1]), 4000)
-
-@contextmanager
-def fetch(data):
-    yield io.BytesIO(data)
-
-def held():
-    # Room is made, and taken, under this lock; a part that just gets its name is seen twice.
-    sizes = {}
-    with (cache.folder / ".lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for path in cache.folder.glob("sha256/*/*"):
-            with suppress(FileNotFoundError):
-                facts = path.stat()
-                sizes[facts.st_ino] = facts.st_size
-    return sum(sizes.values())
-
-for _ in range(150):
-    data = bytes([chance.randrange(12)]) * 1000
-    with cache.opened(BlobRef(hashlib.sha256(data).hexdigest(), 1000), lambda: fetch(data)) as file:
-        assert file.read() == data
-        assert held() <= 4000, held()
-"""
-
-
-def test_several_processes_share_it_within_its_bound(tmp_path: Path) -> None:
-    command = [sys.executable, "-S", "-E", "-B", "-c", READ, str(tmp_path / "cache")]
-    root = Path(__file__).parents[2]
-    processes = [
-        subprocess.Popen([*command, str(seed)], stderr=subprocess.PIPE, text=True, cwd=root)
-        for seed in range(3)
-    ]
-    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
-
-    assert [code for _, code in ended] == [0, 0, 0], ended
-
-
 def test_a_member_of_a_bucket_is_read_once_and_never_trusted(tmp_path: Path) -> None:
     place = BucketPlace.in_memory()
     cache = Cache(tmp_path / "cache", 100)
@@ -308,27 +261,3 @@ def test_a_member_of_a_bucket_is_read_once_and_never_trusted(tmp_path: Path) -> 
     with pytest.raises(StoreCorruptError, match="is missing"):
         blobs.copy(ref, tmp_path / "third")
     assert not (tmp_path / "third").exists()
-
-
-def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cache | None]:
-    def read_with(**variables: str) -> Cache | None:
-        for name in ("UNISONO_CACHE_FOLDER", "UNISONO_CACHE_BYTES", "XDG_CACHE_HOME"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        return cache_from_environment()
-
-    return read_with
-
-
-def test_the_environment_says_where_the_cache_lies_and_how_large_it_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    of = settings(monkeypatch)
-
-    assert of(HOME="/home/ann") == Cache(Path("/home/ann/.cache/unisono/blobs"), 10 * 2**30)
-    assert of(XDG_CACHE_HOME="/c") == Cache(Path("/c/unisono/blobs"), 10 * 2**30)
-    assert of(UNISONO_CACHE_FOLDER="/d", UNISONO_CACHE_BYTES="7") == Cache(Path("/d"), 7)
-    assert of(UNISONO_CACHE_BYTES="0") is None
-    with pytest.raises(StoreUnavailableError, match="UNISONO_CACHE_BYTES is '1G'; it must be a number of by"):
-        of(UNISONO_CACHE_BYTES="1G")

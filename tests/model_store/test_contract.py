@@ -3,7 +3,6 @@
 import hashlib
 import os
 import threading
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,14 @@ from model_store.errors import (
     StoreUnavailableError,
     VersionNotFoundError,
 )
-from model_store.garbage import collect, surplus
 from model_store.journal import Entry
 from model_store.manifest import BlobRef
-from model_store.store import Store, utc_now
-from model_store.verify import Finding, verify
+from model_store.verify import verify
 from model_store.weights import weights_json
-from tests.model_store.drafts import HALVES, draft_in
-from tests.model_store.places import BucketPlace, Place, store_at
+from tests.model_store.drafts import HALVES, draft_in, publish_share
+from tests.model_store.places import Place, store_at
 
-HOUR = timedelta(hours=1)
 ABC = BlobRef("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3)
-
-
-def later(hours: float) -> datetime:
-    return utc_now() + hours * HOUR
-
-
-def publish(store: Store, share: float = 0.5, **options: str) -> Entry:
-    draft = draft_in(store, weights={"forest": share, "sepconv": 1 - share})
-    return store.publish("digits", draft, by="ann", why="because", **options)  # type: ignore[arg-type]
 
 
 def test_a_version_is_published_and_another_process_reads_it_back(place: Place, tmp_path: Path) -> None:
@@ -55,7 +42,7 @@ def test_a_version_is_published_and_another_process_reads_it_back(place: Place, 
 
 
 def test_the_keys_are_the_ones_that_other_releases_read(place: Place) -> None:
-    publish(store_at(place))
+    publish_share(store_at(place))
     digests = sorted(ref.digest for ref in store_at(place).manifest("digits").draft.blobs)
 
     assert place.keys() == {
@@ -77,8 +64,8 @@ def test_reading_makes_nothing(place: Place) -> None:
 
 def test_roll_back_labels_and_retire_are_entries(place: Place) -> None:
     store = store_at(place)
-    publish(store, 0.5)
-    publish(store, 0.25)
+    publish_share(store, 0.5)
+    publish_share(store, 0.25)
 
     store.label("digits", "stable", 1, by="ann", why="tested")
     store.rollback("digits", 1, by="bob", why="too slow")
@@ -110,12 +97,12 @@ def test_a_draft_for_another_head_is_a_conflict(place: Place) -> None:
 
 
 def test_a_publish_asked_for_again_with_its_id_happens_once(place: Place) -> None:
-    first = publish(store_at(place), publish_id="nightly-7")
+    first = publish_share(store_at(place), publish_id="nightly-7")
 
-    assert publish(store_at(place), publish_id="nightly-7") == first
+    assert publish_share(store_at(place), publish_id="nightly-7") == first
     assert store_at(place).versions("digits") == [1]
     with pytest.raises(ConflictError, match="choose another id"):
-        publish(store_at(place), 0.25, publish_id="nightly-7")
+        publish_share(store_at(place), 0.25, publish_id="nightly-7")
 
 
 def test_threads_that_race_share_out_the_entries(place: Place) -> None:
@@ -151,7 +138,7 @@ def test_a_draft_that_is_not_whole_is_refused_and_takes_no_number(place: Place) 
 
     with pytest.raises(StoreCorruptError, match=f"blob {draft.weights.digest} is missing"):
         store.publish("digits", draft, by="ann", why="x")
-    assert publish(store).version == 1
+    assert publish_share(store).version == 1
     foreign = store.put_blob("digits", weights_json({"x": 1.0}, {"x": "0" * 64}))
     fields = {key: getattr(draft, key) for key in draft.__slots__}
     with pytest.raises(StoreCorruptError, match="the weights are for the members"):
@@ -201,119 +188,15 @@ def test_a_source_that_cannot_be_read_leaves_nothing(place: Place, tmp_path: Pat
     assert place.keys() == set()
 
 
-def test_verify_finds_every_key_that_was_changed_or_is_gone(place: Place) -> None:
-    publish(store_at(place))
-    publish(store_at(place), 0.25)
-    report = verify(store_at(place).layout("digits"))
-    assert (report.entries, report.versions, report.blobs, report.findings) == (2, 2, 5, [])
-
-    for key in sorted(place.keys()):
-        data = store_at(place).layout("digits").objects.read(key, "key", 10**6)
-        for spoiled in (b"{}", data[: len(data) // 2], None):
-            if spoiled is None:
-                place.drop(key)
-            else:
-                place.write(key, spoiled)
-            # The newest entry alone can go without a trace: it is as if it had never been written.
-            newest = spoiled is None and key.endswith("2.json")
-            assert bool(verify(store_at(place).layout("digits")).findings) != newest, (key, spoiled)
-            place.write(key, data)
-    assert verify(store_at(place).layout("digits")).findings == []
-
-
-def test_verify_says_which_version_lacks_what(place: Place) -> None:
-    publish(store_at(place))
-    ref = store_at(place).manifest("digits").draft.weights
-    place.drop(store_at(place).layout("digits").blobs.key(ref.digest))
-
-    said = f"blob {ref.digest} is missing; publish the same file again to mend it, or roll back to another"
-    (finding,) = verify(store_at(place).layout("digits")).findings
-    assert finding == Finding(1, f"{said} version")
-
-
-def test_garbage_goes_once_it_is_old_and_never_what_a_version_names(place: Place) -> None:
-    store = store_at(place)
-    publish(store)
-    needed = place.keys()
-    loose = store.put_blob("digits", b"nobody's")
-
-    assert collect(store.layout("digits"), later(23)) == []
-    (would,) = collect(store.layout("digits"), later(25), dry_run=True)
-    assert (would.name, would.size) == (loose.digest, 8)
-    assert place.keys() == {*needed, would.key}
-    assert collect(store.layout("digits"), later(25)) == [would]
-
-    assert place.keys() == needed
-    assert collect(store.layout("digits"), later(10**4), 0 * HOUR) == []
-    assert verify(store.layout("digits")).findings == []
-
-
-def test_the_bytes_of_a_retired_version_stay_until_its_readers_had_the_grace(place: Place) -> None:
-    store = store_at(place)
-    for share in (0.5, 0.25, 0.125):
-        publish(store, share)
-    weights = store.manifest("digits", 1).draft.weights
-    assert surplus(store.layout("digits").entries.history(), 2) == [1]
-    store.retire("digits", 1, by="ann", why="old")
-
-    assert collect(store.layout("digits"), later(23)) == []
-    (removed,) = collect(store.layout("digits"), later(25))
-
-    assert removed.name == weights.digest
-    assert verify(store.layout("digits")).findings == []
-    assert publish(store).version == 4
-
-
-def test_a_publisher_whose_bytes_were_cleared_away_is_told_and_publishes_nothing(place: Place) -> None:
-    store = store_at(place)
-    publish(store)
-    draft = draft_in(store, weights={"forest": 0.1, "sepconv": 0.9})
-    collect(store.layout("digits"), later(25))
-
-    with pytest.raises(StoreCorruptError, match="is missing; publish the same file again"):
-        store.publish("digits", draft, by="ann", why="slow")
-    assert store.current("digits") == 1
-
-
-def test_who_collects_waits_for_a_publisher_between_check_and_entry(place: Place) -> None:
-    store = store_at(place)
-    publish(store)
-    layout, order = store.layout("digits"), list[str]()
-    began = threading.Event()
-
-    def clear() -> None:
-        began.set()
-        try:
-            collect(store_at(place).layout("digits"), later(25))
-        except ConflictError:
-            # In a bucket there is an end to the waiting.
-            order.append("gave up")
-        else:
-            order.append("collected")
-
-    with layout.publishing():
-        collector = threading.Thread(target=clear)
-        collector.start()
-        began.wait()
-        if isinstance(place, BucketPlace):
-            collector.join()
-        order.append("published")
-    collector.join()
-
-    ended = ["gave up", "published"] if isinstance(place, BucketPlace) else ["published", "collected"]
-    assert order == ended
-    assert collect(layout, later(25)) == []
-
-
 def test_a_manifest_number_is_given_once(place: Place) -> None:
-    publish(store_at(place))
+    publish_share(store_at(place))
     place.write("ensembles/digits/versions/2/notes.txt", b"mine")
 
-    assert publish(store_at(place)).version == 3
+    assert publish_share(store_at(place)).version == 3
 
 
 def test_what_is_too_large_or_no_entry_is_corrupt(place: Place) -> None:
-    publish(store_at(place))
+    publish_share(store_at(place))
     place.write("ensembles/digits/journal/00000000000000000002.json", b" " * 10**6)
 
     with pytest.raises(StoreCorruptError, match=r"journal entry .* is over \d+ bytes"):
@@ -322,7 +205,7 @@ def test_what_is_too_large_or_no_entry_is_corrupt(place: Place) -> None:
 
 def test_names_that_are_no_ensembles_are_not_listed(place: Place) -> None:
     store = store_at(place)
-    publish(store)
+    publish_share(store)
     store.put_blob("unfinished", b"bytes, but no version")
     place.write("ensembles/lost+found/x", b"x")
 

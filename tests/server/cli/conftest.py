@@ -8,6 +8,7 @@ import pytest
 from model_store.store import Store
 from server.cli.main import application
 from tests.server.cli.published import store_with_history
+from tests.support.flowers import publish_uniform, write_rows
 
 
 @pytest.fixture(name="store")
@@ -26,3 +27,13 @@ def fixture_call(capsys: pytest.CaptureFixture[str]) -> Any:
         return code, " ".join(capsys.readouterr().out.replace("─", "").split())
 
     return run
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of flowers, and the rows to refit it with: val.npz, test.npz."""
+    monkeypatch.setenv("UNISONO_STORE", str(tmp_path / "store"))
+    publish_uniform(Store.open(str(tmp_path / "store")), tmp_path)
+    write_rows(tmp_path / "val.npz")
+    write_rows(tmp_path / "test.npz", seed=1)
+    return tmp_path

@@ -16,17 +16,7 @@ from server.cli.main import application
 from server.cli.reporting.charts import Charts
 from server.cli.reporting.content import certificate, of_version
 from server.cli.reporting.page import page
-from tests.support.flowers import NAME, publish_uniform, write_rows
-
-
-@pytest.fixture(name="folder")
-def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("UNISONO_STORE", str(tmp_path / "store"))
-    publish_uniform(Store.open(str(tmp_path / "store")), tmp_path)
-    write_rows(tmp_path / "val.npz")
-    write_rows(tmp_path / "test.npz", seed=1)
-    return tmp_path
-
+from tests.support.flowers import NAME
 
 ENTRY = Entry(2, "publish", 2, None, 1, "e" * 64, "2026-03-01T12:00:00Z", "ann", "")
 
