@@ -19,6 +19,8 @@ FRESH_SECS = 0.05
 # With as many different hints: those who are refused together must not come again together.
 DIFFERENT = 16
 FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
+# For so long whoever asks as the last one did finds no room either.
+SURE_SECS = 0.0005
 # Refusals that follow one another are counted so much later, together.
 COUNT_SECS = 0.01
 
@@ -52,25 +54,31 @@ class Door:
         self._refusals = Refusals(gate.admission.refusal)
         self._loop = asyncio.get_running_loop()
         self._last: tuple[Method, str] | None = None  # the method, and what its calls lacked
+        self._sure, self._sure_until = ("", ""), 0.0  # who asked for that, and until when it is true
         self._more = 0  # calls of which the same is true, and that aren't counted yet
 
     def ask(self, method: Method, authorization: str) -> Outcome | None:
         """Refuse a call for which there is no room; None if it is to be answered, or refused otherwise."""
+        now = self._loop.time()
+        if self._last is not None and now < self._sure_until and self._sure == (method.name, authorization):
+            self._more += 1
+            return self._refusals.of(self._last[1], now)
         try:
             lacking = self._gate.lacks(method, authorization)
         except EnsembleError:
             return None
         if not lacking:
             return None
-        last = self._last
-        if last is not None and last[0] is method and last[1] == lacking:
+        if self._last == (method, lacking):
             self._more += 1
         else:
             self._count(method, lacking, 1)
-            if last is None:
-                self._last = method, lacking
-                self._loop.call_later(COUNT_SECS, self._count_more)
-        return self._refusals.of(lacking, self._loop.time())
+        if self._last is None:
+            self._last = method, lacking
+            self._loop.call_later(COUNT_SECS, self._count_more)
+        if self._last == (method, lacking):
+            self._sure, self._sure_until = (method.name, authorization), now + SURE_SECS
+        return self._refusals.of(lacking, now)
 
     def _count_more(self) -> None:
         if self._last is not None and self._more:

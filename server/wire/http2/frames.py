@@ -150,10 +150,15 @@ def reset(stream: int, code: Code) -> bytes:
     return frame(RST_STREAM, 0, stream, code.to_bytes(WORD_BYTES, "big"))
 
 
+# A reset without an error, around its stream's number.
+RESET, UNHARMED = frame(RST_STREAM, 0, 0, bytes(WORD_BYTES))[: HEAD_BYTES - WORD_BYTES], bytes(WORD_BYTES)
+
+
 def answered(stream: int, block: bytes, *, ended: bool) -> bytes:
     """Answer a stream with headers alone; one whose request hasn't `ended` is to go no further."""
-    answer = frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
-    return answer if ended else answer + reset(stream, Code.NO_ERROR)
+    number = stream.to_bytes(WORD_BYTES, "big")
+    begun = (len(block) << 16 | HEADERS << 8 | END_HEADERS | END_STREAM).to_bytes(5, "big")
+    return b"".join((begun, number, block) if ended else (begun, number, block, RESET, number, UNHARMED))
 
 
 def goaway(last: int, code: Code, text: str = "") -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from server.wire import refusals
 from server.wire.access import read_tokens
 from server.wire.admission import Admission, AdmissionLimits, TooBusyError
 from server.wire.gate import Gate
@@ -63,6 +64,37 @@ async def test_refusals_of_another_method_are_counted_by_themselves() -> None:
     while len(told_of(told)) < 4:
         await asyncio.sleep(COUNT_SECS)
     assert (admission.asked, admission.turned_away) == (2, 2)
+
+
+async def test_who_asks_again_at_once_is_refused_unasked_and_a_moment_later_is_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = [9.0]
+    admission = Admission(AdmissionLimits(), Recorder(), lambda _: waits[0])
+    door = Door(Gate(admission=admission), Recorder())
+    monkeypatch.setattr(refusals, "SURE_SECS", 3600)
+    assert door.ask(SCORE, "")
+    waits[0] = 0.0
+    assert door.ask(SCORE, "")
+    assert door.ask(SCORE, "Bearer another") is None
+    await asyncio.sleep(2 * COUNT_SECS)
+    while admission.turned_away < 2:
+        await asyncio.sleep(COUNT_SECS)
+    # Nothing is known once it was counted.
+    assert door.ask(SCORE, "") is None
+
+
+async def test_who_was_refused_for_one_method_is_asked_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokens").write_text("predict-predict-predict predict\n")
+    monkeypatch.setattr(refusals, "SURE_SECS", 3600)
+    tokens = Reloaded("tokens", lambda: read_tokens(tmp_path / "tokens", b"s" * 32), Recorder())
+    door = Door(Gate(tokens=tokens, admission=Admission(AdmissionLimits(calls=0))), Recorder())
+    control = Method("unisono.v1.Control", "Refit", MESSAGE, MESSAGE, nothing)
+    header = "Bearer predict-predict-predict"
+    outcomes = [door.ask(method, header) for method in (SCORE, control, SCORE, control)]
+    assert [outcome and outcome.code for outcome in outcomes] == [FULL, None, FULL, None]
 
 
 async def test_who_may_not_ask_is_not_told_that_there_is_no_room(tmp_path: Path) -> None:
