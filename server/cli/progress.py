@@ -74,59 +74,53 @@ class Run:
 
 
 @dataclass(slots=True)
-class PlainLines:
-    """Prints a line at most every ten seconds. `clock` gives seconds."""
+class Printed:
+    """What is printed of a run now and then. `clock` gives seconds."""
 
     total: int
     verb: str
     console: Console
     clock: Callable[[], float] = monotonic
     run: Run = field(init=False)
-    printed: float = field(init=False)
+    last: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start counting: the first line is due ten seconds from now."""
+        """Start counting: the first line is due as long from now as any other from the one before."""
         self.run = Run(self.total, self.clock)
-        self.printed = self.run.began
+        self.last = self.run.began
+
+    def due(self, done: int, between: float, *, at_once: bool = False) -> Speed | None:
+        """How fast the run is, if the last line was `between` seconds ago or this one is due at once."""
+        now = self.clock()
+        speed = self.run.at(now, done)
+        if now - self.last < between and not at_once:
+            return None
+        self.last = now
+        return speed
+
+
+class PlainLines(Printed):
+    """Prints a line at most every ten seconds."""
 
     def advance(self, done: int, failed: int = 0) -> None:
         """Say that `done` rows of the total are done, `failed` of them with an error."""
-        now = self.clock()
-        speed = self.run.at(now, done)
-        if now - self.printed >= SECONDS_BETWEEN_LINES:
-            self.printed = now
+        if speed := self.due(done, SECONDS_BETWEEN_LINES):
             line = plain_line(self.verb, done, self.total, speed) + _errors(failed)
             self.console.print(line, markup=False)
 
 
-@dataclass(slots=True)
-class JsonEvents:
-    """Prints a JSON object a line, at most one a second, and one for the last row. `clock` gives seconds."""
-
-    total: int
-    verb: str
-    console: Console
-    clock: Callable[[], float] = monotonic
-    run: Run = field(init=False)
-    printed: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Start counting."""
-        self.run = Run(self.total, self.clock)
-        self.printed = self.run.began
+class JsonEvents(Printed):
+    """Prints a JSON object a line, at most one a second, and one for the last row."""
 
     def advance(self, done: int, failed: int = 0) -> None:
         """Say that `done` rows of the total are done, `failed` of them with an error."""
-        now = self.clock()
-        speed = self.run.at(now, done)
-        if now - self.printed >= SECONDS_BETWEEN_EVENTS or done >= self.total:
-            self.printed = now
+        if speed := self.due(done, SECONDS_BETWEEN_EVENTS, at_once=done >= self.total):
             event = {
                 "event": self.verb,
                 "rows": done,
                 "total": self.total,
                 "errors": failed,
-                "seconds": round(now - self.run.began, 3),
+                "seconds": round(self.last - self.run.began, 3),
                 "rows_per_sec": round(speed.rows_per_sec, 3),
                 "eta_secs": None if speed.eta_secs is None else round(speed.eta_secs, 3),
             }

@@ -4,12 +4,27 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from tests.support.other_kinds import Floats, Made
 
 LABELS = ("sport", "art", "work", "food")
 VALUES = ("east", "north", "up")
 Call = Callable[..., Any]
+
+
+def least(loss: Callable[[Floats], float], members: int) -> tuple[Floats, float]:
+    """Find the weights of the least loss by a general solver; return them and the loss."""
+    uniform = np.full(members, 1 / members)
+    scale = loss(uniform)
+    best = minimize(
+        lambda weights: loss(weights) / scale,
+        uniform,
+        bounds=[(0, 1)] * members,
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
+        options={"ftol": 1e-15},
+    )
+    return best.x, best.fun * scale
 
 
 def scores_of_validation(made: Made) -> tuple[list[Floats], Floats]:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 
 from ensemble.errors import InvalidDataError
 from model_store.store import Store
-from tests.e2e.values_and_labels.published import LABELS, VALUES, Call, scores_of_validation
+from tests.e2e.values_and_labels.published import LABELS, VALUES, Call, least, scores_of_validation
 from tests.support.other_kinds import Floats, Made
 
 ENSEMBLES = ("sugar", "topics", "forces")
@@ -125,17 +124,10 @@ def test_weights_of_several_values_are_those_of_a_quadratic_program(
         squares = (np.tensordot(weights, stacked, axes=1) - truth) ** 2
         return float(np.average(squares.mean(axis=1), weights=count))
 
-    scale = loss(np.full(3, 1 / 3))
-    best = minimize(
-        lambda weights: loss(weights) / scale,
-        np.full(3, 1 / 3),
-        bounds=[(0, 1)] * 3,
-        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
-        options={"ftol": 1e-15},
-    )
+    best, lowest = least(loss, 3)
     learned = np.array([found["weights"][name] for name in forces.files])
-    assert learned == pytest.approx(best.x, abs=1e-3)
-    assert loss(learned) <= best.fun * scale * (1 + 1e-6)
+    assert learned == pytest.approx(best, abs=1e-3)
+    assert loss(learned) <= lowest * (1 + 1e-6)
     assert found["validation"]["losses"]["learned"] == pytest.approx(loss(learned), rel=1e-6)
     squares = (forces.average(found["weights"]) - forces.truth) ** 2
     tested = np.average(squares.mean(axis=1), weights=np.arange(len(squares)))
