@@ -8,18 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from typing import IO
 
-from .opening import PIECE, RemoteFile
+from .opening import RemoteFile
 
 AT_ONCE = 32  # requests
 AHEAD = 64  # files
-BYTES_AT_MOST = 32 << 20
+BYTES_AT_MOST = 64 << 20
+# A larger file is no image that a network takes as it is; what its header says is enough to refuse it.
+WHOLE_AT_MOST = 8 << 20
 
 
 class Fetcher:
     """Opens files by their place among `files`. For one thread.
 
-    A file of up to a MiB is fetched whole, once, and kept while there is room: a block with a bad row in it
-    is read in parts again. A larger one is read a piece at a time.
+    A file of up to `WHOLE_AT_MOST` bytes is fetched whole, once, and kept while there is room: a block with a
+    bad row in it is read in parts again. A larger one is read a piece at a time.
     """
 
     def __init__(self, files: Sequence[RemoteFile]) -> None:
@@ -47,7 +49,7 @@ class Fetcher:
         """Begin to fetch the files from `start` as far as they may be ahead."""
         for row in range(start, min(start + AHEAD, len(self._files))):
             size = self._files[row].size
-            if self._threads is None or row in self._fetched or size > PIECE:
+            if self._threads is None or row in self._fetched or size > WHOLE_AT_MOST:
                 continue
             if self._bytes + size > BYTES_AT_MOST:
                 self._forget(start)

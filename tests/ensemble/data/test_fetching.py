@@ -113,7 +113,7 @@ def test_bytes_that_are_held_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_large_file_is_not_fetched_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PIECE", 10)
+    monkeypatch.setattr(fetching, "WHOLE_AT_MOST", 10)
     service = Service([5, 5, 11, 5])
     with fetcher_of(service) as fetcher:
         read(fetcher, 0)

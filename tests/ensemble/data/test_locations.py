@@ -9,6 +9,7 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from ensemble.data import fetching
 from ensemble.data.dataset import open_dataset
 from ensemble.data.folders import RemoteFolder
 from ensemble.data.locations import Locations, Seen, local_path
@@ -241,6 +242,7 @@ def test_an_image_of_which_the_first_bytes_say_enough_is_read_no_further(
         return get(*args, options=options)
 
     monkeypatch.setattr(obstore, "get", watched)
+    monkeypatch.setattr(fetching, "WHOLE_AT_MOST", 1 << 20)
     dataset = open_dataset([f"{address(bucket)}/in"], IMAGE, lenient=True)
     ((chunks, bad),) = dataset.sifted(dataset.cursor(8), 0, 2)
     assert [len(chunk.rows["x"]) for chunk in chunks] == [1]
