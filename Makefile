@@ -6,7 +6,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help system-deps install demo test test-fast test-ray test-readers lint type e2e proof fuzz bench bench-peers bench-environments proto docs lock wheel clean
+.PHONY: help system-deps install demo members test test-fast test-ray test-readers lint type e2e proof fuzz bench bench-peers bench-environments proto docs lock wheel clean
 
 help: ## Show the verbs.
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -108,6 +108,9 @@ install: .venv/.dev .venv-clients/.done .venv-tfs-clients/.done .venv-perf/.done
 
 demo: .venv/.demo .venv-clients/.done ## Train, publish, serve, ask, refit and score on real digits.
 	@$(BIN)/unisono demo
+
+members: install ## Make the small members that the tests share; they do it themselves where it wasn't done.
+	$(BIN)/python -c 'from tests.support.small_members import small_members; print(small_members())'
 
 # OpenBLAS' threads wait for their next piece of work by asking for it again and again, unless told to sleep: as
 # many processes as there are cores took nearly twice as long to refit.
