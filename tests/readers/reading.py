@@ -43,29 +43,11 @@ def by_duckdb(folder: str) -> Rows:
     return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
 
-def by_spark(folder: str) -> Rows:
-    """With the folder; everything of Spark's on loopback."""
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - as above
-
-    builder = SparkSession.builder.master("local[1]")
-    for name, value in {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-    }.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    rows = [row.asDict(recursive=True) for row in session.read.parquet(folder).collect()]
-    session.stop()
-    return rows
-
-
 READERS: dict[str, Callable[[str], Rows]] = {
     "duckdb": by_duckdb,
     "pandas": by_pandas,
     "polars": by_polars,
     "pyarrow": by_pyarrow,
-    "spark": by_spark,
 }
 
 if __name__ == "__main__":

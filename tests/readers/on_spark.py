@@ -1,6 +1,9 @@
-"""Scores rows with Spark by unisono's recipe: `scoring_on_spark STORE NAME VERSION ROWS`.
+"""Scores rows by unisono's recipe and reads results, in one session of Spark.
 
-The rows are an NPY file. Prints a JSON list of the scores, in the rows' order. All of Spark's is on loopback.
+usage: python on_spark.py STORE NAME VERSION ROWS RESULTS
+
+ROWS is an NPY file, RESULTS a folder. Prints a JSON object: `scores` in the rows' order, and the results'
+`rows` as they come. All of Spark's is on loopback.
 """
 
 import json
@@ -15,8 +18,8 @@ from ensemble.pipelines.spark import PredictFn
 from ensemble.pipelines.stored_ensemble import StoredEnsemble
 
 
-def main(store: str, name: str, version: str, file: str) -> None:
-    """Score the rows in two partitions."""
+def main(store: str, name: str, version: str, file: str, results: str) -> None:
+    """Score the rows in two partitions, and read the folder as its users do."""
     builder = SparkSession.builder.master("local[2]")
     for setting, value in {
         "spark.ui.enabled": "false",
@@ -33,7 +36,8 @@ def main(store: str, name: str, version: str, file: str) -> None:
     rows = [(number, row.ravel().tolist()) for number, row in enumerate(x)]
     frame = session.createDataFrame(rows, "number long, x array<float>").repartition(2)
     scored = frame.select("number", score("x").alias("scores")).orderBy("number").collect()
-    sys.stdout.write(json.dumps([row["scores"] for row in scored]))
+    read = [row.asDict(recursive=True) for row in session.read.parquet(results).collect()]
+    sys.stdout.write(json.dumps({"scores": [row["scores"] for row in scored], "rows": read}))
     session.stop()
 
 
