@@ -17,7 +17,9 @@ A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,15}", fullmatch=True)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.dictionaries(
-    st.text(max_size=5), st.none() | st.integers() | FLOATS | st.lists(st.text(max_size=5)), max_size=3
+    st.text(max_size=5),
+    st.none() | st.integers() | FLOATS | st.lists(st.text(max_size=5), max_size=2),
+    max_size=2,
 )
 REFS = st.builds(BlobRef, st.binary(min_size=32, max_size=32).map(bytes.hex), st.integers(0, 2**50))
 MEMBERS = st.builds(
@@ -31,7 +33,7 @@ MEMBERS = st.builds(
 )
 DRAFTS = st.builds(
     Draft,
-    members=st.lists(MEMBERS, min_size=1, max_size=3, unique_by=lambda member: member.name).map(tuple),
+    members=st.lists(MEMBERS, min_size=1, max_size=2, unique_by=lambda member: member.name).map(tuple),
     classes=st.lists(st.text(max_size=5), max_size=3).map(tuple),
     signature=JSON,
     pool=JSON,
