@@ -126,14 +126,18 @@ def test_all_answers_share_the_connections_window_first_come_first_served(server
 
 
 def test_one_whose_window_is_shut_does_not_keep_others_from_the_connections(server: Served) -> None:
+    calls = range(1, 14, 2)
     with server.client() as client:
-        client.send(settings((4, 40_000)), *(large_call(stream) for stream in range(1, 10, 2)))
+        client.send(settings((4, 40_000)), *(large_call(stream) for stream in calls))
         client.until_bytes(65_535)
-        client.send(settings((4, 0)), window(0, 2**20))
-        client.until_pong()
-        client.send(*(window(stream, 2**16) for stream in (9, 7, 5, 3, 1)))
-        for stream in range(1, 10, 2):
+        [first] = [stream for stream, told in client.streams.items() if told.sizes == [LARGE_LEFT]]
+        others = {*calls} - {first}
+        # All windows go down, and those of the others up again: whoever waits longest has none.
+        client.send(*(window(stream, 2**16) for stream in others), settings((4, 0)), window(0, 2**20))
+        for stream in others:
             assert sum(client.until_told(stream).sizes) == LARGE_BYTES
+        client.send(window(first, 2**16))
+        assert sum(client.until_told(first).sizes) == LARGE_BYTES
 
 
 @pytest.mark.parametrize("given_up_first", [True, False])
