@@ -30,6 +30,7 @@ class Line:
         self._socket: socket.socket | None = None
         self._full = False  # the client doesn't read
         self._window = frames.FIRST_WINDOW  # what it takes
+        self.sent_bytes = 0  # of DATA, ever
         self._room, self._owed = CONNECTION_WINDOW_BYTES, 0
         self._waiting: dict[asyncio.Future[None], None] = {}  # for room to send, first come, first served
         self.closed = False
@@ -83,6 +84,7 @@ class Line:
     def sent(self, size: int) -> None:
         """Count so many bytes of DATA that were sent."""
         self._window -= size
+        self.sent_bytes += size
 
     async def room(self) -> None:
         """Wait until more may be sent, perhaps. Who has sent what it can calls `more_room` for the next."""

@@ -228,21 +228,29 @@ class CallStream:
     async def _parts(self, body: bytes, *, last: bool, more: bool) -> None:
         """Write what is there of a body in frames, each as soon as there is room for it.
 
-        TimeoutError if nothing of an answer that is whole could leave for long: nobody may want it any more.
+        TimeoutError if an answer that is whole waits long for a client that takes nothing, of any answer.
         """
         at, left = 0, len(body)
         while left:
             size = min(left, self._window, self._line.may_send())
             if size <= 0:
                 self._flush()
-                async with asyncio.timeout(None if more else self._line.patience_secs):
-                    await self._until_room()
+                await self._wait(None if more else self._line.patience_secs)
                 continue
             part = body if size == len(body) else body[at : at + size]
             self._line.sent(size)
             self._window, at, left = self._window - size, at + size, left - size
             self._out.append(frame(DATA, END_STREAM if last and not left else 0, self.number, part))
         self._line.more_room()
+
+    async def _wait(self, patience_secs: float | None) -> None:
+        before = self._line.sent_bytes
+        try:
+            async with asyncio.timeout(patience_secs):
+                await self._until_room()
+        except TimeoutError:
+            if self._line.sent_bytes == before:
+                raise
 
     async def _until_room(self) -> None:
         """Wait until more may be sent, perhaps."""

@@ -191,6 +191,19 @@ async def test_answers_that_nobody_takes_are_given_up() -> None:
             resets += kinds(talk.came()).count(RST_STREAM)
 
 
+async def test_answers_wait_as_long_as_others_of_the_connection_go_on() -> None:
+    talk = Talk(ConnectionLimits(answer_secs=0.0))
+    talk.answers = dict.fromkeys((1, 3), answer_much)
+    talk.send(settings((4, 0)), talk.head(1), talk.head(3))
+    for _ in range(100):
+        talk.connection._line.sent(1)  # noqa: SLF001 - of another one, as it were
+        await asyncio.sleep(0)
+    assert RST_STREAM not in kinds(talk.came())
+    async with asyncio.timeout(WAIT_SECS):
+        while RST_STREAM not in kinds(talk.came()):
+            await asyncio.sleep(0)
+
+
 async def test_what_comes_after_a_mistake_is_not_read() -> None:
     talk = Talk()
     talk.send(window(0, 0))
