@@ -84,12 +84,14 @@ class ShortCall:
             return
         self._end(grpc.StatusCode.OK)
         self._teller.answered(self._to, data)
+        self._let_go()
 
     def set_exception(self, error: Exception) -> None:
         """Refuse."""
         code, text = status_of(error)
         self._end(code)
         self._teller.ended(self._to, Outcome(code, text, b"", retry_hint(error)))
+        self._let_go()
 
     def end(self) -> None:
         """End it: its deadline has passed."""
@@ -101,10 +103,15 @@ class ShortCall:
         if not self._done:
             self._call_off()
             self._end(self._calls.code_of_gone(self._until))
+            self._let_go()
 
     def _call_off(self) -> None:
         if self._withdraw is not None:
             self._withdraw()
+
+    def _let_go(self) -> None:
+        """Forget who knows it: in a circle it would stay, with its rows and their version, until Python looks."""
+        self._to = self._withdraw = None
 
     def _end(self, code: grpc.StatusCode) -> None:
         self._leave()

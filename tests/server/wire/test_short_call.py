@@ -1,7 +1,8 @@
 """Calls that are answered without a task end, and are counted, as those with one do."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ensemble.errors import OverloadedError
 from ensemble.member import Rows
 from ensemble.servable import Scored
+from server.batching.batcher import Pending
 from server.batching.promise import Promise
 from server.wire.access import Tokens
 from server.wire.admission import Admission, AdmissionLimits
@@ -24,6 +26,7 @@ from server.wire.messages import message_class
 from server.wire.oip import Oip
 from server.wire.reloading import Reloaded
 from server.wire.serving import ModelInfo
+from server.wire.short_call import ShortCall
 from server.wire.transport_asgi import AsgiTransport
 from server.wire.transport_options import TransportOptions
 from tests.server.wire.http2.talk import Talk, settle
@@ -164,6 +167,37 @@ async def test_what_is_not_plain_is_left_to_a_task(body: bytes) -> None:
     assert len(asyncio.all_tasks()) == 2
     assert len(await world.answered()) == 2
     assert len(world.counted()) == 1
+
+
+@pytest.fixture(name="without_collector")
+def fixture_without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def alive() -> int:
+    return sum(isinstance(each, ShortCall | CallStream | Pending) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("end", ["answer", "failure", "reset", "lost", "no room"])
+@pytest.mark.usefixtures("without_collector")
+async def test_nothing_of_it_stays_when_it_has_ended(end: str) -> None:
+    before = alive()
+    world = World(gate=Gate(admission=Admission(AdmissionLimits(calls=end != "no room"))))
+    world.ask()
+    if end == "answer":
+        world.models.answer()
+    elif end == "failure":
+        world.models.asked[0][0].set_exception(OverloadedError("full"))
+    elif end == "reset":
+        world.talk.send(frames.reset(1, frames.Code.NO_ERROR))
+    elif end == "lost":
+        world.talk.connection.connection_lost(None)
+    world.models.asked.clear()
+    await settle()
+    assert alive() == before
 
 
 async def test_a_deadline_ends_it_and_takes_its_rows_out_of_the_queue() -> None:
