@@ -96,12 +96,18 @@ SYSTEMS = (
     _alone(
         "best", "in process, best of runtimes", "the fastest of benchmarks/engine.py's ways for each batch"
     ),
-    _ours("unisono", "unisono, grpc.aio", "`--runtime auto`", AUTO),
+    _ours(
+        "unisono",
+        "unisono, grpc.aio",
+        "`--transport grpcio --runtime auto`",
+        (*AUTO, "--transport", "grpcio"),
+        "--transport",
+    ),
     _ours(
         "unisono-2",
         "unisono, grpc.aio, 2 workers",
-        "`--workers 2`, one thread each",
-        (*AUTO, "--workers", "2", "--threads", "1"),
+        "`--transport grpcio --workers 2`, one thread each",
+        (*AUTO, "--transport", "grpcio", "--workers", "2", "--threads", "1"),
         "--workers",
     ),
     _ours(
