@@ -110,7 +110,7 @@ class ShortCall:
             self._withdraw()
 
     def _let_go(self) -> None:
-        """Forget who knows it: a circle, with its rows and their version, stays until Python looks for one."""
+        """Forget who knows it: a circle stays, with its rows and version, until Python looks for one."""
         self._to = self._withdraw = None
 
     def _end(self, code: grpc.StatusCode) -> None:
