@@ -35,7 +35,7 @@ def ask_until_refused(address: str, many: Event) -> list[int]:
     return statuses
 
 
-@pytest.mark.parametrize("transport", ["grpcio", "envoy"])
+@pytest.mark.parametrize("transport", ["http2", "envoy"])
 def test_no_call_that_was_taken_is_lost_on_a_sigterm(
     tmp_path: Path, unisono: Callable[..., object], transport: str
 ) -> None:

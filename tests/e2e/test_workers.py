@@ -58,10 +58,10 @@ def ask_until_answered(address: str, name: str, rows: Rows) -> int:
     raise AssertionError("nobody answers any more")
 
 
-@pytest.fixture(params=["grpcio", "envoy"])
+@pytest.fixture(params=["http2", "envoy"])
 def options(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Two workers of each transport; skips where there is no Envoy."""
-    if request.param == "grpcio":
+    if request.param == "http2":
         return TWO
     check_envoy()
     return (*UNDER_ENVOY, *TWO)
