@@ -82,16 +82,8 @@ def binding(request: pytest.FixtureRequest) -> Binding:
     return Binding(http2=request.param == "http2")
 
 
-# These ask whole processes, or compare with what others made: what they reach of a file by the way says
-# nothing of how well that file is tested, and counting it makes them half as slow again.
-UNCOUNTED = ("benchmarks", "conformance", "e2e", "fuzz", "readers")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the lines that some tests reach out of the coverage, and let the longest files begin."""
-    for item in items:
-        if item.path.relative_to(REPOSITORY / "tests").parts[0] in UNCOUNTED:
-            item.add_marker("no_cover")
+    """Let the longest files begin."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     need = {item.path for item in items if "small_members" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: turn(item.path.name, slow=item.path in slow, needs=item.path in need))

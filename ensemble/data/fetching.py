@@ -39,9 +39,12 @@ class Fetcher:
         return self._files[row].open() if fetched is None else BytesIO(fetched.result())
 
     def close(self) -> None:
-        """Fetch nothing ahead any more; returns once no request is under way."""
+        """Fetch nothing ahead any more; requests under way end by themselves.
+
+        Nobody waits for them: Python's collector may close what was dropped, in one of the threads that fetch.
+        """
         if self._threads is not None:
-            self._threads.shutdown(cancel_futures=True)
+            self._threads.shutdown(wait=False, cancel_futures=True)
         self._threads = None
         self._fetched, self._bytes = {}, 0
 

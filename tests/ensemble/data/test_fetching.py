@@ -106,7 +106,7 @@ def test_bytes_that_are_held_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         read(fetcher, 0)
         fetcher.close()
         assert set(service.asked) <= {0, 1, 2}
-    service.asked.clear()
+    service = Service([30] * 20)
     with fetcher_of(service) as fetcher:
         assert [len(read(fetcher, row)) for row in range(20)] == [30] * 20
     assert sorted(service.asked) == list(range(20))
@@ -136,6 +136,18 @@ def test_once_closed_files_are_still_opened_one_by_one() -> None:
         fetcher.close()
         assert read(fetcher, 1) == b"\1"
     assert service.asked == [1]
+
+
+def test_what_was_dropped_may_be_closed_in_a_thread_that_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "AHEAD", 1)
+
+    class Collected(Service):
+        def read(self, number: int) -> bytes:
+            fetcher.close()
+            return super().read(number)
+
+    with fetcher_of(Collected([3, 3])) as fetcher:
+        assert read(fetcher, 0) == b"\0\0\0"
 
 
 def test_of_a_single_file_nothing_is_ahead() -> None:
