@@ -41,7 +41,7 @@ class Fetcher:
     def close(self) -> None:
         """Fetch nothing ahead any more; requests under way end by themselves.
 
-        Nobody waits for them: Python's collector may close what was dropped, in one of the threads that fetch.
+        Nobody waits for them: Python's collector may close what was dropped in one of the threads that fetch.
         """
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
