@@ -6,14 +6,14 @@
 
 Starts `unisono serve` with the flags of `--server`. First callers that wait for their answers tell what
 the server can do; then calls of one row come at `--times` that rate, on a timer, whether or not earlier ones
-were answered; then one caller asks again and again until it is served as fast as before. The generator has
+were answered; then one caller asks again and again until it is served as fast as before; then callers wait
+for their answers once more, for the machine may be faster or slower by now. The generator has
 the machine's last core and the server the others, so that the server is what is measured; where they share
 all cores, the goodput is also shown as a share of the capacity that the generator's own time leaves.
 """
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import os
@@ -23,14 +23,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cores import busy_secs, cores, go_first
 from ensembles import ENSEMBLES, benchmark_store
 from light_client import Call, Load
 from measure import described, machine
-from peers.processes import cpu_secs, family
+from peers.processes import cpu_secs
 from peers.wires import METHOD, open_inference_body
 from results import RESULTS, save, table
 
@@ -47,28 +49,6 @@ SOON_SECS = 0.01
 NAME = "overload"
 OK, REFUSED = "OK", "RESOURCE_EXHAUSTED"
 Figures = dict[str, Any]
-
-
-def cores() -> tuple[set[int], set[int]]:
-    """Return the server's cores and the generator's: the last one, where there are two."""
-    everything = sorted(os.sched_getaffinity(0))
-    return set(everything[:-1] or everything), set(everything[-1:])
-
-
-def busy_secs() -> float:
-    """Return for how long this machine's cores have been busy, all together."""
-    user, nice, system, _idle, _waiting, *others = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
-
-
-def go_first(pid: int) -> None:
-    """Let this process and its descendants have their cores before whatever else runs, where that is allowed.
-
-    Linux shares cores out between sessions first (autogroups), so that nice values say nothing about others'.
-    """
-    for stat in family(pid):
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{stat.pid}/autogroup").write_text("-20")
 
 
 async def recovery(load: Load, usual: float) -> float:
@@ -91,36 +71,56 @@ def refused_inside(page: str) -> tuple[float, float]:
     return figure("count"), figure("bucket", 'le="0.01",')
 
 
+@dataclass(frozen=True)
+class Calm:
+    """What a server does that isn't asked for too much."""
+
+    calls: Sequence[Call]
+    rate: float  # answers a second
+    served_cost: float  # the server's CPU seconds an answer
+    cores: float  # that the generator took
+
+
+async def calmly(server: ServerProcess, load: Load, seconds: float) -> Calm:
+    """Have callers wait for their answers, and look at what that takes."""
+    spent, ours = cpu_secs(server.process.pid), time.process_time()
+    calls = await load.waiting(CALLERS, seconds)
+    spent, ours = cpu_secs(server.process.pid) - spent, time.process_time() - ours
+    answers = _codes(calls).get(OK, 0)
+    if not answers:
+        raise SystemExit(f"nothing was answered in the calm: {_codes(calls)}")
+    return Calm(calls, _rate(calls, OK), spent / answers, ours / _span(calls))
+
+
 async def measured(server: ServerProcess, body: bytes, options: argparse.Namespace) -> Figures:
-    """Run the three parts, and put them in figures."""
+    """Run the parts, and put them in figures."""
     load = Load(server.address, METHOD, body, connections=CONNECTIONS, timeout=DEADLINE_SECS)
     await load.open()
     await load.waiting(CALLERS, 1.0)  # warms the way
     usual = float(np.median([call.seconds for call in await load.waiting(1, 0.5)]))
-    spent, ours = cpu_secs(server.process.pid), time.process_time()
-    calm = await load.waiting(CALLERS, options.seconds)
-    calm_cores = (time.process_time() - ours) / _span(calm)
-    capacity = _rate(calm, OK)
-    if not capacity:
-        raise SystemExit(f"nothing was answered in the calm: {_codes(calm)}")
-    served_cost = (cpu_secs(server.process.pid) - spent) / max(1, _codes(calm).get(OK, 0))
+    calm = await calmly(server, load, options.seconds)
     seen = refused_inside(server.metrics())
     before = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
-    print(f"{capacity:,.0f} calls a second in the calm; now {options.times:g} times that", file=sys.stderr)
-    storm = await load.on_a_timer(options.times * capacity, options.seconds)
+    print(f"{calm.rate:,.0f} calls a second in the calm; now {options.times:g} times that", file=sys.stderr)
+    storm = await load.on_a_timer(options.times * calm.rate, options.seconds)
     after = (busy_secs(), cpu_secs(server.process.pid), time.process_time())
     busy, inside, generator = (now - then for now, then in zip(after, before, strict=True))
     recovered = await recovery(load, usual)
     refused, soon = (now - then for now, then in zip(refused_inside(server.metrics()), seen, strict=True))
+    again = await calmly(server, load, options.seconds)
     load.close()
+    capacity = (calm.rate + again.rate) / 2
+    served_cost = (calm.served_cost + again.served_cost) / 2
     codes = _codes(storm)
     refusals = [call.seconds for call in storm if call.code == REFUSED]
     refused_cost = (inside - codes.get(OK, 0) * served_cost) / max(1, len(refusals))
     span = _span(storm)
-    left = left_of_capacity(calm_cores, generator / span) if options.shared else 1.0
+    left = left_of_capacity(calm.cores, generator / span) if options.shared else 1.0
     return {
         "capacity_per_sec": capacity,
-        "calm_p99_ms": _ms(calm, OK, 99),
+        "capacity_before_per_sec": calm.rate,
+        "capacity_after_per_sec": again.rate,
+        "calm_p99_ms": _ms([*calm.calls, *again.calls], OK, 99),
         "offered_per_sec": len(storm) / options.seconds,
         "goodput_per_sec": _rate(storm, OK),
         "goodput_share": _rate(storm, OK) / capacity,
@@ -177,6 +177,13 @@ def spread(runs: Sequence[Figures], key: str, form: str) -> str:
     return f"{middle} ({min(values):{form}}-{max(values):{form}})" if len(runs) > 1 else middle
 
 
+def changed(runs: Sequence[Figures]) -> str:
+    """Write how much faster the server was after the storm than before, without which no share is exact."""
+    pairs = [(run.get("capacity_after_per_sec"), run.get("capacity_before_per_sec")) for run in runs]
+    ratios = [{"times": after / before} for after, before in pairs if after and before]
+    return spread(ratios, "times", ".2f") if ratios else "-"
+
+
 def _line(runs: Sequence[Figures], keys: str, form: str) -> str:
     return " / ".join(spread(runs, key, form) for key in keys.split())
 
@@ -184,6 +191,7 @@ def _line(runs: Sequence[Figures], keys: str, form: str) -> str:
 # What is printed: the figure, what is wanted of it, and how runs are written.
 ROWS: dict[str, tuple[str, Callable[[Sequence[Figures]], str]]] = {
     "capacity: callers that wait, calls/s": ("", lambda runs: spread(runs, "capacity_per_sec", ",.0f")),
+    "the same after / before the storm, times": ("", changed),
     "offered, calls/s": ("", lambda runs: spread(runs, "offered_per_sec", ",.0f")),
     "**goodput, share of capacity**": ("at least 80%", lambda runs: spread(runs, "goodput_share", ".0%")),
     "goodput, share of what the generator leaves": (
@@ -230,7 +238,8 @@ def markdown(by_setup: dict[str, list[Figures]], options: argparse.Namespace, fa
     note = (
         f"Offered: {options.times:g} times the capacity. "
         f"Calls of one row, {CONNECTIONS} connections, `{' '.join(options.server)}`, one thread for members, "
-        f"{options.seconds:g} s of calls; capacity is what {CALLERS} callers get who wait for their answers. "
+        f"{options.seconds:g} s of calls; capacity is what {CALLERS} callers get who wait for their answers, "
+        "the mean of before and after. "
         f"The generator has {where}. Medians of the runs, and the least and most. A refused call's CPU is "
         "what the server took beyond what the answered calls cost in the calm."
     )
