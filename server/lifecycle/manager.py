@@ -27,8 +27,9 @@ from .retrying import ABSENT, reason_of
 log = logging.getLogger("unisono.lifecycle")
 
 # After a version's last request, its members and what they hold are let go one after another, on whichever
-# thread held them: only what is free by then is given back.
-GONE_SECS = 1.0
+# thread held them: only what is free by then is given back. Twice: batches that run the first time hold some
+# between what is free.
+GONE_SECS = 1.0, 5.0
 
 
 class Observer(Protocol):
@@ -263,14 +264,15 @@ def warm_up_sizes(servable: Servable) -> tuple[int, ...]:
 
 
 def _later(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """Have `work` done on a thread of `loop`, `GONE_SECS` from now, if the loop still runs then."""
+    """Have `work` done on a thread of `loop`, each of `GONE_SECS` from now, if the loop still runs then."""
 
     def begin() -> None:
         with suppress(RuntimeError):
             loop.run_in_executor(None, work)
 
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(loop.call_later, GONE_SECS, begin)
+        for secs in GONE_SECS:
+            loop.call_soon_threadsafe(loop.call_later, secs, begin)
 
 
 def rows_of_zeros(signature: Signature, count: int) -> Rows:

@@ -31,9 +31,7 @@ SWAPS = 100 if os.environ.get("UNISONO_PROOF") == "whole" else 8
 OWN = 4
 FEATURES, CLASSES = 2048, 1000
 ROWS = {"x": np.linspace(-1, 1, 3 * FEATURES, dtype=np.float32).reshape(3, FEATURES)}
-# After 8 swaps as after 100, up to 20 MiB are free between what is in use. Versions that stayed would take
-# 64 MiB and more.
-GROWTH = 1.25
+GROWTH = 1.1
 
 pytestmark = [
     pytest.mark.slow,
