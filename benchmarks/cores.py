@@ -27,3 +27,12 @@ def go_first(pid: int) -> None:
     for stat in family(pid):
         with contextlib.suppress(OSError):
             Path(f"/proc/{stat.pid}/autogroup").write_text("-20")
+
+
+def left_of_capacity(calm: float, storm: float) -> float:
+    """Return the share of its capacity that a server can have beside a generator that takes so many cores.
+
+    They share all there are; the capacity was measured while the generator took `calm` of them.
+    """
+    everything = len(os.sched_getaffinity(0))
+    return max(everything - storm, 0.01) / max(everything - calm, 0.01)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cores import busy_secs, cores, go_first
+from cores import busy_secs, cores, go_first, left_of_capacity
 from ensembles import ENSEMBLES, benchmark_store
 from light_client import Call, Load
 from measure import described, machine
@@ -152,15 +152,6 @@ def _rate(calls: Sequence[Call], code: str) -> float:
 def _span(calls: Sequence[Call]) -> float:
     """Return the seconds from the first call to the last answer."""
     return max(call.sent + call.seconds for call in calls) - min(call.sent for call in calls)
-
-
-def left_of_capacity(calm: float, storm: float) -> float:
-    """Return the share of its capacity that a server can have beside a generator that takes so many cores.
-
-    They share all there are; the capacity was measured while the generator took `calm` of them.
-    """
-    everything = len(os.sched_getaffinity(0))
-    return max(everything - storm, 0.01) / max(everything - calm, 0.01)
 
 
 def _ms(calls: Sequence[Call], code: str, percent: float) -> float:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from obstore.store import S3Store
 
 from server.cli.demonstration.server_process import ServerProcess, serving
+from tests.support.s3 import BUCKET, s3_server
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +28,12 @@ def server(store: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server of `store` in its own process, ended with the test."""
     with serving(str(store), tmp_path / "serve.log", ["--poll-interval-secs", "0.1"]) as process:
         yield process
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    """The bucket of a service that is there for the test alone, and that child processes find too."""
+    with s3_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield S3Store(BUCKET, client_options={"allow_http": True})

@@ -5,7 +5,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,21 +21,13 @@ from tests.ensemble.data.files import write_jsonl
 from tests.ensemble.scoring.test_places import keys
 from tests.support.flowers import NAME, publish_uniform
 from tests.support.killing import STILL_RUNS, job, kill, wait_until_gone, workers_of
-from tests.support.s3 import BUCKET, s3_server
+from tests.support.s3 import BUCKET
 
 WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not WHOLE, reason="a long proof: make proof")]
 
 ROWS = 20_000
 INPUT, OUTPUT = f"s3://{BUCKET}/in/*", f"s3://{BUCKET}/out"
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
-    with s3_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield S3Store(BUCKET, client_options={"allow_http": True})
 
 
 def wait_for_a_marker(client: S3Store, process: subprocess.Popen[str]) -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -40,7 +39,7 @@ from tests.support.flowers import NAME, publish_members
 from tests.support.killing import STILL_RUNS, kill, wait_at_most, wait_until_gone, workers_of
 from tests.support.members import signature_of
 from tests.support.onnx_models import save_graph
-from tests.support.s3 import BUCKET, s3_server
+from tests.support.s3 import BUCKET
 
 WHOLE = os.environ.get("UNISONO_PROOF") == "whole"
 IMAGES = 200 if WHOLE else 40
@@ -96,14 +95,6 @@ def put_images(client: S3Store, folder: Path) -> None:
     write_images(folder)
     for path in folder.rglob("*.*"):
         obstore.put(client, f"images/{path.relative_to(folder).as_posix()}", path)
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
-    with s3_server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield S3Store(BUCKET, client_options={"allow_http": True})
 
 
 def test_images_in_a_bucket_score_as_on_disk_and_to_the_same_bytes_after_a_kill(
