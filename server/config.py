@@ -37,7 +37,7 @@ class ServeSettings(ComputeSettings):
         model_version: What to serve, as NAME=WHAT or WHAT: a number, a label, latest; the first answers.
         keep_latest: How many versions of each ensemble to serve: the newest ones fill up.
         host: Address to listen on. Only this machine can reach the default.
-        transport: What speaks gRPC: http2, our own; grpcio, slower by far; or envoy (an extra).
+        transport: What speaks gRPC: http2, our own; grpcio, slower for small requests; or envoy (an extra).
         workers: Server processes that share the port and the metrics; each has its own queue and bounds.
         grpc_port: Port for gRPC; 0 picks a free one.
         metrics_port: Port for Prometheus, at /metrics; 0 picks a free one.
